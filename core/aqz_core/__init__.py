@@ -1,0 +1,117 @@
+"""aqz_core: stream camera frames into Zarr and OME-Zarr while the microscope runs.
+
+The vocabulary is that of acquire-zarr: settings objects, a `ZarrStream`, `append`, `close`.
+`open_stream` is the short way in; errors form one tree, in `aqz_core.errors`.
+"""
+
+from __future__ import annotations
+
+from aqz_core.codecs import PluginCompression
+from aqz_core.enums import (
+    CompressionCodec,
+    Compressor,
+    DataType,
+    DimensionType,
+    DownsamplingMethod,
+    LogLevel,
+    ZarrVersion,
+)
+from aqz_core.errors import (
+    AqzError,
+    FrameShapeError,
+    FrameTypeError,
+    MemoryBudgetError,
+    MetadataError,
+    OutOfBoundsError,
+    PluginError,
+    SettingsError,
+    StalledError,
+    StorageError,
+    StoreExistsError,
+    StreamClosedError,
+    UnknownArrayError,
+)
+from aqz_core.events import (
+    ArrayReport,
+    Progress,
+    ShardWritten,
+    StreamClosed,
+    StreamFailed,
+    StreamOpened,
+    StreamReport,
+    StreamStatistics,
+)
+from aqz_core.hooks import CodecProvider, FrameProcessor, FrameSpec, SinkProvider, hookimpl
+from aqz_core.log_level import get_log_level, set_log_level
+from aqz_core.opening import open_stream
+from aqz_core.reader import ZarrArrayReader
+from aqz_core.reduction import Downsampler
+from aqz_core.settings import (
+    Acquisition,
+    ArraySettings,
+    Channel,
+    CompressionSettings,
+    Dimension,
+    FieldOfView,
+    Plate,
+    S3Settings,
+    StreamSettings,
+    Well,
+)
+from aqz_core.stream import PartialFrameWarning, ZarrStream
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Acquisition",
+    "AqzError",
+    "ArrayReport",
+    "ArraySettings",
+    "Channel",
+    "CodecProvider",
+    "CompressionCodec",
+    "CompressionSettings",
+    "Compressor",
+    "DataType",
+    "Dimension",
+    "DimensionType",
+    "Downsampler",
+    "DownsamplingMethod",
+    "FieldOfView",
+    "FrameProcessor",
+    "FrameShapeError",
+    "FrameSpec",
+    "FrameTypeError",
+    "LogLevel",
+    "MemoryBudgetError",
+    "MetadataError",
+    "OutOfBoundsError",
+    "PartialFrameWarning",
+    "Plate",
+    "PluginCompression",
+    "PluginError",
+    "Progress",
+    "S3Settings",
+    "SettingsError",
+    "ShardWritten",
+    "SinkProvider",
+    "StalledError",
+    "StorageError",
+    "StoreExistsError",
+    "StreamClosed",
+    "StreamClosedError",
+    "StreamFailed",
+    "StreamOpened",
+    "StreamReport",
+    "StreamSettings",
+    "StreamStatistics",
+    "UnknownArrayError",
+    "Well",
+    "ZarrArrayReader",
+    "ZarrStream",
+    "ZarrVersion",
+    "get_log_level",
+    "hookimpl",
+    "open_stream",
+    "set_log_level",
+]

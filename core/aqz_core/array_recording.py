@@ -1,0 +1,267 @@
+"""Recording one array of a stream, with all its levels and its metadata."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.array_documents import array_documents, chunk_namer
+from aqz_core.array_writer import ArrayWriter
+from aqz_core.chunk_stores import ChunkFiles, ChunkStore, ShardedChunks, ShardListener
+from aqz_core.engine import Engine
+from aqz_core.errors import OutOfBoundsError
+from aqz_core.frames import FrameReader
+from aqz_core.hooks import FrameFunction
+from aqz_core.level_reducer import LevelReducer
+from aqz_core.metadata import Document, merge_custom, to_json
+from aqz_core.plans import ArrayPlan
+from aqz_core.router import FrameRouter
+
+__all__ = ["ArrayRecording"]
+
+Frame = npt.NDArray[Any]
+
+
+class ArrayRecording:
+    """One array that takes frames.
+
+    Parameters
+    ----------
+    plan
+        What is recorded, and where.
+    engine
+        Threads, memory and store of the whole recording.
+    attributes
+        Attributes that the array's node carries besides its own.
+    process
+        What each frame passes through before it is stored, if anything.
+    live
+        Whether readers can follow the recording.
+    sync
+        Whether complete shards are flushed to the device.
+    on_shard
+        Told the level, name, size and chunks of every complete shard.
+    """
+
+    def __init__(
+        self,
+        plan: ArrayPlan,
+        engine: Engine,
+        *,
+        attributes: Document,
+        process: FrameFunction | None,
+        live: bool,
+        sync: bool,
+        on_shard: Callable[[int, str, int, int], None],
+    ) -> None:
+        self.plan = plan
+        self.frames = 0
+        self.bytes_in = 0
+        self._engine = engine
+        self._sync = sync
+        self._live = live
+        self._attributes = attributes
+        self._process = process
+        self._router = FrameRouter(plan.lead_shape, plan.lead_order)
+        where = f"array {plan.key!r}"
+        self._reader = FrameReader(plan.frame_shape, plan.base.dtype, where)
+        self._plain_append = process is None and not plan.transposed
+        self._writers = [self._writer(level, on_shard) for level in range(len(plan.layouts))]
+        self._reducers = [self._reducer(level) for level in range(1, len(plan.layouts))]
+        self._appending = threading.Lock()
+        self._documenting = threading.Lock()
+        self._lengths = [0] * len(plan.layouts) if plan.base.lead_shape else None
+
+    # ---- set up -----------------------------------------------------------------------------
+
+    def _writer(self, level: int, on_shard: Callable[[int, str, int, int], None]) -> ArrayWriter:
+        """Make the writer of one level."""
+
+        def listener(name: str, nbytes: int, chunks: int) -> None:
+            on_shard(level, name, nbytes, chunks)
+
+        store = self._store(level, listener)
+        layout = self.plan.layouts[level]
+        return ArrayWriter(self._engine, layout, self.plan.codecs, store, level)
+
+    def _store(self, level: int, listener: ShardListener) -> ChunkStore:
+        """Make the place where the chunks of one level go."""
+        plan, sink = self.plan, self._engine.sink
+        namer = chunk_namer(plan, level)
+        if plan.layouts[level].shard_chunks is None:
+            return ChunkFiles(sink, namer, self._sync)
+        return ShardedChunks(
+            sink,
+            namer,
+            plan.layouts[level],
+            live=self._live,
+            sync=self._sync,
+            on_shard=listener,
+        )
+
+    def _reducer(self, level: int) -> LevelReducer:
+        """Connect the level before to this one."""
+        plan = self.plan
+        assert plan.downsampler is not None
+        before = plan.layouts[level - 1]
+        reducer = LevelReducer(
+            plan.downsampler,
+            plan.geometry[level],
+            self._writers[level],
+            before.shape[-3] if before.lead_shape else 1,
+        )
+        self._writers[level - 1].reduce = reducer
+        return reducer
+
+    # ---- frames in --------------------------------------------------------------------------
+
+    def append(self, data: object) -> int:
+        """Take one frame, a stack of frames or a run of pixels; return the frames completed.
+
+        Raises
+        ------
+        FrameTypeError, FrameShapeError
+            The pixels do not fit; nothing was taken.
+        OutOfBoundsError
+            They reach past the declared size; nothing was taken.
+        AqzError
+            The recording failed, or memory will never come free.
+        """
+        with self._appending:
+            if self._is_plain_frame(data):
+                self._check_room(1)
+                self._take(data)  # type: ignore[arg-type]  # _is_plain_frame has looked
+                return 1
+            array, count = self._reader.check(data)
+            self._check_room(count)
+            for frame in self._reader.frames(array):
+                self._take(frame)
+            return count
+
+    def _is_plain_frame(self, data: object) -> bool:
+        """Tell whether `data` is a frame that can be taken as it is: the usual case."""
+        return (
+            type(data) is np.ndarray
+            and data.shape == self._reader.shape
+            and data.dtype == self._reader.dtype
+            and data.flags.c_contiguous
+            and not self._reader.pending_nbytes
+            and data.size > 1
+        )
+
+    def _check_room(self, count: int) -> None:
+        """Raise if `count` more frames reach past the declared size."""
+        limit = self._router.limit
+        if limit is not None and self.frames + count > limit:
+            first = self.plan.axes[0].name if self.plan.lead_shape else None
+            size = self.plan.lead_shape[0] if self.plan.lead_shape else None
+            declared = f"(dimension {first!r} has size {size})" if first else "(it is one image)"
+            raise OutOfBoundsError(
+                f"array {self.plan.key!r} was declared for {limit} frames {declared} and has "
+                f"{self.frames}; {count} more do not fit. None of them was stored."
+            )
+
+    def _take(self, frame: Frame) -> None:
+        """Store the frame that follows the last one."""
+        writer = self._writers[0]
+        if self._plain_append and self._router.in_order:
+            writer.append(frame, self._next_lead)
+        else:
+            lead = self._next_lead()
+            if self._process is not None:
+                frame = self._process(frame, lead)
+            if self.plan.transposed:
+                frame = np.ascontiguousarray(frame.T)
+            writer.write(frame, lead)
+        self.frames += 1
+        self.bytes_in += self.plan.base.frame_nbytes
+
+    def _next_lead(self) -> tuple[int, ...]:
+        """Return the leading storage index of the next frame."""
+        return self._router.lead(self.frames)
+
+    # ---- numbers ----------------------------------------------------------------------------
+
+    @property
+    def bytes_stored(self) -> int:
+        """Bytes that went to the store, all levels together."""
+        return sum(writer.bytes_stored for writer in self._writers)
+
+    @property
+    def pending_nbytes(self) -> int:
+        """Bytes of an incomplete frame."""
+        return self._reader.pending_nbytes
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape at full resolution, frames that are begun included."""
+        base = self.plan.base
+        if not base.lead_shape:
+            return base.shape
+        return (self._final_length(), *base.shape[1:])
+
+    def _final_length(self) -> int:
+        """Return how far the stored append axis reaches with the frames taken so far."""
+        size = self.plan.base.shape[0]
+        if self.plan.lead_order[0] != 0:
+            return size
+        return self._router.length(self.frames)
+
+    # ---- metadata ---------------------------------------------------------------------------
+
+    def write_documents(self) -> None:
+        """Store the metadata as they are now."""
+        with self._documenting:
+            self._write_documents("start" if self._live else "end", sync=False)
+
+    def add_attributes(self, metadata: object, metadata_key: str | None) -> None:
+        """Merge a user's metadata into the attributes and store them."""
+        with self._documenting:
+            self._attributes = merge_custom(self._attributes, metadata, metadata_key)
+            self._write_documents("start" if self._live else "end", sync=False)
+
+    def _write_documents(self, index_location: Any, *, sync: bool) -> None:
+        """Store the metadata, with the lock held."""
+        documents = array_documents(self.plan, self._lengths, self._attributes, index_location)
+        for name, document in documents.items():
+            self._engine.sink.write(name, to_json(document), sync=sync)
+
+    def publish(self) -> None:
+        """Let readers see everything that is stored by now."""
+        lengths = [writer.publish() for writer in self._writers]
+        with self._documenting:
+            if self._lengths is not None and lengths != self._lengths:
+                self._lengths = lengths
+                self._write_documents("start" if self._live else "end", sync=False)
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def finish_level(self, level: int) -> None:
+        """Hand over what is incomplete at one level; the level before must be done."""
+        if level >= len(self._writers):
+            return
+        if level:
+            before = self.plan.geometry[level - 1]
+            z_size = 1
+            if len(before.shape) == 3:  # z is the append axis: it ends where the recording ends
+                z_size = before.append_size(self._final_length())
+            elif len(before.shape) > 3:
+                z_size = before.shape[-3]
+            self._reducers[level - 1].finish(z_size, self.plan.base.fill_value)
+        self._writers[level].finish_layers()
+
+    def unfinished_shards(self) -> list[Callable[[], None]]:
+        """Return calls that finish the shards that are still open."""
+        return [call for writer in self._writers for call in writer.store.unfinished()]
+
+    def finish_documents(self) -> None:
+        """Store the metadata of the finished array."""
+        with self._documenting:
+            if self._lengths is not None:
+                length = self._final_length()
+                self._lengths = [level.append_size(length) for level in self.plan.geometry]
+            self._write_documents("end", sync=self._sync)

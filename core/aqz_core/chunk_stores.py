@@ -1,0 +1,268 @@
+"""Where the chunks of one array are stored: in shards, or each in a file of its own.
+
+Both take `Batch` objects, chunks of one column that are ready as bytes, from the I/O threads, and
+know which names and index entries they get. Neither knows how the bytes were made.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.layout import ArrayLayout, Column, LayerKey
+from aqz_core.shards import MIN_ALIGNED_NBYTES, Batch, GrowingShard, ShardFormat
+from aqz_core.sinks import Sink
+from aqz_core.tiling import Tiles
+
+__all__ = ["ChunkFiles", "ChunkStore", "ShardedChunks", "ShardListener"]
+
+ShardListener = Callable[[str, int, int], None]
+"""Called with a shard's name, its size in bytes and its number of chunks when it is complete."""
+
+LeadChunk = tuple[int, ...]
+Numbers = npt.NDArray[np.int64]
+
+
+class ChunkStore(Protocol):
+    """What an array's writer asks of the place its chunks go to."""
+
+    def room(self) -> int:
+        """Bytes to leave free in front of and behind a batch in memory."""
+
+    def store(self, column: Column, lead_chunks: list[LeadChunk], batch: Batch) -> int:
+        """Store whole chunks of a column: all of each of `lead_chunks`; return bytes written."""
+
+    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles) -> int:
+        """Store some planes of the chunks of one layer; return bytes written."""
+
+    def publish(self) -> None:
+        """Let readers see everything that is stored."""
+
+    def unfinished(self) -> list[Callable[[], None]]:
+        """Return calls that each finish one shard; nothing may be stored after them."""
+
+
+class ChunkFiles:
+    """Every chunk is an object of its own.
+
+    Parameters
+    ----------
+    sink
+        Where they go.
+    name
+        Gives the name of a chunk from its coordinate.
+    sync
+        Whether each is flushed to the device.
+    """
+
+    def __init__(self, sink: Sink, name: Callable[[LeadChunk], str], sync: bool) -> None:
+        self._sink = sink
+        self._name = name
+        self._sync = sync
+
+    def room(self) -> int:
+        """Return 0: a chunk file has nothing but the chunk."""
+        return 0
+
+    def store(self, column: Column, lead_chunks: list[LeadChunk], batch: Batch) -> int:
+        """Write each chunk's file."""
+        names = [
+            self._name((*lead, row, col))
+            for lead in lead_chunks
+            for row in column.rows
+            for col in column.cols
+        ]
+        first = batch.starts + batch.room
+        for name, start, stop in zip(names, first, first + batch.sizes, strict=True):
+            self._sink.write(name, batch.memory[start:stop], sync=self._sync)
+        return int(batch.sizes.sum())
+
+    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles) -> int:
+        """Refuse: a chunk file is written whole."""
+        raise AssertionError("chunk files are not written in pieces")
+
+    def publish(self) -> None:
+        """Do nothing: every file is visible as soon as it is stored."""
+
+    def unfinished(self) -> list[Callable[[], None]]:
+        """Return nothing: no file is ever incomplete."""
+        return []
+
+
+class ShardedChunks:
+    """Chunks in shards; the shards that are not complete yet are kept here.
+
+    Parameters
+    ----------
+    sink, name, sync
+        As for `ChunkFiles`; `name` takes the coordinate of a shard.
+    layout
+        The array's lattice.
+    live
+        Whether shards can be read while they grow.
+    on_shard
+        Told of every complete shard.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        name: Callable[[LeadChunk], str],
+        layout: ArrayLayout,
+        *,
+        live: bool,
+        sync: bool,
+        on_shard: ShardListener,
+    ) -> None:
+        assert layout.shard_chunks is not None
+        self._sink = sink
+        self._name = name
+        self._layout = layout
+        self._shard_chunks = layout.shard_chunks
+        self._sync = sync
+        self._on_shard = on_shard
+        nbytes = layout.chunks_per_shard * layout.chunk_nbytes
+        self.format = ShardFormat(
+            chunks=layout.chunks_per_shard,
+            live=live,
+            aligned=live and (nbytes >= MIN_ALIGNED_NBYTES or layout.in_pieces),
+        )
+        lead = self._shard_chunks[:-2]
+        self._may_be_whole = not layout.in_pieces and math.prod(lead) == layout.slab_chunks
+        self._growing: dict[LeadChunk, GrowingShard] = {}
+        self._dirty: set[GrowingShard] = set()
+        self._pieces: dict[tuple[LeadChunk, Column], int] = {}
+        self._lock = threading.Lock()
+
+    def room(self) -> int:
+        """Return the bytes of an index, page-aligned, if a batch can become a whole shard."""
+        return self.format.room if self._may_be_whole else 0
+
+    def store(self, column: Column, lead_chunks: list[LeadChunk], batch: Batch) -> int:
+        """Write a whole shard at once if the batch is one, or add the batch to its shard."""
+        shard = self._layout.shard_of(lead_chunks[0], column)
+        numbers = self._numbers(column, lead_chunks)
+        expected = math.prod(self._layout.shard_extent(shard))
+        if self._may_be_whole and len(numbers) == expected and shard not in self._growing:
+            name = self._name(shard)
+            content = self.format.wrap(batch, numbers)
+            self._sink.write(name, content, sync=self._sync)
+            self._on_shard(name, content.nbytes, expected)
+            return content.nbytes
+        growing = self._open(shard, expected, None)
+        growing.append(batch, numbers)
+        self._settle(shard, growing)
+        return batch.nbytes
+
+    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles) -> int:
+        """Write the piece of every chunk of the column to the place that the chunk will have."""
+        layout = self._layout
+        lead, piece = key[:-1], key[-1]
+        shard = layout.shard_of(lead, column)
+        expected = math.prod(layout.shard_extent(shard))
+        end = self.format.header_nbytes + expected * layout.chunk_nbytes
+        growing = self._open(shard, expected, self.format.file_nbytes(end))
+        offsets = self._offsets(shard, lead, column)
+        piece_nbytes = layout.slab_planes * layout.tile_nbytes
+        chunks = tiles.array.view(np.uint8).reshape(-1, piece_nbytes)
+        for offset, data in zip(offsets, chunks, strict=True):
+            growing.write_piece(int(offset) + piece * piece_nbytes, data)
+        if self._count_piece(lead, column):
+            self._record_layer(growing, lead, column, offsets)
+            self._settle(shard, growing)
+        return chunks.nbytes
+
+    def publish(self) -> None:
+        """Rewrite the index of every shard that has grown since the last time."""
+        with self._lock:
+            dirty, self._dirty = self._dirty, set()
+        for shard in dirty:
+            shard.publish()
+
+    def unfinished(self) -> list[Callable[[], None]]:
+        """Return calls that finish the shards which are still open."""
+        self._record_incomplete()
+        with self._lock:
+            growing = list(self._growing)
+        return [lambda shard=shard: self._finish(shard) for shard in growing]  # type: ignore[misc]
+
+    def _open(self, shard: LeadChunk, expected: int, nbytes: int | None) -> GrowingShard:
+        """Return the growing shard at a coordinate, started if it is not there."""
+        with self._lock:
+            growing = self._growing.get(shard)
+            if growing is None:
+                file = self._sink.create_shard(
+                    self._name(shard), nbytes, visible=self.format.live
+                )
+                growing = GrowingShard(file, self.format, expected, self._sync)
+                self._growing[shard] = growing
+            return growing
+
+    def _settle(self, shard: LeadChunk, growing: GrowingShard) -> None:
+        """Finish a shard that became complete; remember to publish it otherwise."""
+        if growing.complete:
+            self._finish(shard)
+        else:
+            with self._lock:
+                self._dirty.add(growing)
+
+    def _finish(self, shard: LeadChunk) -> None:
+        """Write a shard's last bytes and forget it."""
+        growing = self._growing[shard]
+        nbytes = growing.finish()
+        if nbytes is not None:
+            with self._lock:
+                del self._growing[shard]
+                self._dirty.discard(growing)
+            self._on_shard(self._name(shard), nbytes, growing.chunks)
+
+    def _count_piece(self, lead: LeadChunk, column: Column) -> bool:
+        """Count one more piece of a chunk layer; tell whether it was the last."""
+        with self._lock:
+            left = self._pieces.pop((lead, column), None)
+            left = self._layout.pieces_of(lead) - 1 if left is None else left - 1
+            if left:
+                self._pieces[lead, column] = left
+            return not left
+
+    def _record_incomplete(self) -> None:
+        """Take chunks into the index of which some pieces never came: those are holes."""
+        pieces, self._pieces = self._pieces, {}
+        for lead, column in pieces:
+            shard = self._layout.shard_of(lead, column)
+            self._record_layer(self._growing[shard], lead, column, self._offsets(shard, lead, column))
+
+    def _record_layer(
+        self, growing: GrowingShard, lead: LeadChunk, column: Column, offsets: Numbers
+    ) -> None:
+        """Take the chunks of one layer's column, stored as they are, into the index."""
+        numbers = self._numbers(column, [lead])
+        growing.record(numbers, offsets, np.full(len(numbers), self._layout.chunk_nbytes))
+
+    def _offsets(self, shard: LeadChunk, lead: LeadChunk, column: Column) -> Numbers:
+        """Return where the chunks of a layer's column lie when every place is planned."""
+        extent = self._layout.shard_extent(shard)
+        ranks = _in_c_order(lead, column, self._shard_chunks, extent)
+        return self.format.header_nbytes + ranks * self._layout.chunk_nbytes
+
+    def _numbers(self, column: Column, lead_chunks: list[LeadChunk]) -> Numbers:
+        """Return the index entries of the chunks of a column, in C order of the shard."""
+        shard = self._shard_chunks
+        return np.concatenate([_in_c_order(lead, column, shard, shard) for lead in lead_chunks])
+
+
+def _in_c_order(
+    lead: LeadChunk, column: Column, shard_chunks: tuple[int, ...], extent: tuple[int, ...]
+) -> Numbers:
+    """Number the chunks of a column layer within `extent`, counted from their shard's first."""
+    base = 0
+    for k, size, length in zip(lead, shard_chunks, extent, strict=False):
+        base = base * length + k % size
+    rows = np.arange(column.rows.start, column.rows.stop) % shard_chunks[-2]
+    cols = np.arange(column.cols.start, column.cols.stop) % shard_chunks[-1]
+    return ((base * extent[-2] + rows[:, None]) * extent[-1] + cols).ravel()

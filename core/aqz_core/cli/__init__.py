@@ -1,0 +1,33 @@
+"""The command ``aqz``: what the console script calls, and nothing else.
+
+typer, rich and the commands themselves are imported when a command runs, so that
+importing this package costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments
+        Words after ``aqz``; those of the process when not given.
+
+    Returns
+    -------
+    int
+        0 when all went well, 1 when something failed, 2 for wrong usage, 130 when
+        interrupted.
+    """
+    from aqz_core.cli.app import run
+
+    return run(arguments)

@@ -1,0 +1,139 @@
+"""Commands and options of ``aqz``, and how their errors reach the user.
+
+Only the command line is described here; each command's work is in a module of its
+own, imported when the command runs. Expected errors are one line on standard error,
+without a traceback.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from aqz_core.errors import AqzError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="aqz",
+    help="Record microscope streams to OME-Zarr.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+class CameraChoice(StrEnum):
+    """Values of ``--camera``."""
+
+    AUTO = "auto"
+    MICROMANAGER = "micromanager"
+    SIMULATED = "simulated"
+
+
+class CodecChoice(StrEnum):
+    """Values of ``--codec``."""
+
+    NONE = "none"
+    BLOSC_LZ4 = "blosc-lz4"
+    BLOSC_ZSTD = "blosc-zstd"
+    ZSTD = "zstd"
+    GZIP = "gzip"
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line `arguments` and return its exit code; see `aqz_core.cli.main`."""
+    try:
+        app(args=None if arguments is None else list(arguments), prog_name="aqz")
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except AqzError as error:
+        sys.stderr.write(f"aqz: error: {error}\n")
+        return 1
+    return 0
+
+
+def parse_shape(text: str) -> tuple[int, int]:
+    """Return ``(Y, X)`` pixels of a text like ``"2048x2048"``.
+
+    Raises
+    ------
+    typer.BadParameter
+        The text is not two positive numbers with an x between them.
+    """
+    match = re.fullmatch(r"\s*([1-9]\d{0,5})\s*[xX×]\s*([1-9]\d{0,5})\s*", text)  # noqa: RUF001
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not rows x columns, for example 2048x2048")
+    return int(match[1]), int(match[2])
+
+
+def _show_version(wanted: bool) -> None:
+    """Print the version and leave, for ``--version``."""
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"aqz {version('aqz')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def demo(
+    frames: Annotated[int, typer.Option(min=1, help="How many frames to record.")] = 200,
+    shape: Annotated[
+        str, typer.Option(metavar="ROWSxCOLUMNS", help="Size of a frame, pixels.")
+    ] = "512x512",
+    codec: Annotated[CodecChoice, typer.Option(help="Compression.")] = CodecChoice.BLOSC_LZ4,
+    pyramid: Annotated[
+        bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
+    ] = True,
+    output: Annotated[Path, typer.Option(help="The store to make.")] = Path("demo.ome.zarr"),
+    camera: Annotated[
+        CameraChoice,
+        typer.Option(help="auto takes Micro-Manager's DemoCamera where it is installed."),
+    ] = CameraChoice.AUTO,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store that is already there.")
+    ] = False,
+) -> None:
+    """Record a camera, read the recording back, and compare every frame."""
+    rows_and_columns = parse_shape(shape)
+    from aqz_core.cli.demo import DemoOptions, run_demo
+
+    options = DemoOptions(
+        frames=frames,
+        shape=rows_and_columns,
+        codec=codec.value,
+        pyramid=pyramid,
+        output=output,
+        camera=camera.value,
+        overwrite=overwrite,
+    )
+    raise typer.Exit(run_demo(options))
+
+
+@app.command()
+def info(
+    store: Annotated[Path, typer.Argument(help="A store, or a group or array inside of one.")],
+) -> None:
+    """Show what a store holds: groups, arrays, axes, and bytes on disk."""
+    from aqz_core.cli.info import show_info
+
+    raise typer.Exit(show_info(store))

@@ -1,0 +1,209 @@
+"""``aqz demo``: record a camera, read the recording back, and say what came of it."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from aqz_core.cameras import SimulatedCamera, demo_camera
+from aqz_core.cameras.micromanager import is_installed
+from aqz_core.cli.demo_settings import settings_for_demo
+from aqz_core.cli.progress import RecordingProgress
+from aqz_core.cli.store_tree import read_tree
+from aqz_core.cli.verification import Verification, checksum, verify_recording
+from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
+from aqz_core.errors import StoreExistsError
+from aqz_core.stream import ZarrStream
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from aqz_core.cameras import Camera
+    from aqz_core.cli.store_tree import StoreNode
+
+__all__ = ["DemoOptions", "run_demo"]
+
+
+@dataclass(frozen=True, slots=True)
+class DemoOptions:
+    """What the user asked ``aqz demo`` for.
+
+    Attributes
+    ----------
+    frames
+        How many frames to record.
+    shape
+        Size of a frame, ``(Y, X)`` pixels.
+    codec
+        One of the names of `aqz_core.cli.demo_settings.COMPRESSIONS`.
+    pyramid
+        Whether smaller versions are stored, too.
+    output
+        Folder of the store.
+    camera
+        ``"auto"``, ``"micromanager"`` or ``"simulated"``.
+    overwrite
+        Whether a store at `output` is replaced.
+    """
+
+    frames: int
+    shape: tuple[int, int]
+    codec: str
+    pyramid: bool
+    output: Path
+    camera: str
+    overwrite: bool
+
+
+def run_demo(options: DemoOptions) -> int:
+    """Record, verify and report; return the exit code.
+
+    Raises
+    ------
+    AqzError
+        The output exists, or camera, recording or verification failed.
+    """
+    console = open_console()
+    check_output(options.output, overwrite=options.overwrite)
+    camera = _open_camera(options, console)
+    checksums: list[int] = []
+    start = time.monotonic()
+    try:
+        _record(options, camera, console, checksums)
+    except KeyboardInterrupt:
+        console.print(f"\ninterrupted; {len(checksums)} frames are in {options.output}")
+        return 130
+    seconds = time.monotonic() - start
+
+    root = read_tree(options.output)
+    levels = [node for node in root.walk() if node.array is not None]
+    with console.status("reading back and comparing"):
+        verification = verify_recording([level.path for level in levels], checksums)
+    _report(console, options.output, levels, verification, seconds)
+    return 0
+
+
+def check_output(output: Path, *, overwrite: bool) -> None:
+    """Refuse to write where something is, or to replace what is no store.
+
+    Raises
+    ------
+    StoreExistsError
+        `output` exists, and is not a store that may be overwritten.
+    """
+    if not output.exists() and not output.is_symlink():
+        return
+    if not overwrite:
+        raise StoreExistsError(
+            f"{output} already exists; add --overwrite to replace it, "
+            "or choose another place with --output"
+        )
+    if not (output / "zarr.json").is_file() and not _is_empty_folder(output):
+        raise StoreExistsError(
+            f"{output} is not a Zarr store and is left alone; choose another place with --output"
+        )
+
+
+def _is_empty_folder(path: Path) -> bool:
+    """Return whether there is a folder with nothing in it."""
+    return path.is_dir() and not any(path.iterdir())
+
+
+def _open_camera(options: DemoOptions, console: Console) -> Camera:
+    """Return the camera that was asked for, and say which one it is."""
+    camera: Camera
+    if options.camera == "simulated" or (options.camera == "auto" and not is_installed()):
+        camera = SimulatedCamera(options.shape)
+    else:
+        camera = demo_camera(options.shape)
+    hint = ""
+    if options.camera == "auto" and not is_installed():
+        hint = '; for a Micro-Manager camera: python -m pip install "aqz[micromanager]"'
+    console.print(
+        f"camera: {camera.name}, {write_shape(camera.shape)} {camera.dtype}{hint}", markup=False
+    )
+    return camera
+
+
+def _record(options: DemoOptions, camera: Camera, console: Console, checksums: list[int]) -> None:
+    """Record the frames, and put the checksum of each one stored into `checksums`."""
+    settings = settings_for_demo(
+        options.output,
+        shape=camera.shape,
+        dtype=camera.dtype,
+        pixel_size_um=camera.pixel_size_um,
+        codec=options.codec,
+        pyramid=options.pyramid,
+        overwrite=options.overwrite,
+    )
+    with (
+        ZarrStream(settings) as stream,
+        RecordingProgress(console, options.frames, options.output.absolute().parent) as progress,
+    ):
+        for frame in camera.frames(options.frames):
+            stream.append(frame)
+            checksums.append(checksum(frame))
+            if progress.is_due():
+                progress.show(stream.statistics())
+        progress.show(stream.statistics(), "finishing")
+        stream.close()
+        progress.show(stream.statistics(), "recorded")
+
+
+def _report(
+    console: Console,
+    output: Path,
+    levels: list[StoreNode],
+    verification: Verification,
+    seconds: float,
+) -> None:
+    """Print what was written, how it was verified, and how to open it."""
+    table = Table(title=f"written to {output}", title_justify="left")
+    for heading in ("array", "shape", "type", "chunks", "shards", "codec"):
+        table.add_column(heading)
+    table.add_column("stored", justify="right")
+    table.add_column("ratio", justify="right")
+    raw_bytes = []
+    for level in levels:
+        array = level.array
+        if array is None:
+            continue
+        raw_bytes.append(array.dtype.itemsize * math.prod(array.shape))
+        table.add_row(
+            level.path.name,
+            write_shape(array.shape),
+            str(array.dtype),
+            write_shape(array.chunk_shape),
+            write_shape(array.shard_shape),
+            write_codecs(array),
+            write_bytes(level.nbytes),
+            f"{raw_bytes[-1] / max(1, level.nbytes):.2f}",
+        )
+    console.print(table)
+    frames, rate = verification.frames, raw_bytes[0] / 1e6 / max(seconds, 1e-9)
+    console.print(
+        f"recorded {frames} frames in {seconds:.2f} s: {frames / max(seconds, 1e-9):.0f} frames/s, "
+        f"{rate:.0f} MB/s of pixels"
+    )
+    also = ""
+    if verification.reduced_planes:
+        also = f"; {verification.reduced_planes} planes of the pyramid are right as well"
+    console.print(
+        f"verified: {frames} frames read back with {verification.reader}, "
+        f"each equal to what the camera gave (crc32c of its pixels){also}"
+    )
+    path = levels[0].path
+    console.print(
+        "open it:\n"
+        f"  aqz info {output}\n"
+        f"  napari --plugin napari-ome-zarr {output}    (needs napari and napari-ome-zarr)\n"
+        f'  python -c "import zarr; print(zarr.open_array({str(path)!r})[-1])"',
+        markup=False,
+        soft_wrap=True,
+    )

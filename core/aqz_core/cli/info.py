@@ -1,0 +1,121 @@
+"""``aqz info``: what a store holds, as a tree on the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from rich.markup import escape
+from rich.tree import Tree
+
+from aqz_core.cli.store_tree import StoreNode, read_tree
+from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["show_info"]
+
+
+def show_info(store: str | os.PathLike[str]) -> int:
+    """Print the tree of a store and return the exit code: 1 when a node is unreadable.
+
+    Raises
+    ------
+    StorageError
+        The store itself is none, or cannot be read.
+    """
+    root = read_tree(store)
+    tree = Tree(_label(root, str(root.path), {}))
+    _grow(tree, root)
+    console = open_console()
+    console.print(tree)
+    problems = [node for node in root.walk() if node.problem]
+    if problems:
+        console.print(f"[red]{len(problems)} of the nodes cannot be read[/]")
+    return 1 if problems else 0
+
+
+def _grow(tree: Tree, node: StoreNode) -> None:
+    """Add the members of a node to its branch of the tree."""
+    scales = _read_ome(node.attributes).scales
+    for member in node.members:
+        _grow(tree.add(_label(member, member.path.name, scales)), member)
+
+
+def _label(node: StoreNode, name: str, scales: Mapping[str, str]) -> str:
+    """Return the lines that describe a node; `scales` are those its group tells of."""
+    lines = [f"{_kind(node)}", *_array_lines(node), *_read_ome(node.attributes).lines]
+    if node.path.name in scales:
+        lines.append(f"scale {scales[node.path.name]}")
+    others = sorted(set(node.attributes) - {"ome"})
+    if others:
+        lines.append(f"attributes {', '.join(others)}")
+    return f"[bold]{escape(name)}[/]  " + "\n".join(escape(line) for line in lines)
+
+
+def _kind(node: StoreNode) -> str:
+    """Return what a node is and how big."""
+    size = f"{write_bytes(node.nbytes)} in {node.files} file{'' if node.files == 1 else 's'}"
+    if node.problem:
+        return f"unreadable: {node.problem}"
+    if node.array is not None:
+        return f"array {node.array.dtype} {write_shape(node.array.shape)}, {size}"
+    version = _read_ome(node.attributes).version
+    return f"group{f', OME-NGFF {version}' if version else ''}, {size}"
+
+
+def _array_lines(node: StoreNode) -> Iterator[str]:
+    """Yield the lines about an array's axes, chunks, shards and codecs."""
+    if node.array is None:
+        return
+    array = node.array
+    if any(array.dimension_names):
+        yield f"axes {' '.join(name or '?' for name in array.dimension_names)}"
+    shards = "no shards"
+    if array.shard_shape is not None:
+        place = "end" if array.index_at_end else "start"
+        shards = f"shards {write_shape(array.shard_shape)} (index at the {place})"
+    yield f"chunks {write_shape(array.chunk_shape)}, {shards}, codec {write_codecs(array)}"
+
+
+@dataclass(frozen=True, slots=True)
+class _OmeDescription:
+    """What the OME metadata of a node say: version, lines to print, scales by array."""
+
+    version: str | None = None
+    lines: tuple[str, ...] = ()
+    scales: Mapping[str, str] = field(default_factory=dict)
+
+
+def _read_ome(attributes: Mapping[str, Any]) -> _OmeDescription:
+    """Return what there is to say about a node's OME metadata, whoever wrote them."""
+    ome = attributes.get("ome")
+    if ome is None:
+        return _OmeDescription()
+    try:
+        images = ome.get("multiscales", ())
+        lines = [
+            f"image {image.get('name', '')!r}: axes {', '.join(map(_axis, image['axes']))}"
+            for image in images
+        ]
+        if "plate" in ome:
+            wells = len(ome["plate"]["wells"])
+            lines.append(f"plate {ome['plate'].get('name', '')!r}: {wells} wells")
+        scales = {
+            dataset["path"]: " x ".join(f"{number:g}" for number in transform["scale"])
+            for image in images
+            for dataset in image["datasets"]
+            for transform in dataset["coordinateTransformations"]
+            if transform["type"] == "scale"
+        }
+        return _OmeDescription(ome.get("version"), tuple(lines), scales)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        return _OmeDescription(lines=(f"malformed OME metadata ({error!r})",))
+
+
+def _axis(axis: Mapping[str, Any]) -> str:
+    """Return an axis as in ``"y (space, micrometer)"``."""
+    notes = ", ".join(str(axis[key]) for key in ("type", "unit") if axis.get(key))
+    return f"{axis['name']}{f' ({notes})' if notes else ''}"

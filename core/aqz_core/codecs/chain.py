@@ -1,0 +1,266 @@
+"""The codecs of one array, in the order they are applied, as one encoder.
+
+Owns the way from what the settings ask for (or what stored metadata says) to
+codec records, by the providers that plug-ins registered, and the ``codecs``
+list of V3 metadata. A chain of one codec encodes with that codec's own method:
+nothing stands between a chunk and its compressor.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from aqz_core.codecs.base import (
+    ChunkBuffer,
+    Codec,
+    Compression,
+    NamedCompression,
+    PluginCompression,
+)
+from aqz_core.errors import AqzError, PluginError, SettingsError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+
+    from aqz_core.hooks.records import CodecProvider
+
+__all__ = ["CodecChain", "chain_for", "chain_from_v3", "provider_name"]
+
+
+def _encoder(codecs: tuple[Codec, ...]) -> Callable[[ChunkBuffer], bytes]:
+    """Return the function that applies `codecs`; with none it copies the buffer to bytes."""
+    if not codecs:
+        return bytes
+    if len(codecs) == 1:
+        return codecs[0].encode
+    return _Sequence(tuple(codec.encode for codec in codecs))
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _Sequence:
+    """Apply one encoder after the other; a class, so that a chain can be pickled."""
+
+    encoders: tuple[Callable[[ChunkBuffer], bytes], ...]
+
+    def __call__(self, data: ChunkBuffer) -> bytes:
+        """Return `data` after the last encoder."""
+        first, *others = self.encoders
+        encoded = first(data)
+        for encode in others:
+            encoded = encode(encoded)
+        return encoded
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class CodecChain:
+    """Bytes-to-bytes codecs, applied first to last.
+
+    Parameters
+    ----------
+    codecs : tuple of Codec
+        Empty for chunks stored as they are.
+
+    Attributes
+    ----------
+    encode : callable
+        ``encode(data) -> bytes`` for one C-contiguous, little-endian chunk. Safe on
+        many threads at once.
+    """
+
+    codecs: tuple[Codec, ...] = ()
+    encode: Callable[[ChunkBuffer], bytes] = dataclasses.field(
+        init=False, repr=False, compare=False
+    )
+
+    def __post_init__(self) -> None:
+        """Resolve the encoder once."""
+        object.__setattr__(self, "encode", _encoder(self.codecs))
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether chunks are stored as they are."""
+        return not self.codecs
+
+    def decode(self, data: bytes) -> bytes:
+        """Return the bytes of the chunk that `data` encodes.
+
+        Raises
+        ------
+        StorageError
+            If a codec cannot decode its input; names the codec, chains its error.
+        """
+        for codec in reversed(self.codecs):
+            try:
+                data = codec.decode(data)
+            except AqzError:
+                raise
+            except Exception as error:
+                raise StorageError(
+                    f"a chunk of {len(data)} bytes cannot be decoded by {codec.name} ({error}); "
+                    "it is damaged, or was written with other settings"
+                ) from error
+        return data
+
+    def max_encoded_size(self, nbytes: int) -> int:
+        """Return the largest size that a chunk of `nbytes` bytes can take once encoded.
+
+        Raises
+        ------
+        SettingsError
+            If a chunk of that size is more than a codec can take.
+        """
+        for codec in self.codecs:
+            nbytes = codec.max_encoded_size(nbytes)
+        return nbytes
+
+    def v3_metadata(self) -> list[dict[str, Any]]:
+        """Return the V3 ``codecs`` list, the little-endian ``bytes`` codec first."""
+        serializer = {"name": "bytes", "configuration": {"endian": "little"}}
+        return [serializer, *(codec.v3_metadata() for codec in self.codecs)]
+
+    def v2_metadata(self) -> dict[str, Any] | None:
+        """Return the V2 ``compressor``, None for chunks stored as they are.
+
+        Raises
+        ------
+        SettingsError
+            If V2 metadata cannot describe the chain.
+        """
+        if self.is_identity:
+            return None
+        metadata = self.codecs[0].v2_metadata() if len(self.codecs) == 1 else None
+        if metadata is None:
+            names = ", ".join(codec.name for codec in self.codecs)
+            raise SettingsError(
+                f"Zarr V2 cannot describe the compression {names}; "
+                "choose blosc, zstd or gzip, or write Zarr V3"
+            )
+        return metadata
+
+
+def provider_name(compression: Compression | None) -> str | None:
+    """Return the name of the codec provider that `compression` asks for, None for none.
+
+    Raises
+    ------
+    SettingsError
+        If a compressor is set without one of its codecs.
+    """
+    if compression is None:
+        return None
+    if isinstance(compression, NamedCompression):
+        return compression.codec_name
+    from aqz_core.enums import CompressionCodec, Compressor
+
+    if compression.compressor == Compressor.NONE:
+        return None  # the codec is then ignored, as acquire-zarr does
+    codec = compression.codec
+    if codec == CompressionCodec.NONE:
+        raise SettingsError(
+            f"compressor {compression.compressor.name} needs a codec, but codec is NONE; "
+            "set codec, for example CompressionCodec.BLOSC_LZ4"
+        )
+    return {CompressionCodec.ZSTD: "zstd", CompressionCodec.GZIP: "gzip"}.get(codec, "blosc")
+
+
+def chain_for(
+    compression: Compression | None,
+    dtype: np.dtype[Any],
+    registry: Mapping[str, CodecProvider],
+) -> CodecChain:
+    """Return the chain that the settings of an array ask for.
+
+    Parameters
+    ----------
+    compression : CompressionSettings, PluginCompression, or None
+        ``ArraySettings.compression``.
+    dtype : numpy.dtype
+        Data type of the array; its item size is the stride of a shuffle.
+    registry : mapping of str to CodecProvider
+        Providers by name, as ``Hooks.codecs()`` returns them.
+
+    Raises
+    ------
+    SettingsError
+        If no provider has that name, or the codec refuses its configuration.
+    PluginError
+        If a provider fails, or builds something that is not a codec.
+    """
+    name = provider_name(compression)
+    if name is None or compression is None:
+        return CodecChain()
+    return CodecChain((_built(name, compression, dtype, registry),))
+
+
+def chain_from_v3(
+    codecs: Sequence[Mapping[str, Any] | str],
+    dtype: np.dtype[Any],
+    registry: Mapping[str, CodecProvider],
+) -> CodecChain:
+    """Return the chain that a V3 ``codecs`` list of a stored array describes.
+
+    Parameters
+    ----------
+    codecs : sequence
+        The list of an unsharded array, or the inner one of the sharding codec:
+        ``bytes`` first, then codecs in order.
+    dtype : numpy.dtype
+        Data type of the array.
+    registry : mapping of str to CodecProvider
+        Providers by name, as ``Hooks.codecs()`` returns them.
+
+    Raises
+    ------
+    SettingsError
+        If the list does not start with little-endian ``bytes``, or names a codec that
+        no provider offers.
+    """
+    parts: list[tuple[str, Mapping[str, Any]]] = [
+        (codec, {})
+        if isinstance(codec, str)
+        else (codec.get("name", ""), codec.get("configuration", {}))
+        for codec in codecs
+    ]
+    if not parts or parts[0][0] != "bytes" or parts[0][1].get("endian", "little") != "little":
+        raise SettingsError(
+            f"the codecs {list(codecs)!r} do not start with little-endian 'bytes'; "
+            "only arrays laid out like that can be read or continued here"
+        )
+    return CodecChain(
+        tuple(
+            _built(name, PluginCompression(name, configuration), dtype, registry)
+            for name, configuration in parts[1:]
+        )
+    )
+
+
+def _built(
+    name: str,
+    compression: Compression,
+    dtype: np.dtype[Any],
+    registry: Mapping[str, CodecProvider],
+) -> Codec:
+    """Return the codec that the provider `name` builds, checked to be one."""
+    provider = registry.get(name)
+    if provider is None:
+        raise SettingsError(
+            f"there is no codec {name!r}; available are {', '.join(sorted(registry))}. "
+            "A plug-in that offers it must be installed, or passed in plugins="
+        )
+    try:
+        codec = provider.build(compression, dtype)
+    except AqzError:
+        raise
+    except Exception as error:
+        raise PluginError(
+            f"the provider of codec {name!r} failed to build it from {compression!r}: {error!r}"
+        ) from error
+    if not isinstance(codec, Codec):
+        raise PluginError(
+            f"the provider of codec {name!r} built {codec!r}, which is not a codec; it needs "
+            "name, encode, decode, max_encoded_size, v3_metadata and v2_metadata"
+        )
+    return codec

@@ -1,0 +1,89 @@
+"""What all arrays of a recording share: threads, memory, the store, the first error.
+
+The workers compute (codecs, reductions): one thread per core. The I/O threads wait for the store:
+more threads than cores. Work only ever waits downstream, caller for workers and I/O, workers for
+I/O, I/O for nobody, so no wait can be circular.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.failure import Failure
+from aqz_core.memory import MemoryPlan
+from aqz_core.pools import TaskPool
+from aqz_core.sinks import Sink
+from aqz_core.slabs import SlabPool
+
+__all__ = ["Engine", "worker_count"]
+
+IO_THREADS = 8
+"""They sleep in system calls; a disk is at its best with several requests at a time."""
+
+
+class Engine:
+    """The threads and the memory of one recording.
+
+    Parameters
+    ----------
+    sink
+        Where everything goes.
+    memory
+        How many bytes each part may take.
+    workers
+        Threads that compute.
+    levels
+        Pyramid levels of the deepest array: higher levels are more urgent.
+    stall_timeout
+        Seconds without progress after which waiting ends in an error.
+    """
+
+    def __init__(
+        self, sink: Sink, memory: MemoryPlan, workers: int, levels: int, stall_timeout: float
+    ) -> None:
+        self.sink = sink
+        self.stall_timeout = stall_timeout
+        self.failure = Failure()
+        self.pixels = SlabPool(memory.pixels, self.failure, stall_timeout)
+        self.staging = SlabPool(memory.staging, self.failure, stall_timeout)
+        self.workers = TaskPool("aqz-worker", workers, self.failure, urgencies=2 * levels)
+        self.io = TaskPool("aqz-io", IO_THREADS, self.failure)
+        self._scratch = threading.local()
+
+    def scratch(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+        """Return an array of this thread's own, reused at the next call with the same arguments."""
+        arrays: dict[object, npt.NDArray[Any]] = self._scratch.__dict__
+        key = f"{shape}{dtype}"
+        if key not in arrays:
+            arrays[key] = np.empty(shape, dtype)
+        return arrays[key]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of pixel memory allocated now."""
+        return self.pixels.nbytes + self.staging.nbytes
+
+    def drain(self) -> None:
+        """Wait until all work that was submitted is done, workers first: they feed the I/O."""
+        self.workers.drain(self.stall_timeout)
+        self.io.drain(self.stall_timeout)
+
+    def stop(self) -> None:
+        """End the threads."""
+        self.workers.stop()
+        self.io.stop()
+
+
+def worker_count(max_threads: int) -> int:
+    """Return how many worker threads to use: as asked, by ``ZARR_MAX_THREADS``, or per core."""
+    if max_threads > 0:
+        return max_threads
+    asked = os.environ.get("ZARR_MAX_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,123 @@
+"""Every error that aqz raises, as one tree.
+
+Each class is also a ``RuntimeError``, because that is what programs written for
+acquire-zarr catch, and the standard class that a Python reader would expect::
+
+    AqzError (RuntimeError)
+    ├── SettingsError (ValueError)            the settings cannot be recorded
+    │   └── MemoryBudgetError                 max_memory is too small for the layout
+    ├── StoreExistsError (FileExistsError)    an array is already at that key
+    ├── PluginError                           a plug-in clashes with another, or failed
+    ├── FrameShapeError (ValueError)          appended pixels do not make up frames
+    ├── FrameTypeError (TypeError)            appended pixels have another data type
+    ├── UnknownArrayError (KeyError)          no array of that key in the stream
+    ├── OutOfBoundsError (IndexError)         more frames than the array was declared for
+    ├── MetadataError (ValueError)            custom metadata that JSON or NGFF cannot hold
+    ├── StreamClosedError                     the stream was closed before the call
+    └── StorageError (OSError)                bytes could not be stored or read
+        └── StalledError (TimeoutError)       nothing was stored for too long
+
+``kind`` is a short machine-readable name that stays the same between releases.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AqzError",
+    "FrameShapeError",
+    "FrameTypeError",
+    "MemoryBudgetError",
+    "MetadataError",
+    "OutOfBoundsError",
+    "PluginError",
+    "SettingsError",
+    "StalledError",
+    "StorageError",
+    "StoreExistsError",
+    "StreamClosedError",
+    "UnknownArrayError",
+]
+
+
+class AqzError(RuntimeError):
+    """Base of every error that aqz raises on purpose."""
+
+    kind: ClassVar[str] = "aqz"
+
+
+class SettingsError(AqzError, ValueError):
+    """The settings contradict themselves, a format, or the machine."""
+
+    kind = "settings"
+
+
+class MemoryBudgetError(SettingsError):
+    """``max_memory`` is below what the layout needs at least."""
+
+    kind = "memory-budget"
+
+
+class StoreExistsError(AqzError, FileExistsError):
+    """Something is already stored where the stream would write."""
+
+    kind = "store-exists"
+
+
+class PluginError(AqzError):
+    """Two plug-ins offer the same name, or a plug-in failed while it was asked."""
+
+    kind = "plugin"
+
+
+class FrameShapeError(AqzError, ValueError):
+    """The appended pixels are neither frames nor a run of pixels."""
+
+    kind = "frame-shape"
+
+
+class FrameTypeError(AqzError, TypeError):
+    """The appended pixels cannot be stored in the array's data type without change."""
+
+    kind = "frame-type"
+
+
+class UnknownArrayError(AqzError, KeyError):
+    """The stream has no array of that key."""
+
+    kind = "unknown-array"
+
+    def __str__(self) -> str:
+        """Return the message itself; ``KeyError`` would quote it."""
+        return str(self.args[0]) if self.args else ""
+
+
+class OutOfBoundsError(AqzError, IndexError):
+    """The frame lies past the declared size of the append dimension."""
+
+    kind = "out-of-bounds"
+
+
+class MetadataError(AqzError, ValueError):
+    """Custom metadata that is not JSON, or uses a reserved name."""
+
+    kind = "metadata"
+
+
+class StreamClosedError(AqzError):
+    """The stream was already closed."""
+
+    kind = "stream-closed"
+
+
+class StorageError(AqzError, OSError):
+    """The store refused, failed or disappeared; the cause is chained."""
+
+    kind = "storage"
+
+
+class StalledError(StorageError, TimeoutError):
+    """Nothing could be stored for longer than the stream may wait."""
+
+    kind = "stalled"

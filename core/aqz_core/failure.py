@@ -1,0 +1,67 @@
+"""The first error of a recording: kept, logged once, and raised to everyone who asks."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+from aqz_core.errors import AqzError, StorageError
+
+__all__ = ["Failure"]
+
+_log = logging.getLogger("aqz")
+
+
+class Failure:
+    """Holds the first error that any thread of a recording met.
+
+    Threads call `set` when something failed and `check` before they go on. Whoever waits for
+    something registers a callback with `on_set` that ends the wait.
+    """
+
+    def __init__(self) -> None:
+        self._first: BaseException | None = None
+        self._lock = threading.Lock()
+        self._callbacks: list[Callable[[], None]] = []
+
+    def __bool__(self) -> bool:
+        """Tell whether anything failed."""
+        return self._first is not None
+
+    @property
+    def error(self) -> BaseException | None:
+        """The first error, or None."""
+        return self._first
+
+    def set(self, error: BaseException) -> None:
+        """Keep `error` if it is the first, log it once and wake everyone who waits."""
+        with self._lock:
+            if self._first is not None:
+                return
+            self._first = error
+        _log.error("recording failed: %s", error, exc_info=error)
+        for callback in self._callbacks:
+            callback()
+
+    def on_set(self, callback: Callable[[], None]) -> None:
+        """Call `callback` when the first error is set."""
+        self._callbacks.append(callback)
+
+    def check(self) -> None:
+        """Raise the first error, if there is one.
+
+        Raises
+        ------
+        AqzError
+            A new exception of the same class with the first error as its cause; errors of the
+            operating system become `StorageError`.
+        """
+        error = self._first
+        if error is None:
+            return
+        if isinstance(error, AqzError):
+            raise type(error)(*error.args) from error
+        if isinstance(error, OSError):
+            raise StorageError(error.errno, f"The recording stopped: {error}") from error
+        raise AqzError(f"The recording stopped: {error!r}") from error

@@ -1,0 +1,266 @@
+"""What a settings field accepts: checks that convert a value or refuse it.
+
+A `Check` looks at the type of one value and turns near misses that lose nothing (numpy
+integers, tuples for lists, paths for strings) into what is stored. It knows neither the class
+nor the other fields: the message around it is written by `settings_base`, and rules that need
+more than one field are in `validation`.
+"""
+
+from __future__ import annotations
+
+import enum
+import numbers
+import operator
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from aqz_core.enums import DataType
+
+__all__ = [
+    "UINT8_MAX",
+    "UINT32_MAX",
+    "UINT64_MAX",
+    "Check",
+    "Refused",
+    "checked",
+    "data_type",
+    "describe",
+    "display_window",
+    "flag",
+    "instance",
+    "list_of",
+    "member",
+    "name_or_index",
+    "optional",
+    "path_text",
+    "pixel_value",
+    "real_number",
+    "text",
+    "text_or_flag",
+    "whole_number",
+]
+
+# Widths of the peer's C fields: beyond them its constructors raise TypeError as well.
+UINT8_MAX = 2**8 - 1
+UINT32_MAX = 2**32 - 1
+UINT64_MAX = 2**64 - 1
+
+
+class Refused(Exception):
+    """The value does not fit; the text, if any, describes what was got instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A named conversion.
+
+    Attributes
+    ----------
+    expected : str
+        What is accepted, to stand after "must be".
+    convert : callable
+        Returns the value to store; raises `Refused`.
+    """
+
+    expected: str
+    convert: Callable[[Any], Any]
+
+
+def checked(check: Check) -> Mapping[str, Check]:
+    """Wrap `check` as the ``metadata`` of an attrs field."""
+    return {"check": check}
+
+
+def describe(value: object) -> str:
+    """Show a value and its type in at most about 100 characters."""
+    shown = repr(value)
+    if len(shown) > 80:
+        shown = shown[:77] + "..."
+    return f"{shown} ({type(value).__name__})"
+
+
+def text() -> Check:
+    """Accept a string."""
+
+    def convert(value: Any) -> str:
+        if not isinstance(value, str):
+            raise Refused
+        return str.__str__(value)  # numpy strings become plain ones
+
+    return Check("a string", convert)
+
+
+def path_text() -> Check:
+    """Accept a string or a path object, stored as a string."""
+
+    def convert(value: Any) -> str:
+        if not isinstance(value, (str, os.PathLike)):
+            raise Refused
+        path = os.fspath(value)
+        if not isinstance(path, str):
+            raise Refused
+        return str.__str__(path)
+
+    return Check("a string or a path", convert)
+
+
+def flag() -> Check:
+    """Accept True and False, and 1 and 0 as programs for the peer may have them."""
+
+    def convert(value: Any) -> bool:
+        if isinstance(value, (bool, np.bool_)) or (type(value) is int and value in (0, 1)):
+            return bool(value)
+        raise Refused
+
+    return Check("True or False", convert)
+
+
+def text_or_flag() -> Check:
+    """Accept a string or a truth value."""
+    as_flag, as_text = flag().convert, text().convert
+    return Check(
+        "True, False or a string",
+        lambda value: as_text(value) if isinstance(value, str) else as_flag(value),
+    )
+
+
+def whole_number(low: int | None = None, high: int | None = None) -> Check:
+    """Accept an integer (Python's or numpy's, never a bool) from `low` to `high` inclusive."""
+    limits = "" if low is None or high is None else f" from {low} to {high}"
+
+    def convert(value: Any) -> int:
+        if isinstance(value, (bool, np.bool_)):
+            raise Refused
+        try:
+            number = operator.index(value)
+        except TypeError:
+            raise Refused from None
+        if (low is not None and number < low) or (high is not None and number > high):
+            raise Refused
+        return number
+
+    return Check(f"an integer{limits}", convert)
+
+
+def real_number() -> Check:
+    """Accept an integer or a float (Python's or numpy's, never a bool), stored as float."""
+
+    def convert(value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise Refused
+        try:
+            return float(value)
+        except OverflowError:
+            raise Refused("an integer too large for a float") from None
+
+    return Check("a number", convert)
+
+
+def display_window() -> Check:
+    """Accept two or four numbers, stored as a tuple of floats."""
+    as_float = real_number().convert
+
+    def convert(value: Any) -> tuple[float, ...]:
+        window = tuple(as_float(item) for item in _elements(value))
+        if len(window) not in (2, 4):
+            raise Refused
+        return window
+
+    return Check("(start, end) or (min, max, start, end)", convert)
+
+
+def pixel_value() -> Check:
+    """Accept an integer, a float or a bool, and keep which of them it is."""
+
+    def convert(value: Any) -> bool | int | float:
+        if isinstance(value, (bool, np.bool_)):
+            return bool(value)
+        if isinstance(value, numbers.Integral):
+            return int(value)
+        if isinstance(value, numbers.Real):
+            return float(value)
+        raise Refused
+
+    return Check("a number or a bool", convert)
+
+
+def member(kind: type[enum.IntEnum]) -> Check:
+    """Accept a member of `kind`, or the integer of one; members of other enums are refused."""
+
+    def convert(value: Any) -> enum.IntEnum:
+        if isinstance(value, kind):
+            return value
+        if isinstance(value, (enum.Enum, bool)) or not isinstance(value, numbers.Integral):
+            raise Refused
+        try:
+            return kind(int(value))
+        except ValueError:
+            raise Refused from None
+
+    return Check(f"a {kind.__name__} ({', '.join(kind.__members__)})", convert)
+
+
+def data_type() -> Check:
+    """Accept everything that `DataType.of` takes."""
+
+    def convert(value: Any) -> DataType:
+        if value is None:
+            raise Refused
+        return DataType.of(value)
+
+    return Check("a DataType or a numpy dtype", convert)
+
+
+def instance(kind: type, *, or_having: str | None = None) -> Check:
+    """Accept an instance of `kind`, or an object with an attribute, as it is, uncopied."""
+
+    def convert(value: Any) -> Any:
+        if isinstance(value, kind) or (or_having is not None and hasattr(value, or_having)):
+            return value
+        raise Refused
+
+    alternative = f" or have a {or_having}" if or_having else ""
+    return Check(f"of type {kind.__name__}{alternative}", convert)
+
+
+def name_or_index() -> Check:
+    """Accept the name of a dimension or its position."""
+    as_text, as_index = text().convert, whole_number().convert
+    return Check(
+        "a name or an integer",
+        lambda value: as_text(value) if isinstance(value, str) else as_index(value),
+    )
+
+
+def optional(check: Check) -> Check:
+    """Accept None besides what `check` accepts."""
+    return Check(
+        f"{check.expected} or None",
+        lambda value: None if value is None else check.convert(value),
+    )
+
+
+def list_of(noun: str, check: Check) -> Check:
+    """Accept an iterable whose elements pass `check`; stored as a list of its own."""
+
+    def convert(value: Any) -> list[Any]:
+        converted = []
+        for position, item in enumerate(_elements(value)):
+            try:
+                converted.append(check.convert(item))
+            except Refused:
+                raise Refused(f"{describe(item)} at position {position}") from None
+        return converted
+
+    return Check(f"a list of {noun}", convert)
+
+
+def _elements(value: Any) -> Iterable[Any]:
+    """Return an iterable of elements; text and mappings are no collections here."""
+    if isinstance(value, (str, bytes, Mapping)) or not isinstance(value, Iterable):
+        raise Refused
+    return value

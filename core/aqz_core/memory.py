@@ -1,0 +1,147 @@
+"""How much memory a recording needs, and how its budget is divided: pure arithmetic."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aqz_core.codecs import CodecChain
+from aqz_core.errors import MemoryBudgetError
+from aqz_core.layout import ArrayLayout, align
+from aqz_core.slabs import size_class
+
+__all__ = ["ArrayMemory", "MemoryPlan", "plan_memory"]
+
+DEFAULT_BUDGET = 256 << 20
+"""Budget in bytes when none is given and the layout needs no more."""
+
+MIN_STAGING = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """A budget in bytes, divided.
+
+    Attributes
+    ----------
+    total
+        Bound of everything below together.
+    pixels
+        For slabs of level 0: frames that were appended and are not stored yet.
+    staging
+        For encoded chunks on their way to the store.
+    minimum
+        The smallest total that the layout could be recorded with.
+    """
+
+    total: int
+    pixels: int
+    staging: int
+    minimum: int
+
+
+@dataclass(frozen=True)
+class ArrayMemory:
+    """What one array asks for, in bytes.
+
+    Attributes
+    ----------
+    open_layers
+        Level 0 slabs of layers that are incomplete at the same time.
+    layer
+        Level 0 slabs of one layer.
+    upper_share
+        Bytes that the other levels take for each byte of level 0 in flight.
+    upper_open
+        Slabs of incomplete layers of the other levels.
+    slab
+        The largest slab, encoded as badly as can be; 0 if chunks are stored as they are.
+    scratch
+        What each worker needs to reduce a plane.
+    """
+
+    open_layers: int
+    layer: int
+    upper_share: float
+    upper_open: int
+    slab: int
+    scratch: int
+
+    @classmethod
+    def of(cls, levels: Sequence[ArrayLayout], codecs: CodecChain, room: int) -> ArrayMemory:
+        """Work out the needs of an array whose slabs have `room` bytes in front and behind."""
+        layers = [_layer_nbytes(level, room) for level in levels]
+        base, *upper = levels
+        open_layers = [level.open_layers() for level in levels]
+        slab = max(base.slab_nbytes(column) for column in base.columns)
+        return cls(
+            open_layers=open_layers[0] * layers[0],
+            layer=layers[0],
+            upper_share=sum(level.frame_nbytes for level in upper) / base.frame_nbytes,
+            upper_open=sum(
+                (count + 1) * layer
+                for count, layer in zip(open_layers[1:], layers[1:], strict=True)
+            ),
+            slab=0 if codecs.is_identity else codecs.max_encoded_size(slab) + 2 * room,
+            scratch=3 * base.frame_nbytes if upper else 0,
+        )
+
+
+def plan_memory(
+    arrays: Sequence[ArrayMemory], workers: int, max_memory: int | None
+) -> MemoryPlan:
+    """Divide a budget among the parts of a recording.
+
+    Parameters
+    ----------
+    arrays
+        The needs of each array.
+    workers
+        Number of worker threads.
+    max_memory
+        The budget in bytes; None chooses one.
+
+    Raises
+    ------
+    MemoryBudgetError
+        The budget, or the machine, is too small for the layout.
+    """
+    slab = max((array.slab for array in arrays), default=0)
+    staging = max(MIN_STAGING, 2 * size_class(slab)) if slab else 0
+    share = 1 + max((array.upper_share for array in arrays), default=0.0)
+    fixed = (
+        staging
+        + workers * (slab + max((array.scratch for array in arrays), default=0))
+        + sum(array.upper_open for array in arrays)
+    )
+    least = sum(array.open_layers for array in arrays)
+    one_more = max((array.layer for array in arrays), default=0)
+    minimum = fixed + int(least * share)
+    comfortable = fixed + int((least + one_more) * share)
+    total = max_memory if max_memory is not None else max(DEFAULT_BUDGET, comfortable)
+    if total < minimum:
+        raise MemoryBudgetError(
+            f"max_memory is {total:,} bytes, but this layout needs {minimum:,} at least and "
+            f"{comfortable:,} to work well. Raise max_memory, or use chunks with fewer planes."
+        )
+    machine = _machine_nbytes()
+    if machine is not None and minimum > machine:
+        raise MemoryBudgetError(
+            f"This layout needs {minimum:,} bytes at least, but the machine has {machine:,}. "
+            "Use chunks with fewer planes."
+        )
+    return MemoryPlan(total, int((total - fixed) / share), staging, minimum)
+
+
+def _layer_nbytes(layout: ArrayLayout, room: int) -> int:
+    """Return the bytes of all slabs of one layer."""
+    return sum(align(layout.slab_nbytes(column)) + 2 * room for column in layout.columns)
+
+
+def _machine_nbytes() -> int | None:
+    """Return the bytes of memory that the machine has, where it tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

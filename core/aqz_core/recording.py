@@ -1,0 +1,266 @@
+"""A whole recording: a store, its arrays, and the order in which things begin and end.
+
+The public `ZarrStream` holds one of these. It has no reference back, so that a stream which nobody
+holds any more can be finished.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from aqz_core.array_recording import ArrayRecording
+from aqz_core.engine import Engine, worker_count
+from aqz_core.errors import AqzError, StreamClosedError, UnknownArrayError
+from aqz_core.events import (
+    ArrayReport,
+    Progress,
+    ShardWritten,
+    StreamClosed,
+    StreamFailed,
+    StreamOpened,
+    StreamReport,
+    StreamStatistics,
+)
+from aqz_core.hooks import FrameSpec, Hooks, frame_function
+from aqz_core.keys import normalise_key
+from aqz_core.memory import ArrayMemory, plan_memory
+from aqz_core.observers import EventDispatcher
+from aqz_core.plans import ArrayPlan, plan_array
+from aqz_core.publisher import Publisher
+from aqz_core.settings import StreamSettings
+from aqz_core.sinks import Sink
+from aqz_core.store_path import url_scheme
+from aqz_core.store_set_up import claim_nodes, check_free_space, write_groups
+
+__all__ = ["Recording"]
+
+
+class Recording:
+    """Everything behind one stream.
+
+    Parameters
+    ----------
+    settings
+        Valid, and nobody else's.
+    hooks
+        The plug-ins.
+    """
+
+    def __init__(self, settings: StreamSettings, hooks: Hooks) -> None:
+        self.settings = settings
+        random_access = settings.s3 is None
+        self._plans = _plan_arrays(settings, hooks, random_access)
+        workers = worker_count(settings.max_threads)
+        self.memory = plan_memory(
+            [
+                ArrayMemory.of(plan.layouts, plan.codecs, plan.base.index_room)
+                for plan in self._plans
+            ],
+            workers,
+            settings.max_memory,
+        )
+        self.sink = _open_sink(settings, hooks)
+        existing = claim_nodes(self.sink, self._plans, overwrite=settings.overwrite)
+        check_free_space(self.sink, self._plans)
+        levels = max(len(plan.layouts) for plan in self._plans)
+        self._engine = Engine(self.sink, self.memory, workers, levels, settings.stall_timeout)
+        self._events = EventDispatcher(hooks)
+        self._begun: float | None = None
+        self._closing = threading.Lock()
+        self._closed = False
+        try:
+            extra = dict(hooks.metadata(settings))
+            self._arrays = {
+                plan.key: self._array(plan, {**existing.get(plan.key, {}), **extra}, hooks)
+                for plan in self._plans
+            }
+            write_groups(self.sink, self._plans)
+            for array in self._arrays.values():
+                array.write_documents()
+        except BaseException:
+            self._engine.stop()
+            self._events.close(0)
+            raise
+        self._publisher = Publisher(self._publish, self._engine.failure)
+        self._events.publish(StreamOpened(self.sink.url, tuple(self._arrays)))
+
+    def _array(
+        self, plan: ArrayPlan, attributes: Mapping[str, Any], hooks: Hooks
+    ) -> ArrayRecording:
+        """Begin one array."""
+        spec = FrameSpec(plan.key, plan.frame_shape, plan.base.dtype)
+
+        def on_shard(level: int, name: str, nbytes: int, chunks: int) -> None:
+            if self._events.observes(ShardWritten):
+                event = ShardWritten(plan.key, level, name, nbytes, chunks, self.sink.url)
+                self._events.publish(event)
+
+        return ArrayRecording(
+            plan,
+            self._engine,
+            attributes=dict(attributes),
+            process=frame_function(hooks.frame_processors(self.settings), spec),
+            live=self.settings.live,
+            sync=self.settings.durability == "shard",
+            on_shard=on_shard,
+        )
+
+    # ---- while it runs ----------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        """Whether frames are taken."""
+        return not self._closed and not self._engine.failure
+
+    def append(self, data: object, key: str | None) -> int:
+        """Take frames for one array; return how many were completed."""
+        array = self._array_for(key)
+        self._engine.failure.check()
+        if self._begun is None:
+            self._begun = time.monotonic()
+        return array.append(data)
+
+    def add_metadata(self, metadata: object, key: str | None, metadata_key: str | None) -> None:
+        """Merge a user's metadata into the attributes of one array."""
+        array = self._array_for(key)
+        self._engine.failure.check()
+        array.add_attributes(metadata, metadata_key)
+
+    def _array_for(self, key: str | None) -> ArrayRecording:
+        """Return the array that a call means."""
+        if self._closed:
+            raise StreamClosedError(
+                f"The stream to {self.sink.url} is closed and takes nothing more; open a new one."
+            )
+        if key is None and len(self._arrays) == 1:
+            return next(iter(self._arrays.values()))
+        array = self._arrays.get(normalise_key(key)) if key is not None else None
+        if array is None:
+            known = ", ".join(map(repr, self._arrays))
+            what = "no key was given" if key is None else f"there is no array {key!r}"
+            raise UnknownArrayError(f"{what} in the stream to {self.sink.url}; it has {known}.")
+        return array
+
+    def statistics(self) -> StreamStatistics:
+        """Return how the recording is doing."""
+        seconds = time.monotonic() - self._begun if self._begun is not None else 0.0
+        bytes_in = sum(array.bytes_in for array in self._arrays.values())
+        pixels = self._engine.pixels
+        return StreamStatistics(
+            frames=sum(array.frames for array in self._arrays.values()),
+            bytes_in=bytes_in,
+            bytes_written=sum(array.bytes_stored for array in self._arrays.values()),
+            queue_fill=min(1.0, pixels.in_use / pixels.capacity) if pixels.capacity else 0.0,
+            megabytes_per_second=bytes_in / seconds / 1e6 if seconds else 0.0,
+            seconds=seconds,
+        )
+
+    def current_nbytes(self) -> int:
+        """Return the bytes of pixel memory allocated now."""
+        return self._engine.nbytes
+
+    def _publish(self) -> None:
+        """Let readers and observers see how far it is; called a few times a second."""
+        for array in self._arrays.values():
+            array.publish()
+        if self._events.observes(Progress):
+            self._events.publish(Progress(self.statistics(), self.sink.url))
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def close(self) -> StreamReport | None:
+        """Store everything that was taken and finish the store; None if that was done before.
+
+        Raises
+        ------
+        AqzError
+            Something could not be stored. What was published before stays readable.
+        """
+        with self._closing:
+            if self._closed:
+                return None
+            self._closed = True
+            self._publisher.stop()
+            try:
+                self._finish()
+            except BaseException as error:
+                self._engine.failure.set(error)
+                self._abandon()
+                self._events.publish(StreamFailed(error, self.sink.url))
+                raise
+            finally:
+                self._engine.stop()
+                self._events.close()
+                self.sink.close()
+            return self._report()
+
+    def _finish(self) -> None:
+        """Hand over, level by level, what is incomplete; then finish shards and metadata."""
+        engine, arrays = self._engine, self._arrays.values()
+        for level in range(max(len(plan.layouts) for plan in self._plans)):
+            for array in arrays:
+                array.finish_level(level)
+            engine.drain()
+            engine.failure.check()
+        for array in arrays:
+            for finish in array.unfinished_shards():
+                engine.io.submit(finish)
+        engine.drain()
+        engine.failure.check()
+        for array in arrays:
+            array.finish_documents()
+        self._events.publish(StreamClosed(self._report(), self.sink.url))
+
+    def _abandon(self) -> None:
+        """After an error: let readers see what was stored, as far as the store still works."""
+        with contextlib.suppress(AqzError):
+            self._engine.drain()
+        for array in self._arrays.values():
+            with contextlib.suppress(AqzError, OSError):
+                array.publish()
+
+    def _report(self) -> StreamReport:
+        """Return what was recorded."""
+        return StreamReport(
+            path=self.sink.url,
+            arrays=tuple(
+                ArrayReport(
+                    key=key,
+                    shape=array.shape,
+                    frames=array.frames,
+                    bytes_in=array.bytes_in,
+                    bytes_stored=array.bytes_stored,
+                    path="/".join(
+                        part for part in (self.sink.url, array.plan.level_name(0)) if part
+                    ),
+                    trailing_bytes=array.pending_nbytes,
+                )
+                for key, array in self._arrays.items()
+            ),
+            statistics=self.statistics(),
+        )
+
+
+def _plan_arrays(settings: StreamSettings, hooks: Hooks, random_access: bool) -> list[ArrayPlan]:
+    """Plan every array of a stream."""
+    codecs, downsamplers = hooks.codecs(), hooks.downsamplers()
+    return [
+        plan_array(
+            array,
+            version=settings.version,
+            codec_providers=codecs,
+            downsamplers=downsamplers,
+            random_access=random_access,
+        )
+        for array in settings.arrays
+    ]
+
+
+def _open_sink(settings: StreamSettings, hooks: Hooks) -> Sink:
+    """Open the store."""
+    scheme = url_scheme(settings.store_path) or "file"
+    return hooks.sinks()[scheme].open(settings.store_path, settings)

@@ -1,0 +1,48 @@
+"""From the order in which frames arrive to where they are stored.
+
+Only this module knows both orders. Frames arrive with the last leading axis counting fastest, in
+the order of the settings' dimensions; in the store, the leading axes may stand in another order.
+"""
+
+from __future__ import annotations
+
+import math
+
+__all__ = ["FrameRouter"]
+
+
+class FrameRouter:
+    """Leading storage indices of consecutive frames.
+
+    Parameters
+    ----------
+    lead_shape
+        Sizes of the leading axes in the order of arrival; the first may be 0 (unlimited).
+    storage_order
+        For each leading axis of the store, its position in the order of arrival.
+    """
+
+    def __init__(self, lead_shape: tuple[int, ...], storage_order: tuple[int, ...]) -> None:
+        self._inner = lead_shape[1:]
+        self._storage_order = storage_order
+        self.in_order = storage_order == tuple(range(len(lead_shape)))
+        self.frames_per_index = math.prod(self._inner)
+        self.limit = math.prod(lead_shape) if 0 not in lead_shape else None
+
+    def lead(self, frame: int) -> tuple[int, ...]:
+        """Return the leading storage index of the frame with this number, counted from 0."""
+        if not self._storage_order:
+            return ()
+        index = []
+        for size in reversed(self._inner):
+            frame, rest = divmod(frame, size)
+            index.append(rest)
+        index.append(frame)
+        index.reverse()
+        if self.in_order:
+            return tuple(index)
+        return tuple(index[axis] for axis in self._storage_order)
+
+    def length(self, frames: int) -> int:
+        """Return how far `frames` frames reach on the first axis of arrival, begun ones included."""
+        return -(-frames // self.frames_per_index)

@@ -1,0 +1,222 @@
+"""The bytes of a shard: its index, where each chunk lands, and what a reader sees meanwhile.
+
+A Zarr v3 shard is chunks in any order, with gaps allowed, and an index of their places at its
+start or at its end [1]_. A *live* shard has room for both::
+
+    [ index ][ chunks, in batches ... ][ index ]
+
+The first index is rewritten while the shard grows, always after the chunks it names; the last one
+is written when nothing more will come. For a reader of the one, the other is only a gap. A shard
+that is not live has chunks without gaps and the last index only.
+
+.. [1] https://zarr-specs.readthedocs.io/en/latest/v3/codecs/sharding-indexed/index.html
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.layout import PAGE, align
+from aqz_core.sinks import ShardFile
+
+__all__ = ["Batch", "GrowingShard", "ShardFormat", "encode_index"]
+
+MISSING = 2**64 - 1
+"""Offset and size of a chunk that the shard does not hold."""
+
+MIN_ALIGNED_NBYTES = 256 << 10
+"""Shards of fewer bytes are packed: aligning them would waste more than it saves."""
+
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardFormat:
+    """What the shards of one array have in common.
+
+    Attributes
+    ----------
+    chunks
+        Entries in the index.
+    live
+        Whether there is an index at the start as well.
+    aligned
+        Whether batches start on page boundaries.
+    """
+
+    chunks: int
+    live: bool
+    aligned: bool
+
+    @property
+    def index_nbytes(self) -> int:
+        """Bytes of an index: 16 for each chunk, and its checksum."""
+        return 16 * self.chunks + 4
+
+    @property
+    def header_nbytes(self) -> int:
+        """Bytes in front of the first chunk."""
+        return self.padded(self.index_nbytes) if self.live else 0
+
+    @property
+    def room(self) -> int:
+        """Bytes to leave in front of a body in memory, so that it can become a whole shard."""
+        return align(self.index_nbytes)
+
+    def file_nbytes(self, end: int) -> int:
+        """Return the size of a finished shard whose last chunk ends at `end`."""
+        return self.padded(end + self.index_nbytes)
+
+    def padded(self, nbytes: int) -> int:
+        """Return the bytes that a batch of `nbytes` takes in the file."""
+        return align(nbytes, PAGE) if self.aligned else nbytes
+
+    def wrap(self, batch: Batch, numbers: Numbers) -> npt.NDArray[np.uint8]:
+        """Turn the batch that holds every chunk of a shard into the shard's bytes, in place."""
+        entries = self.empty_entries()
+        entries[numbers, 0] = batch.starts + self.header_nbytes
+        entries[numbers, 1] = batch.sizes
+        index = np.frombuffer(encode_index(entries), np.uint8)
+        first = batch.room - self.header_nbytes
+        end = batch.room + batch.nbytes
+        stop = first + self.file_nbytes(self.header_nbytes + batch.nbytes)
+        if self.live:
+            batch.memory[first : first + index.size] = index
+            batch.memory[first + index.size : batch.room] = 0
+        batch.memory[end : stop - index.size] = 0
+        batch.memory[stop - index.size : stop] = index
+        return batch.memory[first:stop]
+
+    def empty_entries(self) -> npt.NDArray[np.uint64]:
+        """Return an index, of shape (chunks, 2), that names no chunk."""
+        return np.full((self.chunks, 2), MISSING, "<u8")
+
+
+def encode_index(entries: npt.NDArray[np.uint64]) -> bytes:
+    """Return an index of shape (chunks, 2) as bytes, its CRC-32C at the end."""
+    content = entries.tobytes()
+    return content + google_crc32c.value(content).to_bytes(4, "little")
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Chunks of one column, ready to be stored.
+
+    Attributes
+    ----------
+    memory
+        Page-aligned bytes that hold them, with room around.
+    room
+        Where in `memory` the first one starts.
+    nbytes
+        Bytes from there to the end of the last one.
+    starts, sizes
+        Offset from the first, and size in bytes, of each chunk: chunk layers, rows, columns.
+    """
+
+    memory: npt.NDArray[np.uint8]
+    room: int
+    nbytes: int
+    starts: Numbers
+    sizes: Numbers
+
+
+class GrowingShard:
+    """A shard that is written in several batches.
+
+    Parameters
+    ----------
+    file
+        Where its bytes go.
+    shard_format
+        See `ShardFormat`.
+    expected
+        How many chunks it will hold when it is complete.
+    sync
+        Whether it is flushed to the device when it is complete.
+    """
+
+    def __init__(
+        self, file: ShardFile, shard_format: ShardFormat, expected: int, sync: bool
+    ) -> None:
+        self._file = file
+        self._format = shard_format
+        self._entries = shard_format.empty_entries()
+        self._missing = expected
+        self._end = shard_format.header_nbytes
+        self._sync = sync
+        self._lock = threading.Lock()
+        self._publishing = threading.Lock()
+        self._finished = False
+        if shard_format.live:
+            file.write(0, encode_index(self._entries))
+
+    def append(self, batch: Batch, numbers: Numbers) -> None:
+        """Write a batch at the end and take its chunks into the index."""
+        padded = self._format.padded(batch.nbytes)
+        with self._lock:
+            offset = self._end
+            self._end += padded
+        self._file.write(offset, batch.memory[batch.room : batch.room + padded])
+        self.record(numbers, batch.starts + offset, batch.sizes)
+
+    def write_piece(self, offset: int, data: npt.NDArray[np.uint8]) -> None:
+        """Write some planes of a chunk whose place was planned."""
+        self._file.write(offset, data)
+
+    def record(self, numbers: Numbers, offsets: Numbers, sizes: Numbers) -> None:
+        """Take chunks that are written into the index."""
+        with self._lock:
+            self._entries[numbers, 0] = offsets
+            self._entries[numbers, 1] = sizes
+            self._missing -= len(numbers)
+            self._end = max(self._end, int((offsets + sizes).max()))
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks it holds now."""
+        return int((self._entries[:, 0] != MISSING).sum())
+
+    @property
+    def complete(self) -> bool:
+        """Whether every chunk is there."""
+        return self._missing <= 0
+
+    def publish(self) -> None:
+        """Let readers see the chunks that are written."""
+        if not self._format.live:
+            return
+        with self._publishing:
+            if not self._finished:
+                self._file.write(0, self._index())
+
+    def finish(self) -> int | None:
+        """Write the indexes for good; return the shard's size, or None if that was done."""
+        with self._publishing:
+            if self._finished:
+                return None
+            self._finished = True
+            if self._sync:
+                self._file.sync()  # chunks before the index that names them
+            index = self._index()
+            nbytes = self._format.file_nbytes(self._end)
+            self._file.write(nbytes - len(index), index)
+            if self._format.live:
+                self._file.write(0, index)
+            self._file.finish(nbytes, sync=self._sync)
+            return nbytes
+
+    def discard(self) -> None:
+        """Give up; what was published stays readable."""
+        self._file.discard()
+
+    def _index(self) -> bytes:
+        """Return the index as it is now."""
+        with self._lock:
+            entries = self._entries.copy()
+        return encode_index(entries)

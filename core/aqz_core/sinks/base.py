@@ -1,0 +1,83 @@
+"""What the engine asks of a place that keeps bytes under names.
+
+Names are relative, with "/" between their parts. A sink keeps two kinds of things: *objects*,
+stored whole and replaced atomically (metadata, chunk files, shards that are ready at once), and
+*shard files*, which grow. Every method may be called from any thread. Errors of the operating
+system are let through: the engine adds what it was doing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Bytes", "ShardFile", "Sink"]
+
+Bytes = bytes | bytearray | memoryview | npt.NDArray[np.uint8] | npt.NDArray[Any]
+"""Contiguous bytes, in any of the forms that carry them without a copy."""
+
+
+class ShardFile(Protocol):
+    """A shard that is being written."""
+
+    def write(self, offset: int, data: Bytes) -> None:
+        """Write `data` at `offset`; different ranges may be written at the same time."""
+
+    def sync(self) -> None:
+        """Return when everything written would survive a loss of power."""
+
+    def finish(self, nbytes: int, *, sync: bool) -> None:
+        """Give the shard its final size, flush it if asked, and name it if it was hidden."""
+
+    def discard(self) -> None:
+        """Give up the shard; what was visible of it stays."""
+
+
+class Sink(Protocol):
+    """A store that a recording goes to.
+
+    Attributes
+    ----------
+    url
+        Where the store is, for messages.
+    random_access
+        Whether a shard file can be written at any offset, again and again. If not, it takes bytes
+        in order only, and stays invisible until it is finished.
+    """
+
+    url: str
+    random_access: bool
+
+    def read(self, name: str) -> bytes | None:
+        """Return the object `name`, or None when there is none."""
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the names directly below `prefix`, objects and groups of objects alike."""
+
+    def write(self, name: str, data: Bytes, *, sync: bool) -> None:
+        """Store or replace the object `name`; a reader sees the old or the new one, whole."""
+
+    def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> ShardFile:
+        """Start the shard `name`.
+
+        Parameters
+        ----------
+        name
+            Its final name.
+        nbytes
+            Its size where that is known, so that room can be set aside.
+        visible
+            Whether readers shall see it from its first byte.
+        """
+
+    def remove(self, name: str) -> None:
+        """Delete the object `name`, or everything below it; nothing there is no error."""
+
+    def free_nbytes(self) -> int | None:
+        """Return how many bytes still fit, or None where nobody knows."""
+
+    def close(self) -> None:
+        """Let go of connections."""

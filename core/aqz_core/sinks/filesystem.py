@@ -1,0 +1,248 @@
+"""Storing on a filesystem: atomic objects, growing shards, past the page cache where possible.
+
+Objects are written under a temporary name beside their final one and renamed. Aligned writes go
+through `O_DIRECT`: at camera rates the page cache only costs memory and processor time. Where the
+filesystem does not take it (RAM disks, some network mounts), the same bytes are written buffered.
+
+No descriptor stays open between calls: opening costs microseconds, and a recording may have more
+shards open at once than a process may have files.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import logging
+import mmap
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from aqz_core.layout import PAGE
+from aqz_core.sinks.base import Bytes
+
+__all__ = ["FilesystemSink"]
+
+_log = logging.getLogger("aqz")
+
+_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+_WRITE = os.O_WRONLY | getattr(os, "O_BINARY", 0)
+_DIRECT = getattr(os, "O_DIRECT", 0)
+_PARTIAL = ".aqz-partial"
+"""Ends the name of a file that is not complete yet; `recovery` knows it too."""
+
+MIN_DIRECT_NBYTES = 128 << 10
+"""Below this the page cache is cheaper than a direct write."""
+
+
+class FilesystemSink:
+    """A directory of a local or mounted filesystem.
+
+    Parameters
+    ----------
+    root
+        The store's directory; made when it is not there.
+    """
+
+    random_access = True
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.url = str(root)
+        self._known: set[str] = set()
+        root.mkdir(parents=True, exist_ok=True)
+        self._direct = _takes_direct(root)
+
+    def read(self, name: str) -> bytes | None:
+        """Return the file's bytes, or None when there is no such file."""
+        try:
+            return (self.root / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the names in a directory."""
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield from sorted(os.listdir(self.root / prefix))
+
+    def write(self, name: str, data: Bytes, *, sync: bool) -> None:
+        """Write a file beside its final name and rename it."""
+        path = self._path(name)
+        partial = path + _PARTIAL
+        _write_file(partial, data, _CREATE | self._direct_flag(data), sync)
+        os.replace(partial, path)
+
+    def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _ShardOnDisk:
+        """Create the shard's file and, if its size is known, set its room aside."""
+        path = self._path(name)
+        shard = _ShardOnDisk(self, path, visible)
+        descriptor = os.open(shard.current, _CREATE, 0o666)
+        try:
+            if nbytes and self._direct:
+                _set_aside(descriptor, nbytes)
+        finally:
+            os.close(descriptor)
+        return shard
+
+    def remove(self, name: str) -> None:
+        """Delete a file or a whole directory; the store's own directory is emptied."""
+        path = self.root / name
+        self._known.clear()
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+        if not name:
+            path.mkdir(exist_ok=True)
+
+    def free_nbytes(self) -> int | None:
+        """Return the free bytes of the filesystem."""
+        return shutil.disk_usage(self.root).free
+
+    def close(self) -> None:
+        """Do nothing: no descriptor is kept."""
+
+    def write_at(self, path: str, offset: int, data: Bytes) -> None:
+        """Write into a file that exists."""
+        direct = self._direct_flag(data) if offset % PAGE == 0 else 0
+        descriptor = os.open(path, _WRITE | direct)
+        try:
+            _write_all(descriptor, data, offset)
+        finally:
+            os.close(descriptor)
+
+    def _direct_flag(self, data: Bytes) -> int:
+        """Return `O_DIRECT` when the filesystem takes it and `data` is aligned for it."""
+        if not self._direct or not isinstance(data, np.ndarray):
+            return 0
+        nbytes = data.nbytes
+        aligned = nbytes % PAGE == 0 and data.ctypes.data % PAGE == 0
+        return _DIRECT if aligned and nbytes >= MIN_DIRECT_NBYTES else 0
+
+    def _path(self, name: str) -> str:
+        """Return the full path of a name, its directory made."""
+        path = f"{self.url}/{name}"
+        parent = os.path.dirname(path)
+        if parent not in self._known:
+            os.makedirs(parent, exist_ok=True)
+            self._known.add(parent)
+        return path
+
+
+class _ShardOnDisk:
+    """A shard's file, at its final name or under a temporary one until it is finished."""
+
+    __slots__ = ("_final", "_sink", "current")
+
+    def __init__(self, sink: FilesystemSink, final: str, visible: bool) -> None:
+        self._sink = sink
+        self._final = final
+        self.current = final if visible else final + _PARTIAL
+
+    def write(self, offset: int, data: Bytes) -> None:
+        """Write `data` at `offset`."""
+        self._sink.write_at(self.current, offset, data)
+
+    def sync(self) -> None:
+        """Flush the file to the device."""
+        self._open_and_sync(None)
+
+    def finish(self, nbytes: int, *, sync: bool) -> None:
+        """Cut the file to its size, flush it and give it its name."""
+        if sync:
+            self._open_and_sync(nbytes)
+        else:
+            os.truncate(self.current, nbytes)
+        if self.current != self._final:
+            os.replace(self.current, self._final)
+            self.current = self._final
+
+    def _open_and_sync(self, nbytes: int | None) -> None:
+        """Cut the file to `nbytes`, if given, and flush it."""
+        descriptor = os.open(self.current, _WRITE)
+        try:
+            if nbytes is not None:
+                os.ftruncate(descriptor, nbytes)
+            _sync(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        """Delete the file if nobody was meant to see it yet."""
+        if self.current != self._final:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self.current)
+
+
+def _write_file(path: str, data: Bytes, flags: int, sync: bool) -> None:
+    """Write a whole new file; leave none behind when that fails."""
+    descriptor = os.open(path, flags, 0o666)
+    try:
+        _write_all(descriptor, data, 0)
+        if sync:
+            _sync(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        raise
+    os.close(descriptor)
+
+
+def _write_all(descriptor: int, data: Bytes, offset: int) -> None:
+    """Write every byte of `data` at `offset`, however often the system takes only a part."""
+    rest = memoryview(data).cast("B")
+    while rest:
+        written = _pwrite(descriptor, rest, offset)
+        if written == 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        rest = rest[written:]
+        offset += written
+
+
+if hasattr(os, "pwrite"):
+    _pwrite = os.pwrite
+else:  # Windows has no positioned write; descriptors are not shared, so seeking is safe
+
+    def _pwrite(descriptor: int, data: memoryview, offset: int) -> int:  # type: ignore[misc]
+        """Seek and write."""
+        os.lseek(descriptor, offset, os.SEEK_SET)
+        return os.write(descriptor, data)
+
+
+_sync = getattr(os, "fdatasync", os.fsync)
+
+
+def _set_aside(descriptor: int, nbytes: int) -> None:
+    """Reserve room on the disk, so that parallel writes need not each extend the file."""
+    try:
+        os.posix_fallocate(descriptor, 0, nbytes)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
+            raise
+        os.ftruncate(descriptor, nbytes)  # the filesystem cannot: a sparse file does as well
+
+
+def _takes_direct(root: Path) -> bool:
+    """Try whether files in `root` can be written past the page cache."""
+    if not _DIRECT:
+        return False
+    probe = root / f".direct-{os.getpid()}-{threading.get_ident()}{_PARTIAL}"
+    try:
+        descriptor = os.open(probe, _CREATE | _DIRECT, 0o666)
+        try:
+            os.pwrite(descriptor, mmap.mmap(-1, PAGE), 0)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
+            raise
+        _log.info("%s takes no direct writes; the page cache will be used", root)
+        return False
+    finally:
+        probe.unlink(missing_ok=True)
+    return True

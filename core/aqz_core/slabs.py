@@ -1,0 +1,168 @@
+"""Page-aligned memory for pixels in flight, reused, under one bound in bytes.
+
+A `SlabPool` hands out `Slab` objects and takes them back. It is the back-pressure of the engine:
+`SlabPool.acquire` waits when the bound is reached, and stops waiting when the recording failed,
+when nothing that could free memory is on its way, or when nothing came free for too long.
+Fresh memory is slow to touch for the first time, so returned slabs are kept for the next caller.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections import defaultdict
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.errors import MemoryBudgetError, StalledError
+from aqz_core.failure import Failure
+from aqz_core.layout import align
+
+__all__ = ["Slab", "SlabPool", "size_class"]
+
+
+class Slab:
+    """A run of page-aligned bytes with a count of those who still read it.
+
+    Attributes
+    ----------
+    memory
+        All bytes, writable, of shape (nbytes,).
+    readers
+        How many jobs must call `SlabPool.release` before the slab is free again.
+    """
+
+    __slots__ = ("memory", "readers")
+
+    def __init__(self, nbytes: int) -> None:
+        self.memory: npt.NDArray[np.uint8] = np.frombuffer(mmap.mmap(-1, nbytes), np.uint8)
+        self.readers = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return self.memory.size
+
+
+class SlabPool:
+    """Slabs under one bound.
+
+    Parameters
+    ----------
+    capacity
+        Bytes that slabs, in use or kept for reuse, may take. `acquire` with ``force=True`` may
+        exceed it: its callers are bounded by what they work on.
+    failure
+        The recording's first error; it wakes and ends every wait.
+    stall_timeout
+        Seconds without any slab coming back after which a wait ends in `StalledError`.
+    """
+
+    def __init__(self, capacity: int, failure: Failure, stall_timeout: float) -> None:
+        self.capacity = capacity
+        self._failure = failure
+        self._stall_timeout = stall_timeout
+        self._free: defaultdict[int, list[Slab]] = defaultdict(list)
+        self._kept = 0
+        self._in_use = 0
+        self._in_flight = 0
+        self._peak = 0
+        self._returns = threading.Condition()
+        failure.on_set(self._wake)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes allocated now, in use or kept."""
+        return self._in_use + self._kept
+
+    @property
+    def in_use(self) -> int:
+        """Bytes handed out now."""
+        return self._in_use
+
+    @property
+    def peak(self) -> int:
+        """Most bytes that were ever allocated at once."""
+        return self._peak
+
+    def acquire(self, sizes: Sequence[int], *, force: bool = False) -> list[Slab]:
+        """Return one slab for each size in bytes, waiting until all of them fit.
+
+        Raises
+        ------
+        MemoryBudgetError
+            Nothing that is in flight could ever free enough.
+        StalledError
+            No slab came back for `stall_timeout` seconds.
+        AqzError
+            The recording failed while waiting.
+        """
+        sizes = [align(size) for size in sizes]
+        wanted = sum(sizes)
+        with self._returns:
+            if not force:
+                self._wait_for(wanted)
+            return [self._take(size) for size in sizes]
+
+    def hand_over(self, slab: Slab, readers: int) -> None:
+        """Say that `slab` is complete and that `readers` jobs will each release it."""
+        slab.readers = readers
+        with self._returns:
+            self._in_flight += slab.nbytes
+
+    def release(self, slab: Slab) -> None:
+        """Take note that one reader is done with `slab`; keep it for reuse after the last."""
+        with self._returns:
+            slab.readers -= 1
+            if slab.readers > 0:
+                return
+            self._in_flight -= slab.nbytes
+            self._in_use -= slab.nbytes
+            if self._in_use + self._kept + slab.nbytes <= self.capacity:
+                self._kept += slab.nbytes
+                self._free[slab.nbytes].append(slab)
+            self._returns.notify_all()
+
+    def _wait_for(self, wanted: int) -> None:
+        """Wait, with the condition held, until `wanted` more bytes fit."""
+        while self._in_use and self._in_use + wanted > self.capacity:
+            self._failure.check()
+            if not self._in_flight:
+                raise MemoryBudgetError(
+                    f"The next chunks need {wanted:,} bytes, but max_memory leaves "
+                    f"{self.capacity:,} for pixels and {self._in_use:,} of them belong to chunks "
+                    "that still wait for frames. Raise max_memory, or use chunks with fewer planes."
+                )
+            before = self._in_use
+            if not self._returns.wait(self._stall_timeout) and self._in_use >= before:
+                raise StalledError(
+                    f"Nothing could be stored for {self._stall_timeout:g} s while "
+                    f"{self._in_flight:,} bytes wait to be written. Check the disk or the network; "
+                    "stall_timeout sets how long to wait."
+                )
+        self._failure.check()
+
+    def _take(self, size: int) -> Slab:
+        """Reuse a slab of that size, or make one, dropping kept ones that would not fit beside."""
+        self._in_use += size
+        if free := self._free[size]:
+            self._kept -= size
+            return free.pop()
+        while self._kept and self._in_use + self._kept > self.capacity:
+            other = next(slabs for slabs in self._free.values() if slabs)
+            self._kept -= other.pop().nbytes
+        self._peak = max(self._peak, self._in_use + self._kept)
+        return Slab(size)
+
+    def _wake(self) -> None:
+        """Let every waiting caller look at the failure."""
+        with self._returns:
+            self._returns.notify_all()
+
+
+def size_class(nbytes: int) -> int:
+    """Round up to one of a few sizes, an eighth apart at most, so that slabs fit again."""
+    step = max(1 << 14, 1 << max(0, nbytes.bit_length() - 4))
+    return align(nbytes, step)

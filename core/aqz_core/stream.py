@@ -1,0 +1,226 @@
+"""The public stream: frames go in, a store comes out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+import weakref
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Self
+
+from aqz_core.errors import AqzError
+from aqz_core.events import StreamReport, StreamStatistics
+from aqz_core.hooks import create_plugin_manager
+from aqz_core.recording import Recording
+from aqz_core.settings import StreamSettings
+from aqz_core.validation import validate
+
+__all__ = ["PartialFrameWarning", "ZarrStream"]
+
+_log = logging.getLogger("aqz")
+
+
+class PartialFrameWarning(UserWarning):
+    """Pixels at the end of a recording did not make up a frame and were not stored."""
+
+
+class ZarrStream:
+    """Records frames into a Zarr store.
+
+    The store is valid from the moment the stream is open. Use it as a context manager, or call
+    `close`: only then is everything stored that was appended.
+
+    Parameters
+    ----------
+    settings : StreamSettings
+        What to record and where. They are copied: changing them later has no effect.
+    plugins : iterable of object
+        Plug-ins for this stream, beside the installed ones: modules or objects with functions
+        marked by `aqz_core.hookimpl`.
+
+    Raises
+    ------
+    SettingsError
+        The settings cannot be recorded; the message says which, and what to do.
+    StoreExistsError
+        An array is stored at one of the keys already, and ``overwrite`` is not set.
+    PluginError
+        A plug-in failed or clashes with another.
+    StorageError
+        The store cannot be written.
+
+    Examples
+    --------
+    >>> import numpy as np, aqz_core as aqz
+    >>> settings = aqz.StreamSettings(store_path="out.zarr", overwrite=True, arrays=[...])
+    >>> with aqz.ZarrStream(settings) as stream:  # doctest: +SKIP
+    ...     stream.append(np.zeros((512, 512), "uint16"))
+    """
+
+    def __init__(self, settings: StreamSettings, plugins: Iterable[object] = ()) -> None:
+        if not isinstance(settings, StreamSettings):
+            raise TypeError(
+                f"ZarrStream takes StreamSettings, not {type(settings).__name__}; "
+                "see also aqz_core.open_stream"
+            )
+        validate(settings)
+        self._recording = _opened(settings, plugins)
+        self._forgotten = weakref.finalize(self, _finish_forgotten, self._recording)
+
+    def append(self, data: Any, key: str | None = None) -> None:
+        """Record frames that follow those recorded before.
+
+        The data are copied before the call returns. It waits only while the memory budget is
+        used up, that is, while the store is slower than the camera.
+
+        Parameters
+        ----------
+        data : numpy.ndarray
+            One frame of shape (Y, X); whole frames, of shape (..., Y, X), in the order of
+            arrival; or a flat run of pixels that continues the one before. In the data type of
+            the array; another byte order is mended.
+        key : str, optional
+            The array; not needed if there is only one.
+
+        Raises
+        ------
+        FrameTypeError, FrameShapeError
+            The data do not fit the array. Nothing of them was recorded.
+        OutOfBoundsError
+            They reach past the declared size. Nothing of them was recorded.
+        UnknownArrayError
+            There is no such array.
+        StreamClosedError
+            The stream was closed before.
+        StorageError
+            Something appended earlier could not be stored.
+        """
+        self._recording.append(data, key)
+
+    def write_custom_metadata(
+        self,
+        metadata: Any,
+        array_key: str | None = None,
+        metadata_key: str | None = None,
+    ) -> bool:
+        """Add metadata to the attributes of an array, or of an image.
+
+        Parameters
+        ----------
+        metadata : str or mapping
+            JSON text, where comments are allowed, or anything that JSON can hold. Without
+            `metadata_key` it must be an object, whose members become attributes.
+        array_key : str, optional
+            The array; not needed if there is only one.
+        metadata_key : str, optional
+            Attribute that the metadata are stored under.
+
+        Returns
+        -------
+        bool
+            True; failure raises.
+
+        Raises
+        ------
+        MetadataError
+            It is not JSON, or uses the name ``ome`` or ``aqz``, which are reserved.
+        UnknownArrayError, StreamClosedError, StorageError
+            As for `append`.
+        """
+        self._recording.add_metadata(metadata, array_key, metadata_key)
+        return True
+
+    def is_active(self) -> bool:
+        """Tell whether frames can be appended: the stream is open and nothing has failed."""
+        return self._recording.is_open
+
+    def statistics(self) -> StreamStatistics:
+        """Return counts and rates of this moment."""
+        return self._recording.statistics()
+
+    def get_current_memory_usage(self) -> int:
+        """Return the bytes of memory that pixels take at the moment."""
+        return self._recording.current_nbytes()
+
+    @property
+    def store_path(self) -> str:
+        """Where the store is."""
+        return self._recording.sink.url
+
+    def close(self) -> None:
+        """Store everything that was appended and finish the store. Later calls do nothing.
+
+        Raises
+        ------
+        StorageError
+            Something could not be stored. What had been published stays readable.
+
+        Warns
+        -----
+        PartialFrameWarning
+            Pixels at the end made up no whole frame and were not stored.
+        """
+        self._forgotten.detach()
+        report = self._recording.close()
+        if report is not None:
+            _warn_of_partial_frames(report)
+
+    def __enter__(self) -> Self:
+        """Return the stream itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the stream; an error inside the block is not hidden by one in closing."""
+        if error is None:
+            self.close()
+            return
+        try:
+            self.close()
+        except AqzError as second:
+            error.add_note(f"While that was handled, closing the stream failed too: {second}")
+
+    def __repr__(self) -> str:
+        """Say where it records to and whether it is open."""
+        state = "open" if self.is_active() else "closed or failed"
+        return f"<ZarrStream to {self.store_path!r}, {state}>"
+
+
+def _opened(settings: StreamSettings, plugins: Iterable[object]) -> Recording:
+    """Begin recording with a copy of the settings."""
+    return Recording(copy.deepcopy(settings), create_plugin_manager(plugins))
+
+
+def _finish_forgotten(recording: Recording) -> None:
+    """Close a recording whose stream nobody holds any more, or that is open at exit."""
+    warnings.warn(
+        f"The stream to {recording.sink.url} was not closed; it is finished now. "
+        "Call close(), or use the stream in a with statement.",
+        ResourceWarning,
+        stacklevel=2,
+    )
+    try:
+        report = recording.close()
+    except AqzError:
+        _log.exception("the stream to %s could not be finished", recording.sink.url)
+        return
+    if report is not None:
+        _warn_of_partial_frames(report)
+
+
+def _warn_of_partial_frames(report: StreamReport) -> None:
+    """Say which arrays ended in the middle of a frame."""
+    for array in report.arrays:
+        if array.trailing_bytes:
+            message = (
+                f"array {array.key!r}: the last {array.trailing_bytes} bytes appended did not "
+                "make up a whole frame and were not stored"
+            )
+            _log.warning(message)
+            warnings.warn(message, PartialFrameWarning, stacklevel=3)

@@ -1,0 +1,176 @@
+"""Whether settings can be recorded: every rule that is checked when a stream opens.
+
+`validate` runs all of them; each rule group is a function of its own. Nothing is changed and
+nothing is written; only the directory that the store goes into is looked at. A message says
+where in the settings the fault is, the value, and what to do.
+
+Rules follow acquire-zarr 0.10.0 where they make sense, Zarr v3 and NGFF 0.5. Rules for arrays
+are in `validation_array`, for plates in `validation_plate`, for keys in `keys`, for paths in
+`store_path`.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from typing import TYPE_CHECKING
+
+from aqz_core.enums import ZarrVersion
+from aqz_core.errors import SettingsError
+from aqz_core.keys import Node, check_clashes, check_key, normalise_key
+from aqz_core.settings_base import recheck
+from aqz_core.store_path import check_local_store, local_path, url_scheme
+from aqz_core.validation_array import check_array, storage_permutation
+from aqz_core.validation_plate import check_plate, plate_nodes
+
+if TYPE_CHECKING:
+    from aqz_core.settings import ArraySettings, S3Settings, StreamSettings
+
+__all__ = [
+    "check_array",
+    "check_arrays",
+    "check_plate",
+    "check_resources",
+    "check_s3",
+    "local_path",
+    "normalise_key",
+    "refuse_object_store",
+    "refuse_plates",
+    "refuse_zarr_v2",
+    "storage_permutation",
+    "validate",
+]
+
+_DURABILITIES = ("shard", "flush", "none")
+_ADDRESSING_STYLES = ("auto", "path", "virtual")
+
+
+def validate(settings: StreamSettings) -> None:
+    """Check that a stream can be opened with these settings.
+
+    Parameters
+    ----------
+    settings : StreamSettings
+        They are not changed.
+
+    Raises
+    ------
+    TypeError
+        If something of the wrong type was put into a list.
+    SettingsError
+        For everything else, naming the place, the value and the remedy.
+    """
+    recheck(settings)
+    refuse_object_store(settings)
+    refuse_zarr_v2(settings)
+    refuse_plates(settings)
+    check_resources(settings)
+    check_arrays(settings)
+    check_local_store(local_path(settings.store_path), overwrite=settings.overwrite)
+
+
+def refuse_object_store(settings: StreamSettings) -> None:
+    """Refuse stores that are not on a file system of this machine."""
+    scheme = url_scheme(settings.store_path)
+    if settings.s3 is not None or scheme not in (None, "file"):
+        place = f"s3 {settings.s3.bucket_name!r}" if settings.s3 else settings.store_path
+        raise SettingsError(
+            f"object stores are not supported yet in this version, got {place}; "
+            "record into a local directory"
+        )
+
+
+def refuse_zarr_v2(settings: StreamSettings) -> None:
+    """Refuse to write Zarr V2."""
+    if settings.version is not ZarrVersion.V3:
+        raise SettingsError(
+            f"{settings.version} is not supported yet in this version; use ZarrVersion.V3"
+        )
+
+
+def refuse_plates(settings: StreamSettings) -> None:
+    """Refuse to write plates."""
+    if settings.hcs_plates:
+        raise SettingsError(
+            "hcs_plates are not supported yet in this version, got "
+            f"{len(settings.hcs_plates)}; use arrays with output_key='plate/row/column/field'"
+        )
+
+
+def check_arrays(settings: StreamSettings) -> None:
+    """Check all arrays and plates, and that their keys can be in one store.
+
+    Raises
+    ------
+    SettingsError
+        For the first rule that is broken.
+    """
+    if not settings.arrays and not settings.hcs_plates:
+        raise SettingsError("there is nothing to record; add ArraySettings to arrays")
+    nodes = []
+    for position, array in enumerate(settings.arrays):
+        where = _array_name(position, array)
+        key = normalise_key(array.output_key)
+        check_key(key, where)
+        check_array(array, where)
+        nodes.append(Node(key, "multiscales" if array.is_ngff else "array", where))
+    for position, plate in enumerate(settings.hcs_plates):
+        where = f"hcs_plates[{position}] {plate.path!r}"
+        check_plate(plate, where)
+        nodes.extend(plate_nodes(plate, where))
+    check_clashes(nodes)
+
+
+def check_resources(settings: StreamSettings) -> None:
+    """Check what the stream may use of the machine.
+
+    Raises
+    ------
+    SettingsError
+        For a budget, a durability or a deadline that makes no sense.
+    """
+    if settings.max_memory is not None and settings.max_memory <= 0:
+        raise SettingsError(
+            f"max_memory is {settings.max_memory} bytes; give a positive number, or None to "
+            "leave it to the machine"
+        )
+    if settings.durability not in _DURABILITIES:
+        raise SettingsError(
+            f"durability is {settings.durability!r}; use one of {', '.join(_DURABILITIES)}"
+        )
+    timeout = settings.stall_timeout
+    if math.isnan(timeout) or not 0 < timeout <= threading.TIMEOUT_MAX:
+        raise SettingsError(
+            f"stall_timeout is {timeout} seconds; give a positive number of at most "
+            f"{threading.TIMEOUT_MAX:.0f}"
+        )
+
+
+def check_s3(s3: S3Settings) -> None:
+    """Check what can be known about a bucket without asking the service.
+
+    Parameters
+    ----------
+    s3 : S3Settings
+        The credentials are not looked at.
+
+    Raises
+    ------
+    SettingsError
+        For a bucket name or an addressing style that cannot be.
+    """
+    if not 3 <= len(s3.bucket_name) <= 63:
+        raise SettingsError(
+            f"s3: bucket_name {s3.bucket_name!r} has {len(s3.bucket_name)} characters; names "
+            "of buckets have 3 to 63"
+        )
+    if s3.addressing_style not in _ADDRESSING_STYLES:
+        raise SettingsError(
+            f"s3: addressing_style is {s3.addressing_style!r}; use one of "
+            f"{', '.join(_ADDRESSING_STYLES)}"
+        )
+
+
+def _array_name(position: int, array: ArraySettings) -> str:
+    """Say which array is meant."""
+    return f"arrays[{position}] {array.output_key!r}" if array.output_key else f"arrays[{position}]"
