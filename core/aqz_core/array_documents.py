@@ -6,12 +6,14 @@ documents by name. Which format spells them how is decided here and in `metadata
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.metadata import Document, ngff, omero, zarr_v2, zarr_v3
 from aqz_core.plans import ArrayPlan, join
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["array_documents", "chunk_namer", "group_documents", "node_names"]
 

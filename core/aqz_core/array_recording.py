@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,14 +11,18 @@ import numpy.typing as npt
 from aqz_core.array_documents import array_documents, chunk_namer
 from aqz_core.array_writer import ArrayWriter
 from aqz_core.chunk_stores import ChunkFiles, ChunkStore, ShardedChunks, ShardListener
-from aqz_core.engine import Engine
 from aqz_core.errors import OutOfBoundsError
 from aqz_core.frames import FrameReader
-from aqz_core.hooks import FrameFunction
 from aqz_core.level_reducer import LevelReducer
 from aqz_core.metadata import Document, merge_custom, to_json
-from aqz_core.plans import ArrayPlan
 from aqz_core.router import FrameRouter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aqz_core.engine import Engine
+    from aqz_core.hooks import FrameFunction
+    from aqz_core.plans import ArrayPlan
 
 __all__ = ["ArrayRecording"]
 

@@ -9,19 +9,23 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.chunk_stores import ChunkStore
-from aqz_core.codecs import CodecChain
-from aqz_core.engine import Engine
 from aqz_core.layout import ArrayLayout, Column, LayerKey, align
 from aqz_core.shards import Batch
+from aqz_core.sinks.base import as_view
 from aqz_core.slabs import Slab, size_class
 from aqz_core.tiling import ColumnTiling, Tiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aqz_core.chunk_stores import ChunkStore
+    from aqz_core.codecs import CodecChain
+    from aqz_core.engine import Engine
 
 __all__ = ["ArrayWriter", "Layer"]
 
@@ -34,9 +38,7 @@ class Layer:
 
     __slots__ = ("expected", "key", "slabs", "slots", "tiles")
 
-    def __init__(
-        self, key: LayerKey, expected: int, slabs: list[Slab], tiles: list[Tiles]
-    ) -> None:
+    def __init__(self, key: LayerKey, expected: int, slabs: list[Slab], tiles: list[Tiles]) -> None:
         self.key = key
         self.expected = expected
         self.slabs = slabs
@@ -160,9 +162,7 @@ class ArrayWriter:
             elif self._codecs.is_identity:
                 engine.io.submit(self._store_plain, layer, number)
             else:
-                engine.workers.submit(
-                    self._encode, layer, number, urgency=2 * self._level + 1
-                )
+                engine.workers.submit(self._encode, layer, number, urgency=2 * self._level + 1)
 
     def finish_layers(self) -> None:
         """Hand over every layer that is incomplete, what is missing set to the fill value."""
@@ -227,7 +227,7 @@ class ArrayWriter:
         slab = self._engine.staging.acquire([size_class(slab_nbytes(nbytes, self._room))])[0]
         self._engine.staging.hand_over(slab, 1)
         body = slab.memory[self._room :]
-        memory = memoryview(body)
+        memory = as_view(body)
         for chunk, stop in zip(encoded, stops.tolist(), strict=True):
             memory[stop - len(chunk) : stop] = chunk
         body[nbytes : align(nbytes)] = 0

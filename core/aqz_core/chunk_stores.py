@@ -9,17 +9,19 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.layout import ArrayLayout, Column, LayerKey
 from aqz_core.shards import MIN_ALIGNED_NBYTES, Batch, GrowingShard, ShardFormat
-from aqz_core.sinks import Sink
-from aqz_core.tiling import Tiles
 
-__all__ = ["ChunkFiles", "ChunkStore", "ShardedChunks", "ShardListener"]
+if TYPE_CHECKING:
+    from aqz_core.layout import ArrayLayout, Column, LayerKey
+    from aqz_core.sinks import Sink
+    from aqz_core.tiling import Tiles
+
+__all__ = ["ChunkFiles", "ChunkStore", "ShardListener", "ShardedChunks"]
 
 ShardListener = Callable[[str, int, int], None]
 """Called with a shard's name, its size in bytes and its number of chunks when it is complete."""
@@ -196,9 +198,7 @@ class ShardedChunks:
         with self._lock:
             growing = self._growing.get(shard)
             if growing is None:
-                file = self._sink.create_shard(
-                    self._name(shard), nbytes, visible=self.format.live
-                )
+                file = self._sink.create_shard(self._name(shard), nbytes, visible=self.format.live)
                 growing = GrowingShard(file, self.format, expected, self._sync)
                 self._growing[shard] = growing
             return growing
@@ -235,7 +235,8 @@ class ShardedChunks:
         pieces, self._pieces = self._pieces, {}
         for lead, column in pieces:
             shard = self._layout.shard_of(lead, column)
-            self._record_layer(self._growing[shard], lead, column, self._offsets(shard, lead, column))
+            offsets = self._offsets(shard, lead, column)
+            self._record_layer(self._growing[shard], lead, column, offsets)
 
     def _record_layer(
         self, growing: GrowingShard, lead: LeadChunk, column: Column, offsets: Numbers
@@ -259,7 +260,7 @@ class ShardedChunks:
 def _in_c_order(
     lead: LeadChunk, column: Column, shard_chunks: tuple[int, ...], extent: tuple[int, ...]
 ) -> Numbers:
-    """Number the chunks of a column layer within `extent`, counted from their shard's first."""
+    """Return the numbers, within `extent`, of a column layer's chunks in their shard."""
     base = 0
     for k, size, length in zip(lead, shard_chunks, extent, strict=False):
         base = base * length + k % size

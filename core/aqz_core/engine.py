@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aqz_core.failure import Failure
-from aqz_core.memory import MemoryPlan
 from aqz_core.pools import TaskPool
-from aqz_core.sinks import Sink
 from aqz_core.slabs import SlabPool
+
+if TYPE_CHECKING:
+    from aqz_core.memory import MemoryPlan
+    from aqz_core.sinks import Sink
 
 __all__ = ["Engine", "worker_count"]
 
@@ -57,7 +59,7 @@ class Engine:
 
     def scratch(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         """Return an array of this thread's own, reused at the next call with the same arguments."""
-        arrays: dict[object, npt.NDArray[Any]] = self._scratch.__dict__
+        arrays: dict[str, npt.NDArray[Any]] = self._scratch.__dict__
         key = f"{shape}{dtype}"
         if key not in arrays:
             arrays[key] = np.empty(shape, dtype)

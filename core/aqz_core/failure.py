@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from aqz_core.errors import AqzError, StorageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Failure"]
 

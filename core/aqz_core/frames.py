@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import FrameShapeError, FrameTypeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["FrameReader"]
 

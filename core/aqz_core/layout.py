@@ -13,12 +13,14 @@ memory, no file and no thread.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import numpy as np
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import numpy as np
 
 __all__ = ["PAGE", "ArrayLayout", "Column", "LayerKey", "Place", "align", "plan_layout"]
 
@@ -365,9 +367,7 @@ def plan_layout(
     if pieces and shard_chunks is not None:
         planes = _piece_planes(whole)
         if planes < whole.chunk_planes:
-            return ArrayLayout(
-                shape, chunk_shape, shard_chunks, dtype, fill_value, planes, 1
-            )
+            return ArrayLayout(shape, chunk_shape, shard_chunks, dtype, fill_value, planes, 1)
     group = _grouped_chunks(whole)
     return ArrayLayout(
         shape, chunk_shape, shard_chunks, dtype, fill_value, whole.chunk_planes, group

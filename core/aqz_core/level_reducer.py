@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.array_writer import ArrayWriter
-from aqz_core.pyramid import LevelGeometry
-from aqz_core.reduction import Downsampler
+if TYPE_CHECKING:
+    from aqz_core.array_writer import ArrayWriter
+    from aqz_core.pyramid import LevelGeometry
+    from aqz_core.reduction import Downsampler
 
 __all__ = ["LevelReducer"]
 

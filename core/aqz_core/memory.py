@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from aqz_core.codecs import CodecChain
 from aqz_core.errors import MemoryBudgetError
 from aqz_core.layout import ArrayLayout, align
 from aqz_core.slabs import size_class
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aqz_core.codecs import CodecChain
 
 __all__ = ["ArrayMemory", "MemoryPlan", "plan_memory"]
 
@@ -88,9 +92,7 @@ class ArrayMemory:
         )
 
 
-def plan_memory(
-    arrays: Sequence[ArrayMemory], workers: int, max_memory: int | None
-) -> MemoryPlan:
+def plan_memory(arrays: Sequence[ArrayMemory], workers: int, max_memory: int | None) -> MemoryPlan:
     """Divide a budget among the parts of a recording.
 
     Parameters

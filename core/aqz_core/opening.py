@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from aqz_core.enums import (
@@ -25,6 +23,9 @@ from aqz_core.stream import ZarrStream
 from aqz_core.suggestion import suggest_layout
 
 if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping, Sequence
+
     from numpy.typing import DTypeLike
 
 __all__ = ["COMPRESSIONS", "open_stream"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,8 @@ from aqz_core.pyramid import LevelGeometry, level_geometry
 from aqz_core.validation_array import storage_permutation
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aqz_core.hooks import CodecProvider
     from aqz_core.reduction import Downsampler
     from aqz_core.settings import ArraySettings, Channel

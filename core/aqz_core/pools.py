@@ -10,10 +10,12 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import StalledError
-from aqz_core.failure import Failure
+
+if TYPE_CHECKING:
+    from aqz_core.failure import Failure
 
 __all__ = ["TaskPool"]
 
@@ -104,7 +106,7 @@ class TaskPool:
             function, arguments = job
             try:
                 function(*arguments)
-            except BaseException as error:  # noqa: BLE001 - the recording's owner must see it
+            except BaseException as error:
                 self._failure.set(error)
             del job, function, arguments
             with self._idle:

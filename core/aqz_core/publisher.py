@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-from aqz_core.failure import Failure
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aqz_core.failure import Failure
 
 __all__ = ["Publisher"]
 
@@ -41,5 +44,5 @@ class Publisher:
         while not self._stop.wait(INTERVAL) and not self._failure:
             try:
                 self._publish()
-            except Exception as error:  # noqa: BLE001 - the recording's owner must see it
+            except Exception as error:
                 self._failure.set(error)

@@ -9,8 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqz_core.array_recording import ArrayRecording
 from aqz_core.engine import Engine, worker_count
@@ -31,10 +30,14 @@ from aqz_core.memory import ArrayMemory, plan_memory
 from aqz_core.observers import EventDispatcher
 from aqz_core.plans import ArrayPlan, plan_array
 from aqz_core.publisher import Publisher
-from aqz_core.settings import StreamSettings
-from aqz_core.sinks import Sink
 from aqz_core.store_path import url_scheme
-from aqz_core.store_set_up import claim_nodes, check_free_space, write_groups
+from aqz_core.store_set_up import check_free_space, claim_nodes, write_groups
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aqz_core.settings import StreamSettings
+    from aqz_core.sinks import Sink
 
 __all__ = ["Recording"]
 

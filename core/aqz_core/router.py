@@ -44,5 +44,5 @@ class FrameRouter:
         return tuple(index[axis] for axis in self._storage_order)
 
     def length(self, frames: int) -> int:
-        """Return how far `frames` frames reach on the first axis of arrival, begun ones included."""
+        """Return how far `frames` frames reach on the first axis of arrival, rounded up."""
         return -(-frames // self.frames_per_index)

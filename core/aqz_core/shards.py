@@ -16,13 +16,16 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
 from aqz_core.layout import PAGE, align
-from aqz_core.sinks import ShardFile
+
+if TYPE_CHECKING:
+    from aqz_core.sinks import ShardFile
 
 __all__ = ["Batch", "GrowingShard", "ShardFormat", "encode_index"]
 
@@ -100,7 +103,8 @@ class ShardFormat:
 def encode_index(entries: npt.NDArray[np.uint64]) -> bytes:
     """Return an index of shape (chunks, 2) as bytes, its CRC-32C at the end."""
     content = entries.tobytes()
-    return content + google_crc32c.value(content).to_bytes(4, "little")
+    checksum: int = google_crc32c.value(content)
+    return content + checksum.to_bytes(4, "little")
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,18 @@ from __future__ import annotations
 import mmap
 import threading
 from collections import defaultdict
-from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import MemoryBudgetError, StalledError
-from aqz_core.failure import Failure
 from aqz_core.layout import align
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aqz_core.failure import Failure
 
 __all__ = ["Slab", "SlabPool", "size_class"]
 

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aqz_core.array_documents import group_documents, node_names
 from aqz_core.errors import SettingsError, StoreExistsError
 from aqz_core.metadata import Document, to_json
 from aqz_core.plans import ArrayPlan, ancestors, join
-from aqz_core.sinks import Sink
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aqz_core.sinks import Sink
 
 __all__ = ["check_free_space", "claim_nodes", "write_groups"]
 
 
-def claim_nodes(
-    sink: Sink, plans: Sequence[ArrayPlan], *, overwrite: bool
-) -> dict[str, Document]:
+def claim_nodes(sink: Sink, plans: Sequence[ArrayPlan], *, overwrite: bool) -> dict[str, Document]:
     """Make sure that nothing stored would be damaged.
 
     Parameters
@@ -59,7 +60,9 @@ def _claim(sink: Sink, plan: ArrayPlan) -> Document:
     if plan.is_image:
         for level in range(len(plan.layouts)):
             if _occupied(sink, plan.level_name(level)):
-                raise StoreExistsError(_taken(sink, plan.level_name(level), "which would be damaged"))
+                raise StoreExistsError(
+                    _taken(sink, plan.level_name(level), "which would be damaged")
+                )
         return _attributes(sink, plan.key) if kind == "group" else {}
     if kind == "group" and not (plan.key == "" and _is_empty_group(sink)):
         raise StoreExistsError(

@@ -6,16 +6,19 @@ import copy
 import logging
 import warnings
 import weakref
-from collections.abc import Iterable
-from types import TracebackType
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from aqz_core.errors import AqzError
-from aqz_core.events import StreamReport, StreamStatistics
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.recording import Recording
 from aqz_core.settings import StreamSettings
 from aqz_core.validation import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+
+    from aqz_core.events import StreamReport, StreamStatistics
 
 __all__ = ["PartialFrameWarning", "ZarrStream"]
 

@@ -9,12 +9,13 @@ at both): each kind is one `_Patch`, one such copy.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.layout import ArrayLayout, Column
+if TYPE_CHECKING:
+    from aqz_core.layout import ArrayLayout, Column
 
 __all__ = ["ColumnTiling", "Tiles"]
 
@@ -108,9 +109,7 @@ class Tiles:
         self.array = array
         self._planes = tiling.shape[3]
         self._frames = array.reshape(-1, *tiling.shape[4:]) if tiling.is_frame else None
-        self._patches = (
-            () if tiling.is_frame else [(p, p.of_tiles(array)) for p in tiling.patches]
-        )
+        self._patches = () if tiling.is_frame else [(p, p.of_tiles(array)) for p in tiling.patches]
 
     def scatter(self, frame: Array, slot: int) -> None:
         """Copy the column's part of a frame of shape (Y, X) into `slot`."""
@@ -160,7 +159,9 @@ def _cuts(tiles: range, size: int, limit: int) -> list[_Cut]:
         cuts.append(_Cut(whole, slice(0, inside - tiles.start), size))
     if tiles.stop > inside:
         last = tiles.stop - 1
-        cuts.append(_Cut(slice(last * size, limit), slice(last - tiles.start, None), limit - last * size))
+        cuts.append(
+            _Cut(slice(last * size, limit), slice(last - tiles.start, None), limit - last * size)
+        )
     return cuts
 
 

@@ -57,8 +57,8 @@ def test_a_full_buffer_is_an_error_and_keeps_what_came_before():
     camera = demo_camera((512, 512), exposure_ms=0.1, buffer_mb=1)
     frames = camera.frames(None)
     taken = [next(frames)]
-    while not camera._core.isBufferOverflowed():  # not taking: the camera fills the buffer
-        assert camera._core.isSequenceRunning()
+    while camera._core.isSequenceRunning():  # nobody takes frames: the buffer fills
+        pass
 
     with pytest.raises(CameraError, match="buffer was full"):
         taken.extend(frames)

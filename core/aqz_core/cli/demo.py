@@ -126,7 +126,9 @@ def _open_camera(options: DemoOptions, console: Console) -> Camera:
     if options.camera == "auto" and not is_installed():
         hint = '; for a Micro-Manager camera: python -m pip install "aqz[micromanager]"'
     console.print(
-        f"camera: {camera.name}, {write_shape(camera.shape)} {camera.dtype}{hint}", markup=False
+        f"camera: {camera.name}, {write_shape(camera.shape)} {camera.dtype}{hint}",
+        markup=False,
+        soft_wrap=True,
     )
     return camera
 
@@ -189,21 +191,23 @@ def _report(
     frames, rate = verification.frames, raw_bytes[0] / 1e6 / max(seconds, 1e-9)
     console.print(
         f"recorded {frames} frames in {seconds:.2f} s: {frames / max(seconds, 1e-9):.0f} frames/s, "
-        f"{rate:.0f} MB/s of pixels"
+        f"{rate:.0f} MB/s of pixels",
+        soft_wrap=True,
     )
     also = ""
     if verification.reduced_planes:
         also = f"; {verification.reduced_planes} planes of the pyramid are right as well"
     console.print(
         f"verified: {frames} frames read back with {verification.reader}, "
-        f"each equal to what the camera gave (crc32c of its pixels){also}"
+        f"each equal to what the camera gave (crc32c of its pixels){also}",
+        soft_wrap=True,
     )
     path = levels[0].path
     console.print(
         "open it:\n"
         f"  aqz info {output}\n"
         f"  napari --plugin napari-ome-zarr {output}    (needs napari and napari-ome-zarr)\n"
-        f'  python -c "import zarr; print(zarr.open_array({str(path)!r})[-1])"',
+        f'  python -c "import zarr; print(zarr.open_array({str(path)!r})[-1])"    (needs zarr)',
         markup=False,
         soft_wrap=True,
     )

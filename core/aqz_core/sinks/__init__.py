@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreExistsError
 from aqz_core.hooks.records import SinkProvider
-from aqz_core.store_path import local_path
 from aqz_core.sinks.base import Bytes, ShardFile, Sink
 from aqz_core.sinks.filesystem import FilesystemSink
 from aqz_core.sinks.memory import MemorySink
+from aqz_core.store_path import local_path
 
 if TYPE_CHECKING:
     from aqz_core.settings import StreamSettings

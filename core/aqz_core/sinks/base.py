@@ -8,16 +8,23 @@ system are let through: the engine adds what it was doing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Bytes", "ShardFile", "Sink"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
-Bytes = bytes | bytearray | memoryview | npt.NDArray[np.uint8] | npt.NDArray[Any]
+__all__ = ["Bytes", "ShardFile", "Sink", "as_view"]
+
+Bytes = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 """Contiguous bytes, in any of the forms that carry them without a copy."""
+
+
+def as_view(data: Bytes) -> memoryview:
+    """Return bytes as a view of single bytes."""
+    return memoryview(data).cast("B")  # type: ignore[arg-type]  # Python 3.11 arrays are buffers
 
 
 class ShardFile(Protocol):

@@ -17,13 +17,18 @@ import mmap
 import os
 import shutil
 import threading
-from collections.abc import Iterator
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aqz_core.layout import PAGE
-from aqz_core.sinks.base import Bytes
+from aqz_core.sinks.base import as_view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from aqz_core.sinks.base import Bytes
 
 __all__ = ["FilesystemSink"]
 
@@ -195,7 +200,7 @@ def _write_file(path: str, data: Bytes, flags: int, sync: bool) -> None:
 
 def _write_all(descriptor: int, data: Bytes, offset: int) -> None:
     """Write every byte of `data` at `offset`, however often the system takes only a part."""
-    rest = memoryview(data).cast("B")
+    rest = as_view(data)
     while rest:
         written = _pwrite(descriptor, rest, offset)
         if written == 0:

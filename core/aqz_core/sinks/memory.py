@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from aqz_core.sinks.base import Bytes
+from aqz_core.sinks.base import as_view
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from aqz_core.sinks.base import Bytes
 
 __all__ = ["MemorySink"]
 
@@ -32,9 +37,9 @@ class MemorySink:
             {name[len(below) :].split("/")[0] for name in self.objects if name.startswith(below)}
         )
 
-    def write(self, name: str, data: Bytes, *, sync: bool) -> None:  # noqa: ARG002
+    def write(self, name: str, data: Bytes, *, sync: bool) -> None:
         """Keep a copy of `data`."""
-        self.objects[name] = bytes(memoryview(data).cast("B"))
+        self.objects[name] = bytes(as_view(data))
 
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _ShardInMemory:
         """Start a shard as an array of bytes."""
@@ -71,7 +76,7 @@ class _ShardInMemory:
 
     def write(self, offset: int, data: Bytes) -> None:
         """Copy `data` to `offset`, growing as needed."""
-        view = memoryview(data).cast("B")
+        view = as_view(data)
         with self._lock:
             missing = offset + len(view) - len(self.content)
             if missing > 0:
@@ -81,7 +86,7 @@ class _ShardInMemory:
     def sync(self) -> None:
         """Do nothing: memory survives no loss of power."""
 
-    def finish(self, nbytes: int, *, sync: bool) -> None:  # noqa: ARG002
+    def finish(self, nbytes: int, *, sync: bool) -> None:
         """Cut to size and make visible."""
         with self._lock:
             del self.content[nbytes:]
