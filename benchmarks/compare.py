@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
-_WIDE = 170  # columns; what the main table needs when the output is not a terminal
+_WIDE = 180  # columns; what the main table needs when the output is not a terminal
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -22,6 +22,7 @@ __all__ = [
     "cpu_seconds",
     "filesystem_of",
     "latency_summary",
+    "machine_cpu_seconds",
     "peak_rss",
     "reset_peak_rss",
 ]
@@ -35,7 +36,8 @@ class Run:
 
     ``error`` is empty for a run that finished and was verified. ``first_tenth`` and
     ``last_tenth`` are mean seconds per append over those parts of the run, ``lag`` is how late
-    the latest frame of a paced run was accepted.
+    the latest frame of a paced run was accepted, ``cpu_others`` what the rest of the machine used
+    meanwhile: much of it means that the run was disturbed.
     """
 
     case: str
@@ -48,6 +50,7 @@ class Run:
     append: float = 0.0
     wall: float = 0.0
     cpu: float = 0.0
+    cpu_others: float = 0.0
     rss_baseline: int = 0
     rss_peak: int = 0
     latency_p50: float = 0.0
@@ -79,6 +82,11 @@ class Run:
         """CPU seconds per GB appended."""
         return self.cpu / (self.total_bytes / 1e9) if self.total_bytes else 0.0
 
+    @property
+    def drift(self) -> float:
+        """Mean append of the last tenth of the frames over that of the first tenth."""
+        return self.last_tenth / self.first_tenth if self.first_tenth else 0.0
+
     def as_dict(self) -> dict[str, Any]:
         """Return the fields as JSON types."""
         return asdict(self)
@@ -90,6 +98,16 @@ def cpu_seconds() -> float:
         resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
     )
     return own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime
+
+
+def machine_cpu_seconds() -> float:
+    """Return the busy seconds of all cores since the machine started, 0 where it is not told."""
+    stat = Path("/proc/stat")
+    if not stat.exists():
+        return 0.0
+    user, nice, system, _idle, _wait, *interrupts = stat.read_text().split("\n", 1)[0].split()[1:9]
+    ticks = sum(map(int, (user, nice, system, *interrupts)))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 def reset_peak_rss() -> None:

@@ -22,11 +22,12 @@ _MIB = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Quantity:
-    """One column: how to take it from a run, in the unit of its title."""
+    """One column: how to take it from a run, in the unit of its title; some have no ratios."""
 
     key: str
     title: str
     of: Callable[[Run], float]
+    compared: bool = True
 
 
 MEASURES = (
@@ -38,18 +39,17 @@ MEASURES = (
     Quantity("max", "max\nms", lambda r: r.latency_max * 1e3),
     Quantity("cpu", "CPU\ns", lambda r: r.cpu),
     Quantity("cpu_per_gb", "CPU\ns/GB", lambda r: r.cpu_per_gb),
+    Quantity("cpu_others", "others\nCPU s", lambda r: r.cpu_others, compared=False),
     Quantity("rss_peak", "RSS\nMiB", lambda r: r.rss_peak / _MIB),
     # Less than a MiB is the noise of the allocator: it would make ratios of nothing.
     Quantity("rss_above", "above\nMiB", lambda r: max(r.rss_above / _MIB, 1.0)),
     Quantity("open", "open\nms", lambda r: r.open * 1e3),
-    Quantity(
-        "drift", "last /\nfirst", lambda r: r.last_tenth / r.first_tenth if r.first_tenth else 0.0
-    ),
+    Quantity("drift", "last /\nfirst", lambda r: r.drift, compared=False),
 )
 """What the main table shows. ``drift`` is the mean append of the last tenth over the first."""
 
 PACED = (
-    Quantity("pace", "frames\nper s", lambda r: r.pace),
+    Quantity("pace", "frames\nper s", lambda r: r.pace, compared=False),
     Quantity("p50", "p50\nms", lambda r: r.latency_p50 * 1e3),
     Quantity("p99", "p99\nms", lambda r: r.latency_p99 * 1e3),
     Quantity("max", "max\nms", lambda r: r.latency_max * 1e3),

@@ -42,8 +42,8 @@ class Results:
         return median(self.of(case, label, paced=paced), quantity)
 
     def ratio(self, case: Case, quantity: Quantity, *, paced: bool = False) -> float | None:
-        """Return first / second compared entrant, None unless there are two."""
-        if len(self.plan.compared) < 2:
+        """Return first / second compared entrant, None unless there are two to compare."""
+        if len(self.plan.compared) < 2 or not quantity.compared:
             return None
         first, second = (self.of(case, e.label, paced=paced) for e in self.plan.compared[:2])
         return paired_ratio(first, second, quantity)

@@ -20,7 +20,14 @@ import numpy as np
 from benchmarks import limits
 from benchmarks.cases import Case
 from benchmarks.frames import make_ring
-from benchmarks.measure import Run, cpu_seconds, latency_summary, peak_rss, reset_peak_rss
+from benchmarks.measure import (
+    Run,
+    cpu_seconds,
+    latency_summary,
+    machine_cpu_seconds,
+    peak_rss,
+    reset_peak_rss,
+)
 from benchmarks.writers import Opened, array_folder, load_writer
 
 if TYPE_CHECKING:
@@ -63,11 +70,12 @@ def measure_writer(case: Case, writer: str, store: Path, pace: float = 0.0) -> R
     latencies = np.full(case.frames, np.nan)
     gc.collect()
     reset_peak_rss()
-    baseline, cpu = peak_rss(), cpu_seconds()
+    baseline, cpu, machine = peak_rss(), cpu_seconds(), machine_cpu_seconds()
     start = time.perf_counter()
     opened = opener(case, store)
     opening = time.perf_counter() - start
     timeline = drive(opened, frames, latencies, pace)
+    used = cpu_seconds() - cpu
     run = Run(
         case=case.name,
         writer=writer,
@@ -76,7 +84,8 @@ def measure_writer(case: Case, writer: str, store: Path, pace: float = 0.0) -> R
         open=opening,
         append=timeline.append,
         wall=timeline.wall,
-        cpu=cpu_seconds() - cpu,
+        cpu=used,
+        cpu_others=max(machine_cpu_seconds() - machine - used, 0.0),
         rss_baseline=baseline,
         rss_peak=peak_rss(),
         pace=pace,

@@ -96,7 +96,7 @@ class ArrayRecording:
         plan, sink = self.plan, self._engine.sink
         namer = chunk_namer(plan, level)
         if plan.layouts[level].shard_chunks is None:
-            return ChunkFiles(sink, namer, self._sync)
+            return ChunkFiles(sink, namer, sync=self._sync, on_shard=listener)
         return ShardedChunks(
             sink,
             namer,
@@ -139,8 +139,8 @@ class ArrayRecording:
                 self._check_room(1)
                 self._take(data)  # type: ignore[arg-type]  # _is_plain_frame has looked
                 return 1
-            array, count = self._reader.check(data)
-            self._check_room(count)
+            array, count, begun = self._reader.check(data)
+            self._check_room(count + begun)
             for frame in self._reader.frames(array):
                 self._take(frame)
             return count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -60,12 +61,22 @@ class ChunkFiles:
         Gives the name of a chunk from its coordinate.
     sync
         Whether each is flushed to the device.
+    on_shard
+        Told of every file.
     """
 
-    def __init__(self, sink: Sink, name: Callable[[LeadChunk], str], sync: bool) -> None:
+    def __init__(
+        self,
+        sink: Sink,
+        name: Callable[[LeadChunk], str],
+        *,
+        sync: bool,
+        on_shard: ShardListener,
+    ) -> None:
         self._sink = sink
         self._name = name
         self._sync = sync
+        self._on_shard = on_shard
 
     def room(self) -> int:
         """Return 0: a chunk file has nothing but the chunk."""
@@ -82,6 +93,7 @@ class ChunkFiles:
         first = batch.starts + batch.room
         for name, start, stop in zip(names, first, first + batch.sizes, strict=True):
             self._sink.write(name, batch.memory[start:stop], sync=self._sync)
+            self._on_shard(name, int(stop - start), 1)
         return int(batch.sizes.sum())
 
     def store_piece(self, column: Column, key: LayerKey, tiles: Tiles) -> int:
@@ -190,8 +202,8 @@ class ShardedChunks:
         """Return calls that finish the shards which are still open."""
         self._record_incomplete()
         with self._lock:
-            growing = list(self._growing)
-        return [lambda shard=shard: self._finish(shard) for shard in growing]  # type: ignore[misc]
+            growing = list(self._growing.items())
+        return [partial(self._finish, *item) for item in growing]
 
     def _open(self, shard: LeadChunk, expected: int, nbytes: int | None) -> GrowingShard:
         """Return the growing shard at a coordinate, started if it is not there."""
@@ -206,14 +218,13 @@ class ShardedChunks:
     def _settle(self, shard: LeadChunk, growing: GrowingShard) -> None:
         """Finish a shard that became complete; remember to publish it otherwise."""
         if growing.complete:
-            self._finish(shard)
+            self._finish(shard, growing)
         else:
             with self._lock:
                 self._dirty.add(growing)
 
-    def _finish(self, shard: LeadChunk) -> None:
-        """Write a shard's last bytes and forget it."""
-        growing = self._growing[shard]
+    def _finish(self, shard: LeadChunk, growing: GrowingShard) -> None:
+        """Write a shard's last bytes and forget it, unless another thread does."""
         nbytes = growing.finish()
         if nbytes is not None:
             with self._lock:

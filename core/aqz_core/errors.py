@@ -1,7 +1,8 @@
 """Every error that aqz raises, as one tree.
 
 Each class is also a ``RuntimeError``, because that is what programs written for
-acquire-zarr catch, and the standard class that a Python reader would expect::
+acquire-zarr catch, and the standard class that a Python reader would expect. (``OSError`` must come first among the
+bases: it takes the error number out of the arguments.) ::
 
     AqzError (RuntimeError)
     ├── SettingsError (ValueError)            the settings cannot be recorded
@@ -59,7 +60,7 @@ class MemoryBudgetError(SettingsError):
     kind = "memory-budget"
 
 
-class StoreExistsError(AqzError, FileExistsError):
+class StoreExistsError(FileExistsError, AqzError):
     """Something is already stored where the stream would write."""
 
     kind = "store-exists"
@@ -111,7 +112,7 @@ class StreamClosedError(AqzError):
     kind = "stream-closed"
 
 
-class StorageError(AqzError, OSError):
+class StorageError(OSError, AqzError):
     """The store refused, failed or disappeared; the cause is chained."""
 
     kind = "storage"

@@ -43,8 +43,13 @@ class FrameReader:
         """Bytes of pixels that do not make up a frame yet."""
         return self._filled * self.dtype.itemsize
 
-    def check(self, data: object) -> tuple[Array, int]:
-        """Return the data as an array that `frames` takes, and how many frames it completes.
+    def check(self, data: object) -> tuple[Array, int, bool]:
+        """Return the data as an array that `frames` takes, and what is in it.
+
+        Returns
+        -------
+        tuple
+            The array, how many frames it completes, and whether it begins another.
 
         Raises
         ------
@@ -54,10 +59,11 @@ class FrameReader:
             Its last two axes are not those of a frame, and it is not flat either.
         """
         if isinstance(data, np.ndarray) and data.size == 0:
-            return data, 0
+            return data, 0, False
         array = self._as_array(data)
         if array.ndim == 1:
-            return array, (self._filled + array.size) // self._pixels
+            whole, rest = divmod(self._filled + array.size, self._pixels)
+            return array, whole, bool(rest)
         if array.shape[-2:] != self.shape:
             raise FrameShapeError(
                 f"{self._where} takes frames of shape {self.shape}, stacks of them (..., "
@@ -69,7 +75,7 @@ class FrameReader:
                 f"{self._where} has {self._filled} pixels of an incomplete frame from a flat run; "
                 f"append the other {self._pixels - self._filled} as a flat array first."
             )
-        return array, array.size // self._pixels
+        return array, array.size // self._pixels, False
 
     def frames(self, array: Array) -> Iterator[Array]:
         """Yield the whole frames in a checked array; keep pixels that are left over."""

@@ -10,12 +10,12 @@ come from `aqz_core.stored_array`. Layout of shards and of their index: the
 from __future__ import annotations
 
 import math
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import google_crc32c
-import numcodecs
 import numpy as np
 
 from aqz_core.errors import StorageError
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["ZarrArrayReader"]
 
 _MISSING = 2**64 - 1
-_DECOMPRESSORS = {"blosc": numcodecs.Blosc(), "zstd": numcodecs.Zstd(), "gzip": numcodecs.GZip()}
 
 
 class ZarrArrayReader:
@@ -209,7 +208,7 @@ class ZarrArrayReader:
                     raise StorageError(f"{file}: a chunk does not match its crc32c checksum")
                 continue
             try:
-                data = bytes(_DECOMPRESSORS[name].decode(data))
+                data = bytes(_decompressor(name).decode(data))
             except Exception as error:  # every decompressor has exceptions of its own
                 raise StorageError(f"{file}: a chunk is not valid {name}: {error}") from error
         wanted = math.prod(self.chunk_shape) * self.dtype.itemsize
@@ -239,3 +238,11 @@ def _read(file: Path, offset: int = 0, nbytes: int | None = None) -> bytes | Non
         return None
     except OSError as error:
         raise StorageError(f"{file}: cannot be read: {error.strerror}") from error
+
+
+@cache
+def _decompressor(name: str) -> Any:
+    """Return the numcodecs decoder of a codec; numcodecs is slow to import, so only here."""
+    import numcodecs
+
+    return {"blosc": numcodecs.Blosc, "zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[name]()

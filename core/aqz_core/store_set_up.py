@@ -70,7 +70,10 @@ def _claim(sink: Sink, plan: ArrayPlan) -> Document:
             "output_key or store_path, or set overwrite=True to remove the whole store first."
         )
     if kind is None and _occupied(sink, plan.key):
-        raise StoreExistsError(_taken(sink, plan.key, "which would be damaged"))
+        raise StoreExistsError(
+            f"{sink.url} has files at {plan.key!r} that belong to no Zarr array. Choose another "
+            "output_key or store_path, or set overwrite=True to remove the whole store first."
+        )
     return {}
 
 

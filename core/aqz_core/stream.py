@@ -202,17 +202,17 @@ def _opened(settings: StreamSettings, plugins: Iterable[object]) -> Recording:
 
 def _finish_forgotten(recording: Recording) -> None:
     """Close a recording whose stream nobody holds any more, or that is open at exit."""
-    warnings.warn(
-        f"The stream to {recording.sink.url} was not closed; it is finished now. "
-        "Call close(), or use the stream in a with statement.",
-        ResourceWarning,
-        stacklevel=2,
-    )
     try:
         report = recording.close()
     except AqzError:
         _log.exception("the stream to %s could not be finished", recording.sink.url)
-        return
+        report = None
+    warnings.warn(
+        f"The stream to {recording.sink.url} was not closed; it was finished now. "
+        "Call close(), or use the stream in a with statement.",
+        ResourceWarning,
+        stacklevel=2,
+    )
     if report is not None:
         _warn_of_partial_frames(report)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import gc
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -80,11 +81,13 @@ def test_a_forgotten_stream_is_finished_with_a_warning(tmp_path):
     assert_stored(tmp_path / "s")
 
 
-def test_a_stream_open_at_interpreter_exit_is_finished(tmp_path):
-    job = RecorderJob(str(tmp_path / "s"), StreamPlan((PLAN, OTHER)), ending="forget")
+@pytest.mark.parametrize("warnings", ["default", "error"])
+def test_a_stream_open_at_interpreter_exit_is_finished(tmp_path, warnings):
+    plan = StreamPlan((PLAN, OTHER))
+    job = RecorderJob(str(tmp_path / "s"), plan, ending="forget", warnings=warnings)
     outcome = run_recorder(job)
     assert outcome.returncode == 0, outcome.stderr
-    assert "Traceback" not in outcome.stderr
+    assert "ResourceWarning" in outcome.stderr
     assert_stored(tmp_path / "s", PLAN)
     assert_stored(tmp_path / "s", OTHER)
 
@@ -226,25 +229,31 @@ def test_other_arrays_and_foreign_files_are_left_alone(tmp_path):
     with opened(tmp_path / "s", OTHER) as stream:
         stream.append(frames_of(OTHER))
     (tmp_path / "s" / "notes.txt").write_text("mine")
-    (tmp_path / "s" / "img").mkdir()
-    (tmp_path / "s" / "img" / "protocol.pdf").write_bytes(b"%PDF")
-    with opened(tmp_path / "s", PLAN) as stream:
-        stream.append(frames_of(PLAN))
-    np.testing.assert_array_equal(read_with_zarr_python(tmp_path / "s", "img"), frames_of(PLAN))
-    np.testing.assert_array_equal(read_with_zarr_python(tmp_path / "s", "other"), frames_of(OTHER))
+    (tmp_path / "s" / "group").mkdir()
+    (tmp_path / "s" / "group" / "protocol.pdf").write_bytes(b"%PDF")
+    inside = replace(PLAN, key="group/img")
+    with opened(tmp_path / "s", PLAN, inside) as stream:
+        stream.append(frames_of(PLAN), "img")
+        stream.append(frames_of(inside), "group/img")
+    for plan in (PLAN, inside, OTHER):
+        np.testing.assert_array_equal(
+            read_with_zarr_python(tmp_path / "s", plan.key), frames_of(plan)
+        )
     assert (tmp_path / "s" / "notes.txt").read_text() == "mine"
-    assert (tmp_path / "s" / "img" / "protocol.pdf").read_bytes() == b"%PDF"
+    assert (tmp_path / "s" / "group" / "protocol.pdf").read_bytes() == b"%PDF"
 
 
-def test_overwrite_leaves_nothing_of_the_old_array(tmp_path):
+def test_overwrite_leaves_nothing_of_the_old_store(tmp_path):
     large = ArrayPlan(axes=axes("tyx", (0, 40, 40), (1, 4, 4), (1, 1, 1)), key="img", frames=9)
-    with opened(tmp_path / "s", large, durability="none") as stream:
-        stream.append(frames_of(large))
+    with opened(tmp_path / "s", large, OTHER, durability="none") as stream:
+        stream.append(frames_of(large), "img")
     with opened(tmp_path / "s", PLAN, overwrite=True) as stream:
         stream.append(frames_of(PLAN))
     assert_stored(tmp_path / "s", PLAN)
-    assert {name for name in stored_files(tmp_path / "s") if name.startswith("img/c/")} == {
-        f"img/c/{t}/{y}/{x}" for t in range(2) for y in range(2) for x in range(3)
+    assert stored_files(tmp_path / "s") == {
+        "zarr.json",
+        "img/zarr.json",
+        *(f"img/c/{t}/{y}/{x}" for t in range(2) for y in range(2) for x in range(3)),
     }
 
 

@@ -156,7 +156,7 @@ def test_the_document_of_an_image(tmp_path):
     assert [dataset["path"] for dataset in image["datasets"]] == ["0", "1", "2"]
     scales = [dataset["coordinateTransformations"][0]["scale"] for dataset in image["datasets"]]
     np.testing.assert_allclose(
-        scales, [[0.1, 1, 2, 0.65, 0.65], [0.1, 1, 4, 1.3, 1.3], [0.1, 1, 4, 2.6, 2.6]]
+        scales, [[0.1, 1, 2, 0.65, 0.65], [0.1, 1, 4, 1.3, 1.3], [0.1, 1, 8, 2.6, 2.6]]
     )
     assert image["type"] == "local_mean"
     assert image["metadata"]["method"] == "skimage.transform.downscale_local_mean"

@@ -28,12 +28,16 @@ _CHECKOUT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class RecorderJob:
-    """What to record, and how to end: "close", "forget" (fall off the end) or "kill"."""
+    """What to record, and how to end: "close", "forget" (fall off the end) or "kill".
+
+    ``file_limit`` is the size in bytes that no file may exceed, ``warnings`` the interpreter's -W.
+    """
 
     store: str
     plan: StreamPlan
     ending: str = "close"
     file_limit: int | None = None
+    warnings: str = "default"
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,7 @@ class Outcome:
 def run_recorder(job: RecorderJob) -> Outcome:
     """Record in a process of its own and wait for its end."""
     run = subprocess.run(
-        [sys.executable, "-m", "tests.support.recorder"],
+        [sys.executable, "-W", job.warnings, "-m", "tests.support.recorder"],
         input=pickle.dumps(job),
         capture_output=True,
         cwd=_CHECKOUT,

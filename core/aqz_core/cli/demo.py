@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import shlex
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from rich.box import SIMPLE_HEAD
+from rich.markup import escape
 from rich.table import Table
 
 from aqz_core.cameras import SimulatedCamera, demo_camera
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aqz_core.cameras import Camera
-    from aqz_core.cli.store_tree import StoreNode
+    from aqz_core.stored_array import StoredArray
 
 __all__ = ["DemoOptions", "run_demo"]
 
@@ -82,7 +85,7 @@ def run_demo(options: DemoOptions) -> int:
     seconds = time.monotonic() - start
 
     root = read_tree(options.output)
-    levels = [node for node in root.walk() if node.array is not None]
+    levels = [_Level(n.path, n.array, n.nbytes) for n in root.walk() if n.array is not None]
     with console.status("reading back and comparing"):
         verification = verify_recording([level.path for level in levels], checksums)
     _report(console, options.output, levels, verification, seconds)
@@ -158,34 +161,49 @@ def _record(options: DemoOptions, camera: Camera, console: Console, checksums: l
         progress.show(stream.statistics(), "recorded")
 
 
+class _Level(NamedTuple):
+    """One array of the recording: where it is, what it is, and its bytes on disk."""
+
+    path: Path
+    array: StoredArray
+    nbytes: int
+
+
+def _title(output: Path, levels: list[_Level]) -> str:
+    """Return what is said above the table."""
+    array = levels[0].array
+    return escape(f"written to {output}: {array.dtype}, codec {write_codecs(array)}")
+
+
 def _report(
     console: Console,
     output: Path,
-    levels: list[StoreNode],
+    levels: list[_Level],
     verification: Verification,
     seconds: float,
 ) -> None:
     """Print what was written, how it was verified, and how to open it."""
-    table = Table(title=f"written to {output}", title_justify="left")
-    for heading in ("array", "shape", "type", "chunks", "shards", "codec"):
+    table = Table(
+        title=_title(output, levels),
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+    )
+    for heading in ("array", "shape", "chunks", "shards"):
         table.add_column(heading)
-    table.add_column("stored", justify="right")
-    table.add_column("ratio", justify="right")
+    for heading in ("stored", "ratio"):
+        table.add_column(heading, justify="right")
     raw_bytes = []
-    for level in levels:
-        array = level.array
-        if array is None:
-            continue
+    for path, array, nbytes in levels:
         raw_bytes.append(array.dtype.itemsize * math.prod(array.shape))
         table.add_row(
-            level.path.name,
+            path.name,
             write_shape(array.shape),
-            str(array.dtype),
             write_shape(array.chunk_shape),
             write_shape(array.shard_shape),
-            write_codecs(array),
-            write_bytes(level.nbytes),
-            f"{raw_bytes[-1] / max(1, level.nbytes):.2f}",
+            write_bytes(nbytes),
+            f"{raw_bytes[-1] / max(1, nbytes):.2f}",
         )
     console.print(table)
     frames, rate = verification.frames, raw_bytes[0] / 1e6 / max(seconds, 1e-9)
@@ -202,12 +220,12 @@ def _report(
         f"each equal to what the camera gave (crc32c of its pixels){also}",
         soft_wrap=True,
     )
-    path = levels[0].path
+    store, array_path = shlex.quote(str(output)), str(levels[0].path)
     console.print(
         "open it:\n"
-        f"  aqz info {output}\n"
-        f"  napari --plugin napari-ome-zarr {output}    (needs napari and napari-ome-zarr)\n"
-        f'  python -c "import zarr; print(zarr.open_array({str(path)!r})[-1])"    (needs zarr)',
+        f"  aqz info {store}\n"
+        f"  napari --plugin napari-ome-zarr {store}    (needs napari and napari-ome-zarr)\n"
+        f'  python -c "import zarr; print(zarr.open_array({array_path!r})[-1])"    (needs zarr)',
         markup=False,
         soft_wrap=True,
     )
