@@ -1,8 +1,8 @@
 """Every error that aqz raises, as one tree.
 
 Each class is also a ``RuntimeError``, because that is what programs written for
-acquire-zarr catch, and the standard class that a Python reader would expect. (``OSError`` must come first among the
-bases: it takes the error number out of the arguments.) ::
+acquire-zarr catch, and the standard class that a Python reader would expect.
+Classes of ``OSError`` name it first: it takes the error number out of the arguments. ::
 
     AqzError (RuntimeError)
     ├── SettingsError (ValueError)            the settings cannot be recorded
