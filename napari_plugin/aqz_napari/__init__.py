@@ -1,5 +1,48 @@
-"""The napari side of aqz. It has no public names in this release."""
+"""The napari side of aqz: the dock widget Record to Zarr, its recorder and its sources.
+
+`Recorder` does the work and needs neither Qt nor napari: it can be used in a script, with
+sources that follow `FrameSource` or with frames that are pushed.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from aqz_napari.frame_source import (
+    Axis,
+    FrameSink,
+    FrameSource,
+    SourceError,
+    SourceSpec,
+    register_source,
+    registered_sources,
+    unregister_source,
+)
+from aqz_napari.generator_source import GeneratorSource
+from aqz_napari.pymmcore_source import AcquisitionSource, LiveCameraSource
+from aqz_napari.recorder import Recorder
+from aqz_napari.recorder_status import (
+    ArrayCount,
+    RecorderState,
+    RecorderStatus,
+    RecordingReport,
+    StopRule,
+)
+
+__all__ = [
+    "AcquisitionSource",
+    "ArrayCount",
+    "Axis",
+    "FrameSink",
+    "FrameSource",
+    "GeneratorSource",
+    "LiveCameraSource",
+    "Recorder",
+    "RecorderState",
+    "RecorderStatus",
+    "RecordingReport",
+    "SourceError",
+    "SourceSpec",
+    "StopRule",
+    "register_source",
+    "registered_sources",
+    "unregister_source",
+]

@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import aqz_core as aqz
+
+
+@pytest.fixture
+def settings(tmp_path):
+    """Make settings of one or several small arrays: ``settings(keys=..., lead=..., frame=...)``."""
+
+    def make(keys=("",), lead=(("t", 0),), frame=(32, 48), dtype=np.uint16, **others):
+        def array(key):
+            sizes = [*lead, ("y", frame[0]), ("x", frame[1])]
+            return aqz.ArraySettings(
+                output_key=key,
+                data_type=dtype,
+                is_ngff=True,
+                dimensions=[
+                    aqz.Dimension(
+                        name=name,
+                        kind={"t": aqz.DimensionType.TIME, "c": aqz.DimensionType.CHANNEL}.get(
+                            name, aqz.DimensionType.SPACE
+                        ),
+                        array_size_px=size,
+                        chunk_size_px=size if name in "yx" else 1,
+                        shard_size_chunks=8 if name == "t" else 1,
+                    )
+                    for name, size in sizes
+                ],
+            )
+
+        return aqz.StreamSettings(
+            store_path=tmp_path / "out.ome.zarr", arrays=[array(key) for key in keys], **others
+        )
+
+    return make
+
+
+def numbered(number, frame=(32, 48), dtype=np.uint16):
+    """Return a frame that is different for every number."""
+    return (np.arange(frame[0] * frame[1]).reshape(frame) + 7 * number).astype(dtype)
+
+
+@pytest.fixture
+def frame_of():
+    return numbered
