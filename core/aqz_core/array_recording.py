@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -11,11 +11,14 @@ import numpy.typing as npt
 from aqz_core.array_documents import array_documents, chunk_namer
 from aqz_core.array_writer import ArrayWriter
 from aqz_core.chunk_stores import ChunkFiles, ChunkStore, ShardedChunks, ShardListener
-from aqz_core.errors import OutOfBoundsError
+from aqz_core.errors import FrameExistsError, FrameShapeError, OutOfBoundsError
+from aqz_core.frame_log import LOG_NAME, FrameLog
 from aqz_core.frames import FrameReader
 from aqz_core.level_reducer import LevelReducer
 from aqz_core.metadata import Document, merge_custom, to_json
+from aqz_core.plans import join
 from aqz_core.router import FrameRouter
+from aqz_core.written_frames import WrittenFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from aqz_core.plans import ArrayPlan
 
 __all__ = ["ArrayRecording"]
+
+MAX_IDLE_NBYTES = 4 << 20
+"""Larger layers are not stored before they are complete unless someone asks for a flush."""
 
 Frame = npt.NDArray[Any]
 
@@ -75,6 +81,11 @@ class ArrayRecording:
         self._plain_append = process is None and not plan.transposed
         self._writers = [self._writer(level, on_shard) for level in range(len(plan.layouts))]
         self._reducers = [self._reducer(level) for level in range(1, len(plan.layouts))]
+        self._log = FrameLog(engine.sink, join(plan.level_name(0), LOG_NAME))
+        self._written: WrittenFrames | None = None
+        self._taken = 0
+        self._flushed = 0
+        self._published_at = 0
         self._appending = threading.Lock()
         self._documenting = threading.Lock()
         self._lengths = [0] * len(plan.layouts) if plan.base.lead_shape else None
@@ -103,6 +114,7 @@ class ArrayRecording:
             plan.layouts[level],
             live=self._live,
             sync=self._sync,
+            max_chunk_nbytes=plan.codecs.max_encoded_size(plan.layouts[level].chunk_nbytes),
             on_shard=listener,
         )
 
@@ -122,8 +134,10 @@ class ArrayRecording:
 
     # ---- frames in --------------------------------------------------------------------------
 
-    def append(self, data: object) -> int:
+    def append(self, data: object, metadata: object = None) -> int:
         """Take one frame, a stack of frames or a run of pixels; return the frames completed.
+
+        Metadata belong to one frame.
 
         Raises
         ------
@@ -135,17 +149,73 @@ class ArrayRecording:
             The recording failed, or memory will never come free.
         """
         with self._appending:
-            if self._is_plain_frame(data):
+            if metadata is None and self._is_plain_frame(data):
                 self._check_room(1)
-                self._take(data)  # type: ignore[arg-type]  # _is_plain_frame has looked
+                self._take(data)
                 return 1
             array, count, begun = self._reader.check(data)
             self._check_room(count + begun)
+            checked = FrameLog.check(metadata)
+            if checked is not None and (count != 1 or begun):
+                raise FrameShapeError(
+                    f"array {self.plan.key!r}: metadata belong to one frame, but {count} were "
+                    "appended in one call; append them one by one."
+                )
             for frame in self._reader.frames(array):
+                if checked is not None:
+                    self._log.add(self._next_lead(), checked)
                 self._take(frame)
             return count
 
-    def _is_plain_frame(self, data: object) -> bool:
+    def write(
+        self, data: object, index: tuple[int, ...], metadata: object, *, replace: bool
+    ) -> None:
+        """Take the frame at an index, in the order of arrival.
+
+        Raises
+        ------
+        FrameExistsError
+            A frame is recorded there, and `replace` is not set or comes too late.
+        FrameTypeError, FrameShapeError, AqzError
+            As for `append`.
+        """
+        with self._appending:
+            checked = FrameLog.check(metadata)
+            array, count, begun = self._reader.check(data)
+            if count != 1 or begun:
+                raise FrameShapeError(
+                    f"array {self.plan.key!r} takes one frame of shape {self.plan.frame_shape} "
+                    f"at an index, not an array of shape {array.shape}."
+                )
+            number = self._router.number(index)
+            if self._written is None:
+                self._written = WrittenFrames(self._router, self.frames)
+                self._writers[0].head.skips_gaps = True
+            frame = next(self._reader.frames(array))
+            lead = self._router.lead(number)
+            if number in self._written:
+                self._replace(frame, lead, index, replace=replace)
+            else:
+                self._writers[0].write(self._prepared(frame, lead), lead)
+                self._written.add(number)
+                self.frames = max(self.frames, number + 1)
+                self._taken += 1
+                self.bytes_in += self.plan.base.frame_nbytes
+            self._log.add(lead, checked)
+
+    def _replace(
+        self, frame: Frame, lead: tuple[int, ...], index: tuple[int, ...], *, replace: bool
+    ) -> None:
+        """Take a frame a second time."""
+        where = f"array {self.plan.key!r} has a frame at index {index} already"
+        if not replace:
+            raise FrameExistsError(f"{where}; give replace=True to write it again.")
+        if len(self._writers) > 1:
+            raise FrameExistsError(f"{where}, and its pyramid is made; it cannot be replaced.")
+        if not self._writers[0].replace(self._prepared(frame, lead), lead):
+            raise FrameExistsError(f"{where}, and its chunk is stored; it cannot be replaced.")
+
+    def _is_plain_frame(self, data: object) -> TypeGuard[Frame]:
         """Tell whether `data` is a frame that can be taken as it is: the usual case."""
         return (
             type(data) is np.ndarray
@@ -175,13 +245,18 @@ class ArrayRecording:
             writer.append(frame, self._next_lead)
         else:
             lead = self._next_lead()
-            if self._process is not None:
-                frame = self._process(frame, lead)
-            if self.plan.transposed:
-                frame = np.ascontiguousarray(frame.T)
-            writer.write(frame, lead)
+            writer.write(self._prepared(frame, lead), lead)
+        if self._written is not None:
+            self._written.add(self.frames)
         self.frames += 1
+        self._taken += 1
         self.bytes_in += self.plan.base.frame_nbytes
+
+    def _prepared(self, frame: Frame, lead: tuple[int, ...]) -> Frame:
+        """Return a frame as it is stored: processed and, if need be, transposed."""
+        if self._process is not None:
+            frame = self._process(frame, lead)
+        return np.ascontiguousarray(frame.T) if self.plan.transposed else frame
 
     def _next_lead(self) -> tuple[int, ...]:
         """Return the leading storage index of the next frame."""
@@ -235,11 +310,57 @@ class ArrayRecording:
 
     def publish(self) -> None:
         """Let readers see everything that is stored by now."""
-        lengths = [writer.publish() for writer in self._writers]
+        self._log.write()
+        self._store_waiting()
+        self._publish(sync=False)
+
+    def _publish(self, *, sync: bool) -> None:
+        """Make stored chunks visible, then the length that they reach."""
+        reached = [writer.publish(sync=sync) for writer in self._writers]
+        flushed = [level.append_size(self._flushed) for level in self.plan.geometry]
+        lengths = [max(pair) for pair in zip(reached, flushed, strict=True)]
         with self._documenting:
-            if self._lengths is not None and lengths != self._lengths:
+            if self._lengths is not None and (sync or lengths != self._lengths):
                 self._lengths = lengths
-                self._write_documents("start" if self._live else "end", sync=False)
+                self._write_documents("start" if self._live else "end", sync=sync)
+
+    def flush(self, *, sync: bool) -> None:
+        """Make every frame taken so far readable and, if asked, safe from a loss of power."""
+        with self._appending:
+            self._store_layers()
+            self._publish(sync=sync)
+            if sync:
+                self._log.commit()
+                self._engine.sink.commit()
+            else:
+                self._log.write()
+
+    def _store_layers(self) -> None:
+        """Store incomplete layers as they are, level by level, and take them as published."""
+        for writer in self._writers:
+            writer.flush()
+            writer.wait()
+            self._engine.failure.check()
+            writer.store.reveal()
+        if self._lengths is not None:
+            self._flushed = self._final_length()
+
+    def _store_waiting(self) -> None:
+        """When frames have stopped coming, store small layers that wait for more of them.
+
+        Small chunks share memory until a write is worth it; a slow camera would keep its readers
+        waiting for that.
+        """
+        idle = self._taken == self._published_at
+        self._published_at = self._taken
+        behind = self._lengths is not None and self._flushed < self._final_length()
+        if not (idle and behind and self._live) or self.plan.base.layer_nbytes > MAX_IDLE_NBYTES:
+            return
+        if self._appending.acquire(blocking=False):
+            try:
+                self._store_layers()
+            finally:
+                self._appending.release()
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -257,12 +378,25 @@ class ArrayRecording:
             self._reducers[level - 1].finish(z_size, self.plan.base.fill_value)
         self._writers[level].finish_layers()
 
+    def wait(self, level: int) -> None:
+        """Wait until everything handed over at one level is stored, or something failed."""
+        if level < len(self._writers):
+            self._writers[level].wait()
+
+    def abandon(self) -> None:
+        """After an error: let jobs end, and readers see what was stored."""
+        for writer in self._writers:
+            writer.wait()
+        self._log.write()
+        self._publish(sync=False)
+
     def unfinished_shards(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards that are still open."""
         return [call for writer in self._writers for call in writer.store.unfinished()]
 
     def finish_documents(self) -> None:
         """Store the metadata of the finished array."""
+        self._log.write()
         with self._documenting:
             if self._lengths is not None:
                 length = self._final_length()

@@ -3,6 +3,9 @@
 An `ArrayWriter` is one level of one array. Planes come in on the caller's thread (level 0) or on
 the workers (reduced planes); a layer that has all its planes is handed over: its slabs are encoded
 by the workers, or stored as they are, and reduced to the next level if there is one.
+
+A layer can also be stored before it is complete: at a flush, or when its memory is needed. In the
+latter case it is *shelved*, and read back from the store when another of its planes comes.
 """
 
 from __future__ import annotations
@@ -14,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.layout import ArrayLayout, Column, LayerKey, align
+from aqz_core.append_head import AppendHead
+from aqz_core.layers import Layer
+from aqz_core.layout import ArrayLayout, LayerKey, align
+from aqz_core.pools import JobGroup
 from aqz_core.shards import Batch
 from aqz_core.sinks.base import as_view
 from aqz_core.slabs import Slab, size_class
-from aqz_core.tiling import ColumnTiling, Tiles
+from aqz_core.tiling import ColumnTiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,34 +33,10 @@ if TYPE_CHECKING:
     from aqz_core.codecs import CodecChain
     from aqz_core.engine import Engine
 
-__all__ = ["ArrayWriter", "Layer"]
+__all__ = ["ArrayWriter"]
 
 Frame = npt.NDArray[Any]
 LeadIndex = tuple[int, ...]
-
-
-class Layer:
-    """The slabs that a run of planes is scattered into, one for each column."""
-
-    __slots__ = ("expected", "key", "slabs", "slots", "tiles")
-
-    def __init__(self, key: LayerKey, expected: int, slabs: list[Slab], tiles: list[Tiles]) -> None:
-        self.key = key
-        self.expected = expected
-        self.slabs = slabs
-        self.tiles = tiles
-        self.slots: list[int] = []
-
-    def scatter(self, frame: Frame, slot: int) -> None:
-        """Copy a plane into its slot of every column."""
-        for tiles in self.tiles:
-            tiles.scatter(frame, slot)
-        self.slots.append(slot)
-
-    def gather(self, frame: Frame, slot: int) -> None:
-        """Copy a plane back out of its slot."""
-        for tiles in self.tiles:
-            tiles.gather(frame, slot)
 
 
 class ArrayWriter:
@@ -72,6 +54,8 @@ class ArrayWriter:
         Where chunks go.
     level
         Position in the pyramid; jobs of higher levels go first, so that they never pile up.
+    start
+        Length of the append axis that is stored already.
     """
 
     def __init__(
@@ -81,11 +65,13 @@ class ArrayWriter:
         codecs: CodecChain,
         store: ChunkStore,
         level: int = 0,
+        start: int = 0,
     ) -> None:
         self.layout = layout
         self.store = store
         self.reduce: Callable[[LeadIndex, Frame], None] | None = None
         self.bytes_stored = 0
+        self.head = AppendHead(layout, start)
         self._engine = engine
         self._codecs = codecs
         self._level = level
@@ -93,12 +79,14 @@ class ArrayWriter:
         self._room = store.room()
         self._sizes = [slab_nbytes(tiling.nbytes, self._room) for tiling in self._tilings]
         self._layers: dict[LayerKey, Layer] = {}
+        self._shelved: dict[LayerKey, list[int]] = {}
         self._current: Layer | None = None
         self._slot = 0
         self._run = 0
         self._lock = threading.Lock()
+        self._jobs = JobGroup()
         self._stored: deque[int] = deque()
-        self._head = _Head(layout)
+        engine.writers.append(self)
 
     # ---- planes in --------------------------------------------------------------------------
 
@@ -110,68 +98,151 @@ class ArrayWriter:
         with self._lock:
             if not self._run:
                 self._seek(lead())
-            layer = self._current
-            assert layer is not None
-            layer.scatter(frame, self._slot)
-            self._slot += 1
-            self._run -= 1
-            if len(layer.slots) == layer.expected:
-                self._hand_over(layer)
+            self._take(frame)
 
     def write(self, frame: Frame, lead: LeadIndex) -> None:
         """Take the plane at a leading index, in any order."""
         with self._lock:
             self._seek(lead)
+            self._take(frame)
             self._run = 0
+
+    def replace(self, frame: Frame, lead: LeadIndex) -> bool:
+        """Take a plane again that was taken before; tell whether it was still in reach.
+
+        It is while its layer is in memory or shelved, but not once the layer was handed over.
+        """
+        with self._lock:
+            key, slot, _ = self.layout.place(lead)
+            if key not in self._layers and key not in self._shelved:
+                return False
+            self._seek(lead)
             layer = self._current
             assert layer is not None
-            layer.scatter(frame, self._slot)
-            if len(layer.slots) == layer.expected:
-                self._hand_over(layer)
+            for tiles in layer.tiles:
+                tiles.scatter(frame, slot)
+            self._run = 0
+            return True
 
     def _seek(self, lead: LeadIndex) -> None:
         """Make the layer of a plane the current one, with memory for it if it is new."""
         key, self._slot, self._run = self.layout.place(lead)
         layer = self._layers.get(key)
-        if layer is None:
-            slabs = self._engine.pixels.acquire(self._sizes, force=self._level > 0)
-            tiles = [
-                tiling.tiles(slab.memory[self._room :])
-                for tiling, slab in zip(self._tilings, slabs, strict=True)
-            ]
-            layer = Layer(key, self.layout.expected_slots(key), slabs, tiles)
-            self._layers[key] = layer
-        self._current = layer
+        self._current = self._open(key) if layer is None else layer
+
+    def _take(self, frame: Frame) -> None:
+        """Copy a plane into the next slot of the current layer."""
+        layer = self._current
+        assert layer is not None
+        layer.scatter(frame, self._slot)
+        self._slot += 1
+        self._run -= 1
+        if layer.complete:
+            self._hand_over(layer)
+
+    def _open(self, key: LayerKey) -> Layer:
+        """Find memory for a layer, and the planes that it had when it was shelved."""
+        slabs = self._engine.pixels.acquire(
+            self._sizes, force=self._level > 0, relieve=self._engine.relieve(self)
+        )
+        tiles = [
+            tiling.tiles(slab.memory[self._room :])
+            for tiling, slab in zip(self._tilings, slabs, strict=True)
+        ]
+        layer = Layer(self.layout, key, slabs, tiles)
+        if key in self._shelved:
+            layer.slots = self._shelved.pop(key)
+            layer.reduced = len(layer.slots)
+            self._load(layer)
+        self._layers[key] = layer
+        return layer
 
     # ---- layers out -------------------------------------------------------------------------
 
-    def _hand_over(self, layer: Layer) -> None:
+    def _hand_over(self, layer: Layer, *, final: bool = True) -> None:
         """Give a layer to the threads that store it; it takes no more planes."""
         del self._layers[layer.key]
         if layer is self._current:
             self._current, self._run = None, 0
-        engine = self._engine
         readers = 1 if self.reduce is None else 2
         for slab in layer.slabs:
-            engine.pixels.hand_over(slab, readers)
+            self._engine.pixels.hand_over(slab, readers)
+        self._submit(layer, final=final, release=True)
+
+    def _submit(self, layer: Layer, *, final: bool, release: bool) -> None:
+        """Have a layer reduced and stored, and its memory released if nobody else will."""
+        engine = self._engine
         if self.reduce is not None:
-            engine.workers.submit(self._reduce_layer, layer, urgency=2 * self._level)
+            urgency = 2 * self._level
+            engine.workers.submit(self._jobs, self._reduce_layer, layer, release, urgency=urgency)
         for number in range(len(layer.slabs)):
+            arguments = (layer, number, final, release)
             if self.layout.in_pieces:
-                engine.io.submit(self._store_piece, layer, number)
+                engine.io.submit(self._jobs, self._store_piece, *arguments)
             elif self._codecs.is_identity:
-                engine.io.submit(self._store_plain, layer, number)
+                engine.io.submit(self._jobs, self._store_plain, *arguments)
             else:
-                engine.workers.submit(self._encode, layer, number, urgency=2 * self._level + 1)
+                urgency = 2 * self._level + 1
+                engine.workers.submit(self._jobs, self._encode, *arguments, urgency=urgency)
+
+    def flush(self) -> None:
+        """Store every layer as it is now, missing planes as the fill value, and keep it open.
+
+        No plane may come meanwhile; `wait` tells when it is done.
+        """
+        with self._lock:
+            for layer in self._layers.values():
+                layer.fill_missing(self.layout.fill_value)
+                self._submit(layer, final=False, release=False)
 
     def finish_layers(self) -> None:
-        """Hand over every layer that is incomplete, what is missing set to the fill value."""
+        """Hand over every layer that is incomplete, missing planes as the fill value."""
         with self._lock:
             for layer in list(self._layers.values()):
-                missing = set(range(self.layout.slots)) - set(layer.slots)
-                for tiles in layer.tiles:
-                    tiles.fill(sorted(missing), self.layout.fill_value)
+                layer.fill_missing(self.layout.fill_value)
                 self._hand_over(layer)
+
+    def wait(self) -> None:
+        """Wait until everything that was handed over is stored, or something failed."""
+        self._jobs.wait(self._engine.stall_timeout)
+
+    # ---- when memory is short ---------------------------------------------------------------
+
+    def try_shelve(self) -> bool:
+        """Shelve a layer to free its memory; tell whether there was one and nobody used it."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            return self.shelve()
+        finally:
+            self._lock.release()
+
+    def shelve(self) -> bool:
+        """Store the layer that was opened first, incomplete as it is, and free its memory."""
+        if self._level or not self.store.can_load or self.layout.in_pieces:
+            return False
+        layer = next((layer for layer in self._layers.values() if layer is not self._current), None)
+        if layer is None:
+            return False
+        layer.fill_missing(self.layout.fill_value)
+        self._shelved[layer.key] = layer.slots
+        self._hand_over(layer, final=False)
+        return True
+
+    def _load(self, layer: Layer) -> None:
+        """Read the chunks of a shelved layer back."""
+        self.wait()
+        self._engine.failure.check()
+        members = self._members(layer)
+        for tiling, tiles in zip(self._tilings, layer.tiles, strict=True):
+            lead_chunks = self._lead_chunks(layer, members)
+            stored = iter(self.store.load(tiling.column, lead_chunks))
+            for member in members:
+                for row in range(len(tiling.column.rows)):
+                    for col in range(len(tiling.column.cols)):
+                        chunk = tiles.chunk(member, row, col)
+                        data = self._codecs.decode(next(stored))
+                        chunk[...] = np.frombuffer(data, chunk.dtype).reshape(chunk.shape)
 
     def _members(self, layer: Layer) -> list[int]:
         """Return which chunk layers of a layer have any planes."""
@@ -184,21 +255,24 @@ class ArrayWriter:
 
     # ---- on the workers and the I/O threads -------------------------------------------------
 
-    def _reduce_layer(self, layer: Layer) -> None:
-        """Feed every plane of a layer to the next level."""
+    def _reduce_layer(self, layer: Layer, release: bool) -> None:
+        """Feed the planes of a layer that the next level has not seen to it."""
         assert self.reduce is not None
+        engine, shape, dtype = self._engine, self.layout.frame_shape, self.layout.dtype
         try:
-            for slot in layer.slots:
-                if self._engine.failure:
+            for slot in layer.slots[layer.reduced :]:
+                if engine.failure:
                     return
-                frame = self._engine.scratch(self.layout.frame_shape, self.layout.dtype)
+                frame = engine.scratch(shape, dtype)
                 layer.gather(frame, slot)
                 self.reduce(self.layout.lead_of(layer.key, slot), frame)
+            layer.reduced = len(layer.slots)
         finally:
-            for slab in layer.slabs:
-                self._engine.pixels.release(slab)
+            if release:
+                for slab in layer.slabs:
+                    engine.pixels.release(slab)
 
-    def _encode(self, layer: Layer, number: int) -> None:
+    def _encode(self, layer: Layer, number: int, final: bool, release: bool) -> None:
         """Encode the chunks of one slab and pass them on as one batch."""
         engine, tiles = self._engine, layer.tiles[number]
         column = self._tilings[number].column
@@ -213,11 +287,11 @@ class ArrayWriter:
                 for col in range(len(column.cols))
             ]
         finally:
-            engine.pixels.release(layer.slabs[number])
+            if release:
+                engine.pixels.release(layer.slabs[number])
         slab, batch = self._staged(encoded)
         del encoded
-        lead_chunks = self._lead_chunks(layer, members)
-        engine.io.submit(self._store_staged, layer.key, column, lead_chunks, slab, batch)
+        engine.io.submit(self._jobs, self._store_staged, layer, number, members, slab, batch, final)
 
     def _staged(self, encoded: list[bytes]) -> tuple[Slab, Batch]:
         """Copy encoded chunks behind each other into aligned memory."""
@@ -235,20 +309,21 @@ class ArrayWriter:
 
     def _store_staged(
         self,
-        key: LayerKey,
-        column: Column,
-        lead_chunks: list[LeadIndex],
+        layer: Layer,
+        number: int,
+        members: list[int],
         slab: Slab,
         batch: Batch,
+        final: bool,
     ) -> None:
         """Store encoded chunks."""
         try:
             if not self._engine.failure:
-                self._count(key, self.store.store(column, lead_chunks, batch))
+                self._store(layer, number, members, batch, final)
         finally:
             self._engine.staging.release(slab)
 
-    def _store_plain(self, layer: Layer, number: int) -> None:
+    def _store_plain(self, layer: Layer, number: int, final: bool, release: bool) -> None:
         """Store the chunks of one slab as they are."""
         slab, column = layer.slabs[number], self._tilings[number].column
         try:
@@ -259,55 +334,46 @@ class ArrayWriter:
             chunks = np.add.outer(np.array(members) * column.chunks, np.arange(column.chunks))
             starts = chunks.ravel() * size
             nbytes = int(starts[-1]) + size
-            batch = Batch(slab.memory, self._room, nbytes, starts, np.full(starts.size, size))
-            lead_chunks = self._lead_chunks(layer, members)
-            self._count(layer.key, self.store.store(column, lead_chunks, batch))
+            sizes = np.full(starts.size, size)
+            batch = Batch(slab.memory, self._room, nbytes, starts, sizes, plain=True)
+            self._store(layer, number, members, batch, final)
         finally:
-            self._engine.pixels.release(slab)
+            if release:
+                self._engine.pixels.release(slab)
 
-    def _store_piece(self, layer: Layer, number: int) -> None:
+    def _store(
+        self, layer: Layer, number: int, members: list[int], batch: Batch, final: bool
+    ) -> None:
+        """Pass a batch to the store and take note of it."""
+        column = self._tilings[number].column
+        lead_chunks = self._lead_chunks(layer, members)
+        nbytes = self.store.store(column, lead_chunks, batch, final=final)
+        self._count(layer, nbytes, final)
+
+    def _store_piece(self, layer: Layer, number: int, final: bool, release: bool) -> None:
         """Store one slab of a chunk layer that is written in pieces."""
         column, tiles = self._tilings[number].column, layer.tiles[number]
         try:
             if not self._engine.failure:
-                self._count(layer.key, self.store.store_piece(column, layer.key, tiles))
+                nbytes = self.store.store_piece(column, layer.key, tiles, final=final)
+                self._count(layer, nbytes, final)
         finally:
-            self._engine.pixels.release(layer.slabs[number])
+            if release:
+                self._engine.pixels.release(layer.slabs[number])
 
-    def _count(self, key: LayerKey, nbytes: int) -> None:
+    def _count(self, layer: Layer, nbytes: int, final: bool) -> None:
         """Take note of a slab that is stored."""
         self.bytes_stored += nbytes
-        self._stored.append(key[0])
+        if final:
+            self._stored.append(layer.key[0])
 
     # ---- what readers may see ---------------------------------------------------------------
 
-    def publish(self) -> int:
+    def publish(self, *, sync: bool = False) -> int:
         """Make what is stored readable; return how far the append axis is complete."""
         stored = [self._stored.popleft() for _ in range(len(self._stored))]
-        self.store.publish()
-        return self._head.advance(stored)
-
-
-class _Head:
-    """How far, on the append axis, every slab is stored and can be read."""
-
-    def __init__(self, layout: ArrayLayout) -> None:
-        self._layout = layout
-        self._missing: dict[int, int] = {}
-        self._unit = 0
-
-    def advance(self, stored: list[int]) -> int:
-        """Count stored slabs, given by their unit; return the complete length in pixels."""
-        for unit in stored:
-            left = self._missing.pop(unit, None)
-            left = self._layout.slabs_per_unit(unit) if left is None else left
-            self._missing[unit] = left - 1
-        while self._missing.get(self._unit) == 0:
-            del self._missing[self._unit]
-            self._unit += 1
-        length = self._unit * self._layout.append_unit
-        limit = self._layout.shape[0]
-        return min(length, limit) if limit else length
+        self.store.publish(sync=sync)
+        return self.head.advance(stored)
 
 
 def slab_nbytes(body: int, room: int) -> int:

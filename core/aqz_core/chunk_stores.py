@@ -32,19 +32,38 @@ Numbers = npt.NDArray[np.int64]
 
 
 class ChunkStore(Protocol):
-    """What an array's writer asks of the place its chunks go to."""
+    """What an array's writer asks of the place its chunks go to.
+
+    Attributes
+    ----------
+    can_load
+        Whether what is stored can be read back while the recording runs.
+    """
+
+    can_load: bool
 
     def room(self) -> int:
         """Bytes to leave free in front of and behind a batch in memory."""
 
-    def store(self, column: Column, lead_chunks: list[LeadChunk], batch: Batch) -> int:
-        """Store whole chunks of a column: all of each of `lead_chunks`; return bytes written."""
+    def store(
+        self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
+    ) -> int:
+        """Store whole chunks of a column: all of each of `lead_chunks`; return bytes written.
 
-    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles) -> int:
+        If not `final`, some of their planes are missing and they will be stored again.
+        """
+
+    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
         """Store some planes of the chunks of one layer; return bytes written."""
 
-    def publish(self) -> None:
-        """Let readers see everything that is stored."""
+    def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
+        """Read back chunks that were stored, in the same order."""
+
+    def reveal(self) -> None:
+        """Let the next `publish` show chunks of which some planes are missing."""
+
+    def publish(self, *, sync: bool = False) -> None:
+        """Let readers see everything that is stored; flush it to the device if asked."""
 
     def unfinished(self) -> list[Callable[[], None]]:
         """Return calls that each finish one shard; nothing may be stored after them."""
@@ -65,6 +84,8 @@ class ChunkFiles:
         Told of every file.
     """
 
+    can_load = True
+
     def __init__(
         self,
         sink: Sink,
@@ -77,31 +98,50 @@ class ChunkFiles:
         self._name = name
         self._sync = sync
         self._on_shard = on_shard
+        self._unsynced = _Unsynced(sink)
 
     def room(self) -> int:
         """Return 0: a chunk file has nothing but the chunk."""
         return 0
 
-    def store(self, column: Column, lead_chunks: list[LeadChunk], batch: Batch) -> int:
+    def store(
+        self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
+    ) -> int:
         """Write each chunk's file."""
-        names = [
+        names = self._names(column, lead_chunks)
+        first = batch.starts + batch.room
+        for name, start, stop in zip(names, first, first + batch.sizes, strict=True):
+            self._sink.write(name, batch.memory[start:stop], sync=self._sync)
+            if not self._sync:
+                self._unsynced.add(name)
+            if final:
+                self._on_shard(name, int(stop - start), 1)
+        return int(batch.sizes.sum())
+
+    def _names(self, column: Column, lead_chunks: list[LeadChunk]) -> list[str]:
+        """Return the names of chunk files."""
+        return [
             self._name((*lead, row, col))
             for lead in lead_chunks
             for row in column.rows
             for col in column.cols
         ]
-        first = batch.starts + batch.room
-        for name, start, stop in zip(names, first, first + batch.sizes, strict=True):
-            self._sink.write(name, batch.memory[start:stop], sync=self._sync)
-            self._on_shard(name, int(stop - start), 1)
-        return int(batch.sizes.sum())
 
-    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles) -> int:
+    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
         """Refuse: a chunk file is written whole."""
         raise AssertionError("chunk files are not written in pieces")
 
-    def publish(self) -> None:
-        """Do nothing: every file is visible as soon as it is stored."""
+    def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
+        """Read chunk files."""
+        return [self._sink.read(name) or b"" for name in self._names(column, lead_chunks)]
+
+    def reveal(self) -> None:
+        """Do nothing: chunk files are whole."""
+
+    def publish(self, *, sync: bool = False) -> None:
+        """Flush files if asked; every one is visible as soon as it is stored."""
+        if sync:
+            self._unsynced.commit()
 
     def unfinished(self) -> list[Callable[[], None]]:
         """Return nothing: no file is ever incomplete."""
@@ -119,6 +159,10 @@ class ShardedChunks:
         The array's lattice.
     live
         Whether shards can be read while they grow.
+    max_chunk_nbytes
+        Bytes that a chunk has at most once it is encoded.
+    resumed
+        Whether the store may hold shards of an earlier recording, to go on with.
     on_shard
         Told of every complete shard.
     """
@@ -131,9 +175,12 @@ class ShardedChunks:
         *,
         live: bool,
         sync: bool,
+        max_chunk_nbytes: int,
+        resumed: bool = False,
         on_shard: ShardListener,
     ) -> None:
         assert layout.shard_chunks is not None
+        self.can_load = sink.random_access
         self._sink = sink
         self._name = name
         self._layout = layout
@@ -150,6 +197,10 @@ class ShardedChunks:
         self._may_be_whole = not layout.in_pieces and math.prod(lead) == layout.slab_chunks
         self._growing: dict[LeadChunk, GrowingShard] = {}
         self._dirty: set[GrowingShard] = set()
+        self._resumed = resumed
+        self._provisional: set[LeadChunk] = set()
+        self._max_chunk_nbytes = max_chunk_nbytes
+        self._unsynced = _Unsynced(sink)
         self._pieces: dict[tuple[LeadChunk, Column], int] = {}
         self._lock = threading.Lock()
 
@@ -157,23 +208,46 @@ class ShardedChunks:
         """Return the bytes of an index, page-aligned, if a batch can become a whole shard."""
         return self.format.room if self._may_be_whole else 0
 
-    def store(self, column: Column, lead_chunks: list[LeadChunk], batch: Batch) -> int:
+    def store(
+        self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
+    ) -> int:
         """Write a whole shard at once if the batch is one, or add the batch to its shard."""
         shard = self._layout.shard_of(lead_chunks[0], column)
         numbers = self._numbers(column, lead_chunks)
         expected = math.prod(self._layout.shard_extent(shard))
         if self._may_be_whole and len(numbers) == expected and shard not in self._growing:
-            name = self._name(shard)
-            content = self.format.wrap(batch, numbers)
-            self._sink.write(name, content, sync=self._sync)
-            self._on_shard(name, content.nbytes, expected)
-            return content.nbytes
+            return self._store_whole(shard, batch, numbers, final=final)
         growing = self._open(shard, expected, None)
-        growing.append(batch, numbers)
+        key = (column, self._layout.group_of(lead_chunks[0]))
+        if final:
+            growing.append(batch, numbers, key)
+        else:
+            chunks = column.chunks * self._layout.slab_chunks
+            growing.append_provisional(batch, numbers, key, chunks * self._max_chunk_nbytes)
         self._settle(shard, growing)
         return batch.nbytes
 
-    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles) -> int:
+    def _store_whole(self, shard: LeadChunk, batch: Batch, numbers: Numbers, *, final: bool) -> int:
+        """Write a shard of which every chunk is there."""
+        name = self._name(shard)
+        content = self.format.wrap(batch, numbers)
+        self._sink.write(name, content, sync=self._sync)
+        if not self._sync:
+            self._unsynced.add(name)
+        if final:
+            self._provisional.discard(shard)
+            self._on_shard(name, content.nbytes, len(numbers))
+        else:
+            self._provisional.add(shard)
+        return content.nbytes
+
+    def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
+        """Read chunks of a shard that is not complete yet."""
+        shard = self._layout.shard_of(lead_chunks[0], column)
+        growing = self._open(shard, math.prod(self._layout.shard_extent(shard)), None)
+        return growing.load(self._numbers(column, lead_chunks))
+
+    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
         """Write the piece of every chunk of the column to the place that the chunk will have."""
         layout = self._layout
         lead, piece = key[:-1], key[-1]
@@ -186,21 +260,26 @@ class ShardedChunks:
         chunks = tiles.array.view(np.uint8).reshape(-1, piece_nbytes)
         for offset, data in zip(offsets, chunks, strict=True):
             growing.write_piece(int(offset) + piece * piece_nbytes, data)
-        if self._count_piece(lead, column):
-            self._record_layer(growing, lead, column, offsets)
+        if not final:
+            self._record_layer(growing, lead, column, offsets, final=False)
+            self._settle(shard, growing)
+        elif self._count_piece(lead, column):
+            self._record_layer(growing, lead, column, offsets, final=True)
             self._settle(shard, growing)
         return chunks.nbytes
 
-    def publish(self) -> None:
+    def publish(self, *, sync: bool = False) -> None:
         """Rewrite the index of every shard that has grown since the last time."""
         with self._lock:
             dirty, self._dirty = self._dirty, set()
         for shard in dirty:
-            shard.publish()
+            shard.publish(sync=sync)
+        if sync:
+            self._unsynced.commit()
 
     def unfinished(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards which are still open."""
-        self._record_incomplete()
+        self._record_pieces(final=True)
         with self._lock:
             growing = list(self._growing.items())
         return [partial(self._finish, *item) for item in growing]
@@ -210,10 +289,23 @@ class ShardedChunks:
         with self._lock:
             growing = self._growing.get(shard)
             if growing is None:
-                file = self._sink.create_shard(self._name(shard), nbytes, visible=self.format.live)
-                growing = GrowingShard(file, self.format, expected, self._sync)
+                growing = self._started(shard, expected, nbytes)
                 self._growing[shard] = growing
             return growing
+
+    def _started(self, shard: LeadChunk, expected: int, nbytes: int | None) -> GrowingShard:
+        """Begin a shard, or go on with one that is in the store."""
+        name = self._name(shard)
+        if self._resumed or shard in self._provisional:
+            stored = self._sink.open_shard(name)
+            if stored is not None:
+                growing = GrowingShard(stored, self.format, expected, sync=self._sync)
+                growing.reopen(final=shard not in self._provisional)
+                return growing
+        file = self._sink.create_shard(name, nbytes, visible=self.format.live)
+        growing = GrowingShard(file, self.format, expected, sync=self._sync)
+        growing.begin()
+        return growing
 
     def _settle(self, shard: LeadChunk, growing: GrowingShard) -> None:
         """Finish a shard that became complete; remember to publish it otherwise."""
@@ -227,6 +319,8 @@ class ShardedChunks:
         """Write a shard's last bytes and forget it, unless another thread does."""
         nbytes = growing.finish()
         if nbytes is not None:
+            if not self._sync:
+                self._unsynced.add(self._name(shard))
             with self._lock:
                 del self._growing[shard]
                 self._dirty.discard(growing)
@@ -241,20 +335,35 @@ class ShardedChunks:
                 self._pieces[lead, column] = left
             return not left
 
-    def _record_incomplete(self) -> None:
-        """Take chunks into the index of which some pieces never came: those are holes."""
-        pieces, self._pieces = self._pieces, {}
+    def reveal(self) -> None:
+        """Let the next `publish` show chunks of which some pieces are missing: as holes."""
+        self._record_pieces(final=False)
+
+    def _record_pieces(self, *, final: bool) -> None:
+        """Take the chunks into the index of which only some pieces are stored."""
+        with self._lock:
+            pieces = list(self._pieces)
         for lead, column in pieces:
             shard = self._layout.shard_of(lead, column)
             offsets = self._offsets(shard, lead, column)
-            self._record_layer(self._growing[shard], lead, column, offsets)
+            growing = self._growing[shard]
+            self._record_layer(growing, lead, column, offsets, final=final)
+            with self._lock:
+                self._dirty.add(growing)
 
     def _record_layer(
-        self, growing: GrowingShard, lead: LeadChunk, column: Column, offsets: Numbers
+        self,
+        growing: GrowingShard,
+        lead: LeadChunk,
+        column: Column,
+        offsets: Numbers,
+        *,
+        final: bool,
     ) -> None:
         """Take the chunks of one layer's column, stored as they are, into the index."""
         numbers = self._numbers(column, [lead])
-        growing.record(numbers, offsets, np.full(len(numbers), self._layout.chunk_nbytes))
+        sizes = np.full(len(numbers), self._layout.chunk_nbytes)
+        growing.record(numbers, offsets, sizes, final=final)
 
     def _offsets(self, shard: LeadChunk, lead: LeadChunk, column: Column) -> Numbers:
         """Return where the chunks of a layer's column lie when every place is planned."""
@@ -266,6 +375,26 @@ class ShardedChunks:
         """Return the index entries of the chunks of a column, in C order of the shard."""
         shard = self._shard_chunks
         return np.concatenate([_in_c_order(lead, column, shard, shard) for lead in lead_chunks])
+
+
+class _Unsynced:
+    """Names of objects that were stored without being flushed to the device."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+        self._names: set[str] = set()
+        self._lock = threading.Lock()
+
+    def add(self, name: str) -> None:
+        """Remember one."""
+        with self._lock:
+            self._names.add(name)
+
+    def commit(self) -> None:
+        """Flush them all, and the names of everything that was stored."""
+        with self._lock:
+            names, self._names = self._names, set()
+        self._sink.commit(sorted(names))
 
 
 def _in_c_order(

@@ -19,6 +19,9 @@ from aqz_core.pools import TaskPool
 from aqz_core.slabs import SlabPool
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aqz_core.array_writer import ArrayWriter
     from aqz_core.memory import MemoryPlan
     from aqz_core.sinks import Sink
 
@@ -55,6 +58,7 @@ class Engine:
         self.staging = SlabPool(memory.staging, self.failure, stall_timeout)
         self.workers = TaskPool("aqz-worker", workers, self.failure, urgencies=2 * levels)
         self.io = TaskPool("aqz-io", IO_THREADS, self.failure)
+        self.writers: list[ArrayWriter] = []
         self._scratch = threading.local()
 
     def scratch(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
@@ -65,15 +69,19 @@ class Engine:
             arrays[key] = np.empty(shape, dtype)
         return arrays[key]
 
+    def relieve(self, writer: ArrayWriter) -> Callable[[], bool]:
+        """Return what to call when `writer` finds no memory: it lets any writer shelve a layer."""
+
+        def shelve_one() -> bool:
+            others = (other for other in self.writers if other is not writer)
+            return writer.shelve() or any(other.try_shelve() for other in others)
+
+        return shelve_one
+
     @property
     def nbytes(self) -> int:
         """Bytes of pixel memory allocated now."""
         return self.pixels.nbytes + self.staging.nbytes
-
-    def drain(self) -> None:
-        """Wait until all work that was submitted is done, workers first: they feed the I/O."""
-        self.workers.drain(self.stall_timeout)
-        self.io.drain(self.stall_timeout)
 
     def stop(self) -> None:
         """End the threads."""

@@ -12,11 +12,15 @@ Classes of ``OSError`` name it first: it takes the error number out of the argum
     ├── FrameShapeError (ValueError)          appended pixels do not make up frames
     ├── FrameTypeError (TypeError)            appended pixels have another data type
     ├── UnknownArrayError (KeyError)          no array of that key in the stream
+    ├── FrameIndexError (ValueError)          an index names axes or channels that are not there
+    ├── FrameExistsError (ValueError)         a frame is written to an index a second time
     ├── OutOfBoundsError (IndexError)         more frames than the array was declared for
     ├── MetadataError (ValueError)            custom metadata that JSON or NGFF cannot hold
+    ├── ResumeError (ValueError)              a store that recording cannot go on in
     ├── StreamClosedError                     the stream was closed before the call
     └── StorageError (OSError)                bytes could not be stored or read
-        └── StalledError (TimeoutError)       nothing was stored for too long
+        ├── StalledError (TimeoutError)       nothing was stored for too long
+        └── StoreBusyError (BlockingIOError)  another stream or process writes the store
 
 ``kind`` is a short machine-readable name that stays the same between releases.
 """
@@ -27,15 +31,19 @@ from typing import ClassVar
 
 __all__ = [
     "AqzError",
+    "FrameExistsError",
+    "FrameIndexError",
     "FrameShapeError",
     "FrameTypeError",
     "MemoryBudgetError",
     "MetadataError",
     "OutOfBoundsError",
     "PluginError",
+    "ResumeError",
     "SettingsError",
     "StalledError",
     "StorageError",
+    "StoreBusyError",
     "StoreExistsError",
     "StreamClosedError",
     "UnknownArrayError",
@@ -84,6 +92,18 @@ class FrameTypeError(AqzError, TypeError):
     kind = "frame-type"
 
 
+class FrameIndexError(AqzError, ValueError):
+    """An index does not name the axes of the array, or a position on them."""
+
+    kind = "frame-index"
+
+
+class FrameExistsError(AqzError, ValueError):
+    """A frame is recorded at that index already."""
+
+    kind = "frame-exists"
+
+
 class UnknownArrayError(AqzError, KeyError):
     """The stream has no array of that key."""
 
@@ -106,6 +126,12 @@ class MetadataError(AqzError, ValueError):
     kind = "metadata"
 
 
+class ResumeError(AqzError, ValueError):
+    """The store cannot be recorded into any further, or not with these settings."""
+
+    kind = "resume"
+
+
 class StreamClosedError(AqzError):
     """The stream was already closed."""
 
@@ -122,3 +148,9 @@ class StalledError(StorageError, TimeoutError):
     """Nothing could be stored for longer than the stream may wait."""
 
     kind = "stalled"
+
+
+class StoreBusyError(StorageError, BlockingIOError):
+    """Another stream, of this process or another, writes the store."""
+
+    kind = "store-busy"

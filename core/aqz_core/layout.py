@@ -18,7 +18,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     import numpy as np
 
@@ -290,6 +290,12 @@ class ArrayLayout:
             for k, n, c in zip(lead_chunk, self.lead_shape, self.lead_chunk, strict=True)
         )
 
+    def group_of(self, lead_chunk: tuple[int, ...]) -> tuple[int, ...]:
+        """Return what is the same for all chunk layers that share a slab with this one."""
+        if not lead_chunk:
+            return ()
+        return (*lead_chunk[:-1], lead_chunk[-1] // self.slab_chunks)
+
     def lead_chunks(self, key: LayerKey) -> list[tuple[int, ...]]:
         """Return the leading chunk coordinates of a layer that lie inside the array."""
         *chunk, _ = key
@@ -323,17 +329,44 @@ class ArrayLayout:
             count *= -(-(stop - first) // step)
         return count
 
-    def open_layers(self) -> int:
-        """Return how many layers planes that come in storage order keep incomplete at most."""
+    def open_layers(self, arrival: Sequence[int] = ()) -> int:
+        """Return how many layers planes that come in a fixed order keep incomplete at most.
+
+        Parameters
+        ----------
+        arrival
+            For each leading axis, its position in the order of arrival, slowest first; left out
+            where planes come in storage order.
+        """
         depth = 1
         outer_open = False
-        for axis, (n, c) in enumerate(zip(self.lead_shape, self.lead_chunk, strict=True)):
-            last = axis == len(self.lead_shape) - 1
+        for axis in _by_position(arrival, len(self.lead_shape)):
+            n, c = self.lead_shape[axis], self.lead_chunk[axis]
+            if axis == len(self.lead_shape) - 1:
+                c *= self.slab_chunks
             if outer_open:
-                size = c * self.slab_chunks if last else c
-                depth *= max(1, -(-n // size))
+                depth *= max(1, -(-n // c))
             outer_open = outer_open or (c > 1 and n != 1)
         return depth
+
+    def waiting_planes(self, arrival: Sequence[int] = ()) -> int:
+        """Return how many planes wait at most for their neighbour on the last leading axis.
+
+        Parameters
+        ----------
+        arrival
+            As for `open_layers`.
+        """
+        order = _by_position(arrival, len(self.lead_shape))
+        if not order:
+            return 0
+        last = len(self.lead_shape) - 1
+        rank = order.index(last)
+        outer = math.prod(
+            min(self.lead_chunk[axis], self.lead_shape[axis] or self.lead_chunk[axis])
+            for axis in order[:rank]
+        )
+        return outer * math.prod(self.lead_shape[a] for a in order[rank + 1 :])
 
 
 def plan_layout(
@@ -344,6 +377,7 @@ def plan_layout(
     *,
     fill_value: int | float = 0,
     pieces: bool = False,
+    in_order: bool = True,
 ) -> ArrayLayout:
     """Choose how many planes and chunk layers a slab holds.
 
@@ -355,6 +389,9 @@ def plan_layout(
         Whether chunks may be written in runs of planes while they fill: chunks are stored without
         a codec, in shards that can be written at any offset, and unwritten bytes read as the fill
         value.
+    in_order
+        Whether planes come with the last leading axis counting fastest; if not, slabs of several
+        chunk layers would stay incomplete for long.
 
     Returns
     -------
@@ -368,10 +405,15 @@ def plan_layout(
         planes = _piece_planes(whole)
         if planes < whole.chunk_planes:
             return ArrayLayout(shape, chunk_shape, shard_chunks, dtype, fill_value, planes, 1)
-    group = _grouped_chunks(whole)
+    group = _grouped_chunks(whole) if in_order else 1
     return ArrayLayout(
         shape, chunk_shape, shard_chunks, dtype, fill_value, whole.chunk_planes, group
     )
+
+
+def _by_position(arrival: Sequence[int], axes: int) -> list[int]:
+    """Return the leading axes in the order of arrival, slowest first."""
+    return sorted(range(axes), key=lambda axis: arrival[axis] if arrival else axis)
 
 
 def _piece_planes(whole: ArrayLayout) -> int:

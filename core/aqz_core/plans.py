@@ -3,27 +3,32 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from aqz_core.codecs import CodecChain, chain_for
-from aqz_core.enums import ZarrVersion
+from aqz_core.enums import DimensionType, ZarrVersion
+from aqz_core.errors import FrameIndexError, OutOfBoundsError
 from aqz_core.keys import normalise_key
 from aqz_core.layout import ArrayLayout, plan_layout
 from aqz_core.metadata import Axis
-from aqz_core.pyramid import LevelGeometry, level_geometry
+from aqz_core.peer_rules import NEWEST, PeerRules
+from aqz_core.pyramid import LevelGeometry, clamped, level_geometry
 from aqz_core.validation_array import storage_permutation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aqz_core.hooks import CodecProvider
+    from aqz_core.metadata.ngff import NgffVersion
     from aqz_core.reduction import Downsampler
     from aqz_core.settings import ArraySettings, Channel
 
-__all__ = ["ArrayPlan", "plan_array"]
+__all__ = ["ArrayPlan", "ancestors", "join", "ngff_version", "plan_array"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,54 @@ class ArrayPlan:
         rows, cols = self.base.frame_shape
         return (cols, rows) if self.transposed else (rows, cols)
 
+    def index_of(self, index: Mapping[str, int | str]) -> tuple[int, ...]:
+        """Return an index in the order of arrival from one by axis names.
+
+        Raises
+        ------
+        FrameIndexError
+            An axis is missing or unknown, or a position is outside of it.
+        """
+        names = [self.axes[stored].name for stored in self._arrival]
+        if set(index) != set(names):
+            raise FrameIndexError(
+                f"array {self.key!r}: the index {dict(index)!r} must give a position on each of "
+                f"the axes {names}, and on no other."
+            )
+        return tuple(
+            self._position(index[name], name, size)
+            for name, size in zip(names, self.lead_shape, strict=True)
+        )
+
+    @cached_property
+    def _arrival(self) -> tuple[int, ...]:
+        """For each leading axis in the order of arrival, its position in the store."""
+        return tuple(self.lead_order.index(axis) for axis in range(len(self.lead_order)))
+
+    def _position(self, given: int | str, axis: str, size: int) -> int:
+        """Return a position on an axis; a channel may be given by name."""
+        if isinstance(given, str):
+            labels = [channel.name for channel in self.channels]
+            kind = next(a.kind for a in self.axes if a.name == axis)
+            if kind is not DimensionType.CHANNEL or given not in labels:
+                known = f"its channels are {labels}" if labels else "its channels have no names"
+                raise FrameIndexError(
+                    f"array {self.key!r} has no {given!r} on axis {axis!r}; {known}."
+                )
+            return labels.index(given)
+        try:
+            position = operator.index(given)
+        except TypeError:
+            raise FrameIndexError(
+                f"array {self.key!r}: the position {given!r} on axis {axis!r} is not an integer."
+            ) from None
+        if position < 0 or (size and position >= size):
+            raise OutOfBoundsError(
+                f"array {self.key!r}: position {position} on axis {axis!r} is outside of its "
+                f"size {size or 'from 0 on'}."
+            )
+        return position
+
     def level_name(self, level: int) -> str:
         """Return where a level's array is in the store."""
         return join(self.key, str(level)) if self.is_image else self.key
@@ -90,10 +143,17 @@ def join(*parts: str) -> str:
     return "/".join(part for part in parts if part)
 
 
+def ngff_version(version: ZarrVersion) -> NgffVersion:
+    """Return the version of NGFF that goes with a Zarr format."""
+    return "0.4" if version is ZarrVersion.V2 else "0.5"
+
+
 def plan_array(
     settings: ArraySettings,
     *,
     key: str | None = None,
+    in_plate: bool = False,
+    rules: PeerRules = NEWEST,
     version: ZarrVersion,
     codec_providers: Mapping[str, CodecProvider],
     downsamplers: Mapping[str, Downsampler],
@@ -107,6 +167,10 @@ def plan_array(
         What the user asked for.
     key
         Where in the store, if not at ``settings.output_key``.
+    in_plate
+        Whether it is a field of view, which is an NGFF image in any case.
+    rules
+        What settings mean that changed their meaning.
     version
         Zarr format.
     codec_providers, downsamplers
@@ -128,6 +192,8 @@ def plan_array(
     geometry: tuple[LevelGeometry, ...] = level_geometry(
         shape, chunk_shape, shard_chunks, [d.kind for d in stored], settings.max_levels
     )
+    if rules.clamps_chunks:
+        geometry = tuple(clamped(level) for level in geometry)
     if downsampler is None:
         geometry = geometry[:1]
     pieces = codecs.is_identity and random_access and _is_zero(settings.fill_value)
@@ -139,13 +205,15 @@ def plan_array(
             dtype,
             fill_value=settings.fill_value,
             pieces=pieces,
+            in_order=not permutation[:-2] or permutation[-3] == len(permutation) - 3,
         )
         for level in geometry
     )
+    key = normalise_key(settings.output_key) if key is None else key
     return ArrayPlan(
-        key=normalise_key(settings.output_key) if key is None else key,
+        key=key,
         version=version,
-        axes=tuple(Axis(d.name, d.kind, d.unit, d.scale) for d in stored),
+        axes=tuple(Axis(d.name, d.kind, d.unit, d.scale, d.origin) for d in stored),
         lead_shape=tuple(d.array_size_px for d in dimensions[:-2]),
         lead_order=tuple(permutation[:-2]),
         transposed=permutation[-1] != len(permutation) - 1,
@@ -153,7 +221,7 @@ def plan_array(
         layouts=layouts,
         codecs=codecs,
         downsampler=downsampler,
-        is_image=settings.is_ngff,
+        is_image=settings.is_ngff or in_plate or (rules.root_is_image and not key),
         channels=tuple(settings.channels),
     )
 

@@ -9,17 +9,68 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from aqz_core.errors import StalledError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aqz_core.failure import Failure
 
-__all__ = ["TaskPool"]
+__all__ = ["JobGroup", "TaskPool"]
 
-Job = tuple[Callable[..., None], tuple[Any, ...]]
+
+class JobGroup:
+    """Jobs that someone waits for together: those of one array, for instance."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._unfinished = 0
+        self._finished = 0
+
+    @property
+    def unfinished(self) -> int:
+        """How many are queued or running."""
+        return self._unfinished
+
+    def begin(self) -> None:
+        """Count one more."""
+        with self._changed:
+            self._unfinished += 1
+
+    def end(self) -> None:
+        """Count one as done."""
+        with self._changed:
+            self._unfinished -= 1
+            self._finished += 1
+            self._changed.notify_all()
+
+    def wait(self, stall_timeout: float) -> None:
+        """Wait until all of them, and all that they submitted meanwhile, are done.
+
+        Raises
+        ------
+        StalledError
+            None finished for `stall_timeout` seconds.
+        """
+        with self._changed:
+            while self._unfinished:
+                before = self._finished
+                if not self._changed.wait(stall_timeout) and self._finished == before:
+                    raise StalledError(
+                        f"{self._unfinished} jobs did not finish: nothing was stored for "
+                        f"{stall_timeout:g} s. Check the disk or the network; stall_timeout sets "
+                        "how long to wait."
+                    )
+
+
+class _Job(NamedTuple):
+    """A call to make, and the group that waits for it."""
+
+    group: JobGroup
+    function: Callable[..., None]
+    arguments: tuple[Any, ...]
 
 
 class TaskPool:
@@ -39,11 +90,8 @@ class TaskPool:
 
     def __init__(self, name: str, threads: int, failure: Failure, urgencies: int = 1) -> None:
         self._failure = failure
-        self._queues: list[deque[Job]] = [deque() for _ in range(urgencies)]
+        self._queues: list[deque[_Job]] = [deque() for _ in range(urgencies)]
         self._changed = threading.Condition()
-        self._idle = threading.Condition(threading.Lock())
-        self._unfinished = 0
-        self._finished = 0
         self._stopping = False
         self._threads = [
             threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True)
@@ -52,36 +100,15 @@ class TaskPool:
         for thread in self._threads:
             thread.start()
 
-    def submit(self, job: Callable[..., None], *arguments: Any, urgency: int = 0) -> None:
-        """Run ``job(*arguments)`` on one of the threads; never waits."""
-        with self._idle:
-            self._unfinished += 1
+    def submit(
+        self, group: JobGroup, function: Callable[..., None], *arguments: Any, urgency: int = 0
+    ) -> None:
+        """Run ``function(*arguments)`` on one of the threads, as part of `group`; never waits."""
+        group.begin()
         with self._changed:
-            self._queues[min(urgency, len(self._queues) - 1)].append((job, arguments))
+            queue = self._queues[min(urgency, len(self._queues) - 1)]
+            queue.append(_Job(group, function, arguments))
             self._changed.notify()
-
-    @property
-    def unfinished(self) -> int:
-        """Jobs that are queued or running."""
-        return self._unfinished
-
-    def drain(self, stall_timeout: float) -> None:
-        """Wait until every job is done.
-
-        Raises
-        ------
-        StalledError
-            No job finished for `stall_timeout` seconds.
-        """
-        with self._idle:
-            while self._unfinished:
-                before = self._finished
-                if not self._idle.wait(stall_timeout) and self._finished == before:
-                    raise StalledError(
-                        f"{self._unfinished} jobs did not finish: nothing was stored for "
-                        f"{stall_timeout:g} s. Check the disk or the network; stall_timeout sets "
-                        "how long to wait."
-                    )
 
     def stop(self) -> None:
         """End the threads once their queues are empty; do not wait for them."""
@@ -89,13 +116,14 @@ class TaskPool:
             self._stopping = True
             self._changed.notify_all()
 
-    def _next(self) -> Job | None:
+    def _next(self) -> _Job | None:
         """Take the most urgent job, or None when the pool has stopped."""
         with self._changed:
             while True:
                 for queue in reversed(self._queues):
                     if queue:
-                        return queue.popleft()
+                        job: _Job = queue.popleft()
+                        return job
                 if self._stopping:
                     return None
                 self._changed.wait()
@@ -103,13 +131,10 @@ class TaskPool:
     def _work(self) -> None:
         """Run jobs until the pool stops."""
         while (job := self._next()) is not None:
-            function, arguments = job
+            group = job.group
             try:
-                function(*arguments)
+                job.function(*job.arguments)
             except BaseException as error:
                 self._failure.set(error)
-            del job, function, arguments
-            with self._idle:
-                self._unfinished -= 1
-                self._finished += 1
-                self._idle.notify_all()
+            del job  # or this thread would keep the job's memory until the next one
+            group.end()

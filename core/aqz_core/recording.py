@@ -12,7 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.array_recording import ArrayRecording
-from aqz_core.engine import Engine, worker_count
+from aqz_core.engine import Engine
 from aqz_core.errors import AqzError, StreamClosedError, UnknownArrayError
 from aqz_core.events import (
     ArrayReport,
@@ -25,17 +25,19 @@ from aqz_core.events import (
     StreamStatistics,
 )
 from aqz_core.hooks import FrameSpec, Hooks, frame_function
+from aqz_core.image_series import write_series
 from aqz_core.keys import normalise_key
-from aqz_core.memory import ArrayMemory, plan_memory
 from aqz_core.observers import EventDispatcher
-from aqz_core.plans import ArrayPlan, plan_array
+from aqz_core.pools import JobGroup
 from aqz_core.publisher import Publisher
 from aqz_core.store_path import url_scheme
 from aqz_core.store_set_up import check_free_space, claim_nodes, write_groups
+from aqz_core.stream_plan import plan_stream
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aqz_core.plans import ArrayPlan
     from aqz_core.settings import StreamSettings
     from aqz_core.sinks import Sink
 
@@ -56,21 +58,15 @@ class Recording:
     def __init__(self, settings: StreamSettings, hooks: Hooks) -> None:
         self.settings = settings
         random_access = settings.s3 is None
-        self._plans = _plan_arrays(settings, hooks, random_access)
-        workers = worker_count(settings.max_threads)
-        self.memory = plan_memory(
-            [
-                ArrayMemory.of(plan.layouts, plan.codecs, plan.base.index_room)
-                for plan in self._plans
-            ],
-            workers,
-            settings.max_memory,
-        )
+        plan = plan_stream(settings, hooks, random_access=random_access)
+        self._plans = plan.arrays
+        self.memory = plan.memory
         self.sink = _open_sink(settings, hooks)
-        existing = claim_nodes(self.sink, self._plans, overwrite=settings.overwrite)
+        existing = claim_nodes(self.sink, self._plans, plan.groups, overwrite=settings.overwrite)
         check_free_space(self.sink, self._plans)
-        levels = max(len(plan.layouts) for plan in self._plans)
-        self._engine = Engine(self.sink, self.memory, workers, levels, settings.stall_timeout)
+        self._engine = Engine(
+            self.sink, self.memory, plan.workers, plan.levels, settings.stall_timeout
+        )
         self._events = EventDispatcher(hooks)
         self._begun: float | None = None
         self._closing = threading.Lock()
@@ -81,7 +77,11 @@ class Recording:
                 plan.key: self._array(plan, {**existing.get(plan.key, {}), **extra}, hooks)
                 for plan in self._plans
             }
-            write_groups(self.sink, self._plans)
+            groups = {key: {**existing.get(key, {}), **own} for key, own in plan.groups.items()}
+            write_groups(self.sink, self._plans, groups)
+            if settings.bioformats2raw:
+                keys = [normalise_key(array.output_key) for array in settings.arrays]
+                write_series(self.sink, settings.version, keys)
             for array in self._arrays.values():
                 array.write_documents()
         except BaseException:
@@ -119,13 +119,38 @@ class Recording:
         """Whether frames are taken."""
         return not self._closed and not self._engine.failure
 
-    def append(self, data: object, key: str | None) -> int:
+    def append(self, data: object, key: str | None, metadata: object = None) -> int:
         """Take frames for one array; return how many were completed."""
+        return self._begin(key).append(data, metadata)
+
+    def write(
+        self,
+        data: object,
+        index: Mapping[str, int | str],
+        key: str | None,
+        metadata: object,
+        *,
+        replace: bool,
+    ) -> None:
+        """Take one frame at an index given by axis names."""
+        array = self._begin(key)
+        array.write(data, array.plan.index_of(index), metadata, replace=replace)
+
+    def _begin(self, key: str | None) -> ArrayRecording:
+        """Return the array that frames are for, if the recording can go on."""
         array = self._array_for(key)
         self._engine.failure.check()
         if self._begun is None:
             self._begun = time.monotonic()
-        return array.append(data)
+        return array
+
+    def flush(self, key: str | None) -> None:
+        """Make everything taken so far readable and safe, in one array or in all."""
+        arrays = [self._array_for(key)] if key is not None else list(self._arrays.values())
+        self._check_open()
+        for array in arrays:
+            self._engine.failure.check()
+            array.flush(sync=self.settings.durability != "none")
 
     def add_metadata(self, metadata: object, key: str | None, metadata_key: str | None) -> None:
         """Merge a user's metadata into the attributes of one array."""
@@ -135,10 +160,7 @@ class Recording:
 
     def _array_for(self, key: str | None) -> ArrayRecording:
         """Return the array that a call means."""
-        if self._closed:
-            raise StreamClosedError(
-                f"The stream to {self.sink.url} is closed and takes nothing more; open a new one."
-            )
+        self._check_open()
         if key is None and len(self._arrays) == 1:
             return next(iter(self._arrays.values()))
         array = self._arrays.get(normalise_key(key)) if key is not None else None
@@ -147,6 +169,13 @@ class Recording:
             what = "no key was given" if key is None else f"there is no array {key!r}"
             raise UnknownArrayError(f"{what} in the stream to {self.sink.url}; it has {known}.")
         return array
+
+    def _check_open(self) -> None:
+        """Raise if the recording was closed."""
+        if self._closed:
+            raise StreamClosedError(
+                f"The stream to {self.sink.url} is closed and takes nothing more; open a new one."
+            )
 
     def statistics(self) -> StreamStatistics:
         """Return how the recording is doing."""
@@ -207,24 +236,26 @@ class Recording:
         for level in range(max(len(plan.layouts) for plan in self._plans)):
             for array in arrays:
                 array.finish_level(level)
-            engine.drain()
+            for array in arrays:
+                array.wait(level)
             engine.failure.check()
+        finishing = JobGroup()
         for array in arrays:
             for finish in array.unfinished_shards():
-                engine.io.submit(finish)
-        engine.drain()
+                engine.io.submit(finishing, finish)
+        finishing.wait(engine.stall_timeout)
         engine.failure.check()
         for array in arrays:
             array.finish_documents()
+        if self.settings.durability != "none":
+            self.sink.commit()
         self._events.publish(StreamClosed(self._report(), self.sink.url))
 
     def _abandon(self) -> None:
         """After an error: let readers see what was stored, as far as the store still works."""
-        with contextlib.suppress(AqzError):
-            self._engine.drain()
         for array in self._arrays.values():
             with contextlib.suppress(AqzError, OSError):
-                array.publish()
+                array.abandon()
 
     def _report(self) -> StreamReport:
         """Return what was recorded."""
@@ -246,21 +277,6 @@ class Recording:
             ),
             statistics=self.statistics(),
         )
-
-
-def _plan_arrays(settings: StreamSettings, hooks: Hooks, random_access: bool) -> list[ArrayPlan]:
-    """Plan every array of a stream."""
-    codecs, downsamplers = hooks.codecs(), hooks.downsamplers()
-    return [
-        plan_array(
-            array,
-            version=settings.version,
-            codec_providers=codecs,
-            downsamplers=downsamplers,
-            random_access=random_access,
-        )
-        for array in settings.arrays
-    ]
 
 
 def _open_sink(settings: StreamSettings, hooks: Hooks) -> Sink:

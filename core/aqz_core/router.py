@@ -43,6 +43,13 @@ class FrameRouter:
             return tuple(index)
         return tuple(index[axis] for axis in self._storage_order)
 
+    def number(self, index: tuple[int, ...]) -> int:
+        """Return the number of the frame at an index given in the order of arrival."""
+        number = 0
+        for position, size in zip(index, (0, *self._inner), strict=True):
+            number = number * size + position
+        return number
+
     def length(self, frames: int) -> int:
         """Return how far `frames` frames reach on the first axis of arrival, rounded up."""
         return -(-frames // self.frames_per_index)

@@ -22,12 +22,15 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
+from aqz_core.errors import StorageError
 from aqz_core.layout import PAGE, align
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from aqz_core.sinks import ShardFile
 
-__all__ = ["Batch", "GrowingShard", "ShardFormat", "encode_index"]
+__all__ = ["Batch", "GrowingShard", "ShardFormat", "decode_index", "encode_index"]
 
 MISSING = 2**64 - 1
 """Offset and size of a chunk that the shard does not hold."""
@@ -107,6 +110,20 @@ def encode_index(entries: npt.NDArray[np.uint64]) -> bytes:
     return content + checksum.to_bytes(4, "little")
 
 
+def decode_index(data: bytes) -> npt.NDArray[np.uint64]:
+    """Return the entries of an index, of shape (chunks, 2).
+
+    Raises
+    ------
+    StorageError
+        Its checksum is wrong.
+    """
+    content, checksum = data[:-4], data[-4:]
+    if google_crc32c.value(content).to_bytes(4, "little") != checksum:
+        raise StorageError("the index of a shard does not match its checksum: it is damaged")
+    return np.frombuffer(content, "<u8").reshape(-1, 2).copy()
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Chunks of one column, ready to be stored.
@@ -121,6 +138,8 @@ class Batch:
         Bytes from there to the end of the last one.
     starts, sizes
         Offset from the first, and size in bytes, of each chunk: chunk layers, rows, columns.
+    plain
+        Whether they are pixels as they are, without a codec.
     """
 
     memory: npt.NDArray[np.uint8]
@@ -128,10 +147,24 @@ class Batch:
     nbytes: int
     starts: Numbers
     sizes: Numbers
+    plain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Region:
+    """Bytes of a shard's file that a batch is, or was, stored in."""
+
+    offset: int
+    nbytes: int
 
 
 class GrowingShard:
     """A shard that is written in several batches.
+
+    A batch may be *provisional*: its chunks lack planes and will be stored again. Chunks that
+    readers may be looking at are never overwritten with other bytes. An encoded batch goes to
+    another region each time, and the old region is used again once no published index names it;
+    a batch of plain pixels is rewritten in place, because what it holds already stays the same.
 
     Parameters
     ----------
@@ -146,40 +179,116 @@ class GrowingShard:
     """
 
     def __init__(
-        self, file: ShardFile, shard_format: ShardFormat, expected: int, sync: bool
+        self, file: ShardFile, shard_format: ShardFormat, expected: int, *, sync: bool
     ) -> None:
         self._file = file
         self._format = shard_format
         self._entries = shard_format.empty_entries()
+        self._final = np.zeros(shard_format.chunks, bool)
         self._missing = expected
         self._end = shard_format.header_nbytes
         self._sync = sync
+        self._regions: dict[Hashable, _Region] = {}
+        self._retired: list[_Region] = []
+        self._free: list[_Region] = []
         self._lock = threading.Lock()
         self._publishing = threading.Lock()
         self._finished = False
-        if shard_format.live:
-            file.write(0, encode_index(self._entries))
 
-    def append(self, batch: Batch, numbers: Numbers) -> None:
-        """Write a batch at the end and take its chunks into the index."""
-        padded = self._format.padded(batch.nbytes)
+    def begin(self) -> None:
+        """Write an index that names no chunk, if readers can see the shard already."""
+        if self._format.live:
+            self._file.write(0, encode_index(self._entries))
+
+    def reopen(self, *, final: bool) -> None:
+        """Take over the chunks that the file holds.
+
+        Parameters
+        ----------
+        final
+            Whether they are complete.
+
+        Raises
+        ------
+        StorageError
+            The file's index is damaged.
+        """
+        nbytes = self._file.nbytes()
+        index_nbytes = self._format.index_nbytes
+        first = 0 if self._format.live else nbytes - index_nbytes
+        self._entries = decode_index(self._file.read(first, index_nbytes))
+        self._end = self._format.padded(nbytes)
+        if final:
+            self._final = self._entries[:, 0] != MISSING
+            self._missing -= int(self._final.sum())
+
+    # ---- chunks in --------------------------------------------------------------------------
+
+    def append(self, batch: Batch, numbers: Numbers, key: Hashable) -> None:
+        """Write a batch and take its chunks into the index for good.
+
+        `key` is the same for every batch of the same chunks.
+        """
+        region = self._regions.get(key)
+        if region is None or not batch.plain:
+            region = self._allocate(self._format.padded(batch.nbytes))
+        self._write(region, batch, numbers, key, final=True)
+
+    def append_provisional(
+        self, batch: Batch, numbers: Numbers, key: Hashable, capacity: int
+    ) -> None:
+        """Write a batch that will be replaced, by `capacity` bytes at most."""
+        region = self._regions.get(key)
+        if region is None or not batch.plain:
+            region = self._allocate(self._format.padded(capacity))
+        self._write(region, batch, numbers, key, final=False)
+
+    def _write(
+        self, region: _Region, batch: Batch, numbers: Numbers, key: Hashable, *, final: bool
+    ) -> None:
+        """Write a batch to a region, and give up the region that it had before."""
+        stop = batch.room + self._format.padded(batch.nbytes)
+        self._file.write(region.offset, batch.memory[batch.room : stop])
+        self.record(numbers, batch.starts + region.offset, batch.sizes, final=final)
         with self._lock:
-            offset = self._end
-            self._end += padded
-        self._file.write(offset, batch.memory[batch.room : batch.room + padded])
-        self.record(numbers, batch.starts + offset, batch.sizes)
+            before = self._regions.pop(key, None)
+            if before is not None and before is not region:
+                self._retired.append(before)
+            if not final:
+                self._regions[key] = region
+
+    def _allocate(self, nbytes: int) -> _Region:
+        """Find room: a region that came free, or the end of the file."""
+        with self._lock:
+            for region in self._free:
+                if region.nbytes >= nbytes:
+                    self._free.remove(region)
+                    return region
+            region = _Region(self._end, nbytes)
+            self._end += nbytes
+            return region
 
     def write_piece(self, offset: int, data: npt.NDArray[np.uint8]) -> None:
         """Write some planes of a chunk whose place was planned."""
         self._file.write(offset, data)
 
-    def record(self, numbers: Numbers, offsets: Numbers, sizes: Numbers) -> None:
+    def record(self, numbers: Numbers, offsets: Numbers, sizes: Numbers, *, final: bool) -> None:
         """Take chunks that are written into the index."""
         with self._lock:
             self._entries[numbers, 0] = offsets
             self._entries[numbers, 1] = sizes
-            self._missing -= len(numbers)
             self._end = max(self._end, int((offsets + sizes).max()))
+            if final:
+                self._missing -= int((~self._final[numbers]).sum())
+                self._final[numbers] = True
+
+    # ---- chunks out -------------------------------------------------------------------------
+
+    def load(self, numbers: Numbers) -> list[bytes]:
+        """Read chunks back as they are stored."""
+        with self._lock:
+            places = self._entries[numbers].tolist()
+        return [self._file.read(offset, nbytes) for offset, nbytes in places]
 
     @property
     def chunks(self) -> int:
@@ -191,13 +300,22 @@ class GrowingShard:
         """Whether every chunk is there."""
         return self._missing <= 0
 
-    def publish(self) -> None:
-        """Let readers see the chunks that are written."""
+    def publish(self, *, sync: bool = False) -> None:
+        """Let readers see the chunks that are written; flush them to the device if asked."""
         if not self._format.live:
             return
         with self._publishing:
-            if not self._finished:
-                self._file.write(0, self._index())
+            if self._finished:
+                return
+            if sync:
+                self._file.sync()  # chunks before the index that names them
+            with self._lock:
+                retired, self._retired = self._retired, []
+            self._file.write(0, self._index())
+            if sync:
+                self._file.sync()
+            with self._lock:
+                self._free += retired
 
     def finish(self) -> int | None:
         """Write the indexes for good; return the shard's size, or None if that was done."""

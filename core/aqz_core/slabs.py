@@ -20,7 +20,7 @@ from aqz_core.errors import MemoryBudgetError, StalledError
 from aqz_core.layout import align
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from aqz_core.failure import Failure
 
@@ -91,8 +91,24 @@ class SlabPool:
         """Most bytes that were ever allocated at once."""
         return self._peak
 
-    def acquire(self, sizes: Sequence[int], *, force: bool = False) -> list[Slab]:
+    def acquire(
+        self,
+        sizes: Sequence[int],
+        *,
+        force: bool = False,
+        relieve: Callable[[], bool] | None = None,
+    ) -> list[Slab]:
         """Return one slab for each size in bytes, waiting until all of them fit.
+
+        Parameters
+        ----------
+        sizes
+            In bytes.
+        force
+            Do not wait, even if the bound is exceeded.
+        relieve
+            Called when nothing is in flight that could free memory: may send some, and says
+            whether it did.
 
         Raises
         ------
@@ -107,7 +123,7 @@ class SlabPool:
         wanted = sum(sizes)
         with self._returns:
             if not force:
-                self._wait_for(wanted)
+                self._wait_for(wanted, relieve)
             return [self._take(size) for size in sizes]
 
     def hand_over(self, slab: Slab, readers: int) -> None:
@@ -129,11 +145,13 @@ class SlabPool:
                 self._free[slab.nbytes].append(slab)
             self._returns.notify_all()
 
-    def _wait_for(self, wanted: int) -> None:
+    def _wait_for(self, wanted: int, relieve: Callable[[], bool] | None) -> None:
         """Wait, with the condition held, until `wanted` more bytes fit."""
         while self._in_use and self._in_use + wanted > self.capacity:
             self._failure.check()
             if not self._in_flight:
+                if relieve is not None and relieve():
+                    continue
                 raise MemoryBudgetError(
                     f"The next chunks need {wanted:,} bytes, but max_memory leaves "
                     f"{self.capacity:,} for pixels and {self._in_use:,} of them belong to chunks "

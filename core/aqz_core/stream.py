@@ -15,7 +15,7 @@ from aqz_core.settings import StreamSettings
 from aqz_core.validation import validate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from types import TracebackType
 
     from aqz_core.events import StreamReport, StreamStatistics
@@ -72,7 +72,9 @@ class ZarrStream:
         self._recording = _opened(settings, plugins)
         self._forgotten = weakref.finalize(self, _finish_forgotten, self._recording)
 
-    def append(self, data: Any, key: str | None = None) -> None:
+    def append(
+        self, data: Any, key: str | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> None:
         """Record frames that follow those recorded before.
 
         The data are copied before the call returns. It waits only while the memory budget is
@@ -86,6 +88,9 @@ class ZarrStream:
             the array; another byte order is mended.
         key : str, optional
             The array; not needed if there is only one.
+        metadata : mapping, optional
+            Anything that JSON can hold about the frame, of which there must be one: a time
+            stamp, a stage position. `read_frame_metadata` reads it back.
 
         Raises
         ------
@@ -100,7 +105,65 @@ class ZarrStream:
         StorageError
             Something appended earlier could not be stored.
         """
-        self._recording.append(data, key)
+        self._recording.append(data, key, metadata)
+
+    def write(
+        self,
+        data: Any,
+        index: Mapping[str, int | str],
+        key: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        *,
+        replace: bool = False,
+    ) -> None:
+        """Record one frame at a position, in any order; gaps read as the fill value.
+
+        An `append` afterwards goes on behind the last frame written so far.
+
+        Parameters
+        ----------
+        data : numpy.ndarray
+            One frame of shape (Y, X).
+        index : mapping of str to int or str
+            Position on each axis in front of Y and X, by name: ``{"t": 3, "c": "DAPI"}``. A
+            channel may be given by its name.
+        key, metadata
+            As for `append`.
+        replace : bool, default False
+            Write again where a frame is recorded already. Possible as long as its chunk is not
+            complete, and in arrays without a pyramid.
+
+        Raises
+        ------
+        FrameIndexError
+            The index does not name every axis, or a channel that there is none of.
+        OutOfBoundsError
+            A position is outside of its axis.
+        FrameExistsError
+            A frame is recorded there already.
+        FrameTypeError, FrameShapeError, UnknownArrayError, StreamClosedError, StorageError
+            As for `append`.
+        """
+        self._recording.write(data, index, key, metadata, replace=replace)
+
+    def flush(self, key: str | None = None) -> None:
+        """Return when all frames taken so far can be read, and would survive a loss of power.
+
+        Chunks that lack frames are stored as they are, and again when they are complete. With
+        ``durability="none"`` nothing is forced to the disk. A store that is not live, or on an
+        object store, shows complete shards only.
+
+        Parameters
+        ----------
+        key : str, optional
+            One array; by default all of them.
+
+        Raises
+        ------
+        UnknownArrayError, StreamClosedError, StorageError
+            As for `append`.
+        """
+        self._recording.flush(key)
 
     def write_custom_metadata(
         self,

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Bytes", "ShardFile", "Sink", "as_view"]
 
@@ -32,6 +32,12 @@ class ShardFile(Protocol):
 
     def write(self, offset: int, data: Bytes) -> None:
         """Write `data` at `offset`; different ranges may be written at the same time."""
+
+    def read(self, offset: int, nbytes: int) -> bytes:
+        """Read back what was written; only where the sink has random access."""
+
+    def nbytes(self) -> int:
+        """Return the size of the file; only where the sink has random access."""
 
     def sync(self) -> None:
         """Return when everything written would survive a loss of power."""
@@ -78,6 +84,18 @@ class Sink(Protocol):
             Its size where that is known, so that room can be set aside.
         visible
             Whether readers shall see it from its first byte.
+        """
+
+    def open_shard(self, name: str) -> ShardFile | None:
+        """Return the shard `name` for more writing, or None when there is none or it cannot be."""
+
+    def append(self, name: str, data: Bytes) -> None:
+        """Add `data` to the end of the object `name`, which begins empty; for logs."""
+
+    def commit(self, names: Iterable[str] = ()) -> None:
+        """Return when objects stored without `sync`, given by name, would survive a power loss.
+
+        The same then holds for the names of all objects that were stored before.
         """
 
     def remove(self, name: str) -> None:

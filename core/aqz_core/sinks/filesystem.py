@@ -25,7 +25,7 @@ from aqz_core.layout import PAGE
 from aqz_core.sinks.base import as_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from aqz_core.sinks.base import Bytes
@@ -36,6 +36,7 @@ _log = logging.getLogger("aqz")
 
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _WRITE = os.O_WRONLY | getattr(os, "O_BINARY", 0)
+_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 _DIRECT = getattr(os, "O_DIRECT", 0)
 _PARTIAL = ".aqz-partial"
 """Ends the name of a file that is not complete yet; `recovery` knows it too."""
@@ -59,6 +60,8 @@ class FilesystemSink:
         self.root = root
         self.url = str(root)
         self._known: set[str] = set()
+        self._changed: set[str] = set()
+        self._lock = threading.Lock()
         root.mkdir(parents=True, exist_ok=True)
         self._direct = _takes_direct(root)
 
@@ -80,6 +83,12 @@ class FilesystemSink:
         partial = path + _PARTIAL
         _write_file(partial, data, _CREATE | self._direct_flag(data), sync)
         os.replace(partial, path)
+        self.note_change(path)
+
+    def note_change(self, path: str) -> None:
+        """Remember that the directory of `path` has changed."""
+        with self._lock:
+            self._changed.add(os.path.dirname(path))
 
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _ShardOnDisk:
         """Create the shard's file and, if its size is known, set its room aside."""
@@ -87,11 +96,37 @@ class FilesystemSink:
         shard = _ShardOnDisk(self, path, visible)
         descriptor = os.open(shard.current, _CREATE, 0o666)
         try:
-            if nbytes and self._direct:
+            if nbytes:
                 _set_aside(descriptor, nbytes)
         finally:
             os.close(descriptor)
+        self.note_change(path)
         return shard
+
+    def open_shard(self, name: str) -> _ShardOnDisk | None:
+        """Return a shard's file, if it is at its final name."""
+        path = self._path(name)
+        return _ShardOnDisk(self, path, visible=True) if os.path.exists(path) else None
+
+    def append(self, name: str, data: Bytes) -> None:
+        """Add to the end of a file."""
+        descriptor = os.open(self._path(name), _APPEND, 0o666)
+        try:
+            rest = as_view(data)
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+        finally:
+            os.close(descriptor)
+
+    def commit(self, names: Iterable[str] = ()) -> None:
+        """Flush files, then every directory in which a name has changed."""
+        for name in names:
+            _sync_path(self._path(name), _WRITE)
+        with self._lock:
+            changed, self._changed = self._changed, set()
+        for directory in changed:
+            with contextlib.suppress(FileNotFoundError):
+                _sync_directory(directory)
 
     def remove(self, name: str) -> None:
         """Delete a file or a whole directory; the store's own directory is emptied."""
@@ -133,9 +168,18 @@ class FilesystemSink:
         path = f"{self.url}/{name}"
         parent = os.path.dirname(path)
         if parent not in self._known:
-            os.makedirs(parent, exist_ok=True)
-            self._known.add(parent)
+            self._make(parent)
         return path
+
+    def _make(self, directory: str) -> None:
+        """Make a directory and those above it, and remember that each has a new name in it."""
+        os.makedirs(directory, exist_ok=True)
+        while directory not in self._known:
+            self._known.add(directory)
+            self.note_change(directory)
+            if directory == self.url:
+                return
+            directory = os.path.dirname(directory)
 
 
 class _ShardOnDisk:
@@ -152,29 +196,29 @@ class _ShardOnDisk:
         """Write `data` at `offset`."""
         self._sink.write_at(self.current, offset, data)
 
+    def read(self, offset: int, nbytes: int) -> bytes:
+        """Read a range of the file."""
+        with open(self.current, "rb") as file:
+            file.seek(offset)
+            return file.read(nbytes)
+
+    def nbytes(self) -> int:
+        """Return the size of the file."""
+        return os.path.getsize(self.current)
+
     def sync(self) -> None:
         """Flush the file to the device."""
-        self._open_and_sync(None)
+        _sync_path(self.current, _WRITE)
 
     def finish(self, nbytes: int, *, sync: bool) -> None:
         """Cut the file to its size, flush it and give it its name."""
+        os.truncate(self.current, nbytes)
         if sync:
-            self._open_and_sync(nbytes)
-        else:
-            os.truncate(self.current, nbytes)
+            self.sync()
         if self.current != self._final:
             os.replace(self.current, self._final)
             self.current = self._final
-
-    def _open_and_sync(self, nbytes: int | None) -> None:
-        """Cut the file to `nbytes`, if given, and flush it."""
-        descriptor = os.open(self.current, _WRITE)
-        try:
-            if nbytes is not None:
-                os.ftruncate(descriptor, nbytes)
-            _sync(descriptor)
-        finally:
-            os.close(descriptor)
+            self._sink.note_change(self._final)
 
     def discard(self) -> None:
         """Delete the file if nobody was meant to see it yet."""
@@ -220,6 +264,21 @@ else:  # Windows has no positioned write; descriptors are not shared, so seeking
 
 
 _sync = getattr(os, "fdatasync", os.fsync)
+
+
+def _sync_path(path: str, flags: int) -> None:
+    """Flush a file."""
+    descriptor = os.open(path, flags)
+    try:
+        _sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: str) -> None:
+    """Flush the names in a directory, where the system lets a directory be opened."""
+    if os.name != "nt":
+        _sync_path(path, os.O_RDONLY)
 
 
 def _set_aside(descriptor: int, nbytes: int) -> None:

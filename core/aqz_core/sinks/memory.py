@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aqz_core.sinks.base import as_view
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from aqz_core.sinks.base import Bytes
 
@@ -48,6 +48,19 @@ class MemorySink:
             self.objects[name] = shard.content
         return shard
 
+    def open_shard(self, name: str) -> _ShardInMemory | None:
+        """Go on with a shard."""
+        content = self.objects.get(name)
+        return None if content is None else _ShardInMemory(self, name, bytearray(content))
+
+    def append(self, name: str, data: Bytes) -> None:
+        """Add to an object."""
+        with self._lock:
+            self.objects[name] = bytes(self.objects.get(name, b"")) + bytes(as_view(data))
+
+    def commit(self, names: Iterable[str] = ()) -> None:
+        """Do nothing: memory survives no loss of power."""
+
     def remove(self, name: str) -> None:
         """Forget an object and everything below it."""
         with self._lock:
@@ -82,6 +95,15 @@ class _ShardInMemory:
             if missing > 0:
                 self.content.extend(bytes(missing))
             self.content[offset : offset + len(view)] = view
+
+    def read(self, offset: int, nbytes: int) -> bytes:
+        """Return bytes of the shard."""
+        with self._lock:
+            return bytes(self.content[offset : offset + nbytes])
+
+    def nbytes(self) -> int:
+        """Return its size."""
+        return len(self.content)
 
     def sync(self) -> None:
         """Do nothing: memory survives no loss of power."""
