@@ -79,6 +79,9 @@ class Dimension(SettingsBase):
     shard_size_chunks : int or None, default 1
         Size of a shard in chunks, at least 1; None on every axis of the array means one file
         for each chunk.
+    origin : float, default 0.0
+        Position of the first pixel, in `unit`; written as a translation (NGFF) if any axis of
+        the image has one.
 
     Raises
     ------
@@ -95,6 +98,7 @@ class Dimension(SettingsBase):
     array_size_px: int = attrs.field(default=0, metadata=checked(_SIZE))
     chunk_size_px: int = attrs.field(default=0, metadata=checked(_SIZE))
     shard_size_chunks: int | None = attrs.field(default=1, metadata=checked(check.optional(_SIZE)))
+    origin: float = attrs.field(default=0.0, metadata=checked(check.real_number()))
 
     def __init__(
         self,
@@ -106,6 +110,7 @@ class Dimension(SettingsBase):
         array_size_px: int = 0,
         chunk_size_px: int = 0,
         shard_size_chunks: int | None = 1,
+        origin: float = 0.0,
         type: DimensionType | None = None,
     ) -> None:
         if kind is not None and type is not None and kind != type:
@@ -121,6 +126,7 @@ class Dimension(SettingsBase):
             array_size_px=array_size_px,
             chunk_size_px=chunk_size_px,
             shard_size_chunks=shard_size_chunks,
+            origin=origin,
         )
 
     @property

@@ -180,6 +180,8 @@ def _check_dimension(dimension: Dimension, position: int, rank: int, where: str)
         raise SettingsError(
             f"{where}: scale is {dimension.scale}; give a positive number, or 0 for the default"
         )
+    if not math.isfinite(dimension.origin):
+        raise SettingsError(f"{where}: origin is {dimension.origin}; give a finite number")
 
 
 def _check_sharding(dimensions: list[Dimension], where: str) -> None:

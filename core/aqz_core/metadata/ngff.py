@@ -64,12 +64,15 @@ class Axis:
     scale
         Distance between neighbouring pixels at full resolution, in `unit`;
         0.0 means that it was not given and stands for 1.0, as in acquire-zarr.
+    origin
+        Position of the first pixel, in `unit`.
     """
 
     name: str
     kind: DimensionType
     unit: str | None = None
     scale: float = 1.0
+    origin: float = 0.0
 
 
 class DownsamplingRecord(Protocol):
