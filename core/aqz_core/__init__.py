@@ -18,6 +18,8 @@ from aqz_core.enums import (
 )
 from aqz_core.errors import (
     AqzError,
+    FrameExistsError,
+    FrameIndexError,
     FrameShapeError,
     FrameTypeError,
     MemoryBudgetError,
@@ -41,6 +43,7 @@ from aqz_core.events import (
     StreamReport,
     StreamStatistics,
 )
+from aqz_core.frame_log import read_frame_metadata
 from aqz_core.hooks import CodecProvider, FrameProcessor, FrameSpec, SinkProvider, hookimpl
 from aqz_core.log_level import get_log_level, set_log_level
 from aqz_core.opening import open_stream
@@ -59,6 +62,8 @@ from aqz_core.settings import (
     Well,
 )
 from aqz_core.stream import PartialFrameWarning, ZarrStream
+from aqz_core.suggestion import LayoutSuggestion, suggest_layout
+from aqz_core.validation import validate as validate_settings
 
 __version__ = "0.1.0"
 
@@ -78,10 +83,13 @@ __all__ = [
     "Downsampler",
     "DownsamplingMethod",
     "FieldOfView",
+    "FrameExistsError",
+    "FrameIndexError",
     "FrameProcessor",
     "FrameShapeError",
     "FrameSpec",
     "FrameTypeError",
+    "LayoutSuggestion",
     "LogLevel",
     "MemoryBudgetError",
     "MetadataError",
@@ -113,5 +121,8 @@ __all__ = [
     "get_log_level",
     "hookimpl",
     "open_stream",
+    "read_frame_metadata",
     "set_log_level",
+    "suggest_layout",
+    "validate_settings",
 ]

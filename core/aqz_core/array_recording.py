@@ -15,6 +15,7 @@ from aqz_core.errors import FrameExistsError, FrameShapeError, OutOfBoundsError
 from aqz_core.frame_log import LOG_NAME, FrameLog
 from aqz_core.frames import FrameReader
 from aqz_core.level_reducer import LevelReducer
+from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.metadata import Document, merge_custom, to_json
 from aqz_core.plans import join
 from aqz_core.router import FrameRouter
@@ -299,7 +300,10 @@ class ArrayRecording:
     def add_attributes(self, metadata: object, metadata_key: str | None) -> None:
         """Merge a user's metadata into the attributes and store them."""
         with self._documenting:
-            self._attributes = merge_custom(self._attributes, metadata, metadata_key)
+            reserved = RESERVED_V2 if self.plan.version is ZarrVersion.V2 else RESERVED
+            self._attributes = merge_custom(
+                self._attributes, metadata, metadata_key, reserved=reserved
+            )
             self._write_documents("start" if self._live else "end", sync=False)
 
     def _write_documents(self, index_location: Any, *, sync: bool) -> None:
