@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any, TypeGuard
 
@@ -11,13 +12,15 @@ import numpy.typing as npt
 from aqz_core.array_documents import array_documents, chunk_namer
 from aqz_core.array_writer import ArrayWriter
 from aqz_core.chunk_stores import ChunkFiles, ChunkStore, ShardedChunks, ShardListener
-from aqz_core.errors import FrameExistsError, FrameShapeError, OutOfBoundsError
+from aqz_core.enums import ZarrVersion
+from aqz_core.errors import AqzError, FrameExistsError, FrameShapeError, OutOfBoundsError
 from aqz_core.frame_log import LOG_NAME, FrameLog
 from aqz_core.frames import FrameReader
 from aqz_core.level_reducer import LevelReducer
-from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.metadata import Document, merge_custom, to_json
+from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.plans import join
+from aqz_core.recording_state import RecordingState, state_attribute
 from aqz_core.router import FrameRouter
 from aqz_core.written_frames import WrittenFrames
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from aqz_core.engine import Engine
     from aqz_core.hooks import FrameFunction
     from aqz_core.plans import ArrayPlan
+    from aqz_core.recovery.progress import ArrayProgress
 
 __all__ = ["ArrayRecording"]
 
@@ -53,6 +57,10 @@ class ArrayRecording:
         Whether readers can follow the recording.
     sync
         Whether complete shards are flushed to the device.
+    protect
+        Whether what was flushed to the device once must survive a loss of power ever after.
+    progress
+        How far an earlier recording came that this one goes on with.
     on_shard
         Told the level, name, size and chunks of every complete shard.
     """
@@ -66,6 +74,8 @@ class ArrayRecording:
         process: FrameFunction | None,
         live: bool,
         sync: bool,
+        protect: bool = True,
+        progress: ArrayProgress | None = None,
         on_shard: Callable[[int, str, int, int], None],
     ) -> None:
         self.plan = plan
@@ -73,7 +83,11 @@ class ArrayRecording:
         self.bytes_in = 0
         self._engine = engine
         self._sync = sync
-        self._live = live
+        self._protect = protect
+        self._progress = progress
+        self._state: RecordingState = "recording"
+        self._certain = 0
+        self._live = live and engine.sink.random_access
         self._attributes = attributes
         self._process = process
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
@@ -86,10 +100,13 @@ class ArrayRecording:
         self._written: WrittenFrames | None = None
         self._taken = 0
         self._flushed = 0
+        self._flushed_frames = 0
         self._published_at = 0
         self._appending = threading.Lock()
         self._documenting = threading.Lock()
         self._lengths = [0] * len(plan.layouts) if plan.base.lead_shape else None
+        if progress is not None:
+            self._take_up(progress)
 
     # ---- set up -----------------------------------------------------------------------------
 
@@ -101,7 +118,9 @@ class ArrayRecording:
 
         store = self._store(level, listener)
         layout = self.plan.layouts[level]
-        return ArrayWriter(self._engine, layout, self.plan.codecs, store, level)
+        start = 0 if self._progress is None else self._progress.start
+        start = self.plan.geometry[level].append_size(start)
+        return ArrayWriter(self._engine, layout, self.plan.codecs, store, level, start)
 
     def _store(self, level: int, listener: ShardListener) -> ChunkStore:
         """Make the place where the chunks of one level go."""
@@ -116,6 +135,7 @@ class ArrayRecording:
             live=self._live,
             sync=self._sync,
             max_chunk_nbytes=plan.codecs.max_encoded_size(plan.layouts[level].chunk_nbytes),
+            resumed=self._live and self._progress is not None,
             on_shard=listener,
         )
 
@@ -132,6 +152,31 @@ class ArrayRecording:
         )
         self._writers[level - 1].reduce = reducer
         return reducer
+
+    def _take_up(self, progress: ArrayProgress) -> None:
+        """Begin where an earlier recording ended; `restore` brings its last frames back."""
+        self.frames = self._certain = progress.frames
+        if self._lengths is not None:
+            self._lengths = list(progress.lengths)
+            self._flushed = progress.lengths[0]
+        if progress.written is not None:
+            self._written = WrittenFrames(self._router, 0)
+            self._writers[0].head.skips_gaps = True
+            for number in progress.written:
+                self._written.add(number)
+
+    def restore(self) -> None:
+        """Read the stored frames of incomplete chunks back and record them once more.
+
+        Half-full chunks of every level, and planes of a pyramid that wait for others, are then as
+        they were when the earlier recording ended.
+        """
+        progress, self._progress = self._progress, None
+        if progress is None:
+            return
+        for number in progress.replay:
+            lead = self._router.lead(number)
+            self._writers[0].write(progress.read_plane(lead), lead)
 
     # ---- frames in --------------------------------------------------------------------------
 
@@ -308,9 +353,13 @@ class ArrayRecording:
 
     def _write_documents(self, index_location: Any, *, sync: bool) -> None:
         """Store the metadata, with the lock held."""
-        documents = array_documents(self.plan, self._lengths, self._attributes, index_location)
+        frames = None if self._written is not None else self._certain
+        state = state_attribute(self.plan, self._state, frames, live=self._live)
+        attributes = {**self._attributes, "aqz": state}
+        documents = array_documents(self.plan, self._lengths, attributes, index_location)
         for name, document in documents.items():
-            self._engine.sink.write(name, to_json(document), sync=sync)
+            # The old document must not give way to one whose bytes a loss of power can take.
+            self._engine.sink.write(name, to_json(document), sync=sync or self._protect)
 
     def publish(self) -> None:
         """Let readers see everything that is stored by now."""
@@ -323,10 +372,19 @@ class ArrayRecording:
         reached = [writer.publish(sync=sync) for writer in self._writers]
         flushed = [level.append_size(self._flushed) for level in self.plan.geometry]
         lengths = [max(pair) for pair in zip(reached, flushed, strict=True)]
+        certain = self._certain_frames(reached[0])
         with self._documenting:
-            if self._lengths is not None and (sync or lengths != self._lengths):
-                self._lengths = lengths
+            changed = (lengths, certain) != (self._lengths, self._certain)
+            if self._lengths is not None and (sync or changed):
+                self._lengths, self._certain = lengths, certain
                 self._write_documents("start" if self._live else "end", sync=sync)
+
+    def _certain_frames(self, reached: int) -> int:
+        """Return how many frames, in the order of arrival, readers can see for certain."""
+        known = max(self._certain, self._flushed_frames)
+        if not self.plan.lead_order or self.plan.lead_order[0] != 0:
+            return known
+        return max(known, min(self.frames, reached * self._router.frames_per_index))
 
     def flush(self, *, sync: bool) -> None:
         """Make every frame taken so far readable and, if asked, safe from a loss of power."""
@@ -348,6 +406,7 @@ class ArrayRecording:
             writer.store.reveal()
         if self._lengths is not None:
             self._flushed = self._final_length()
+        self._flushed_frames = self.frames
 
     def _store_waiting(self) -> None:
         """When frames have stopped coming, store small layers that wait for more of them.
@@ -389,10 +448,14 @@ class ArrayRecording:
 
     def abandon(self) -> None:
         """After an error: let jobs end, and readers see what was stored."""
-        for writer in self._writers:
-            writer.wait()
-        self._log.write()
+        self._state = "interrupted"
+        with contextlib.suppress(AqzError):
+            for writer in self._writers:
+                writer.wait()
+        with contextlib.suppress(AqzError, OSError):
+            self._log.write()
         self._publish(sync=False)
+        self.write_documents()
 
     def unfinished_shards(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards that are still open."""
@@ -405,4 +468,5 @@ class ArrayRecording:
             if self._lengths is not None:
                 length = self._final_length()
                 self._lengths = [level.append_size(length) for level in self.plan.geometry]
+            self._state, self._certain = "complete", self.frames
             self._write_documents("end", sync=self._sync)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,7 @@ import numpy.typing as npt
 
 from aqz_core.append_head import AppendHead
 from aqz_core.layers import Layer
-from aqz_core.layout import ArrayLayout, LayerKey, align
+from aqz_core.layout import ArrayLayout, Column, LayerKey, align
 from aqz_core.pools import JobGroup
 from aqz_core.shards import Batch
 from aqz_core.sinks.base import as_view
@@ -348,7 +349,7 @@ class ArrayWriter:
         column = self._tilings[number].column
         lead_chunks = self._lead_chunks(layer, members)
         nbytes = self.store.store(column, lead_chunks, batch, final=final)
-        self._count(layer, nbytes, final)
+        self._count(layer, column, lead_chunks[0], nbytes, final)
 
     def _store_piece(self, layer: Layer, number: int, final: bool, release: bool) -> None:
         """Store one slab of a chunk layer that is written in pieces."""
@@ -356,16 +357,19 @@ class ArrayWriter:
         try:
             if not self._engine.failure:
                 nbytes = self.store.store_piece(column, layer.key, tiles, final=final)
-                self._count(layer, nbytes, final)
+                self._count(layer, column, layer.key[:-1], nbytes, final)
         finally:
             if release:
                 self._engine.pixels.release(layer.slabs[number])
 
-    def _count(self, layer: Layer, nbytes: int, final: bool) -> None:
-        """Take note of a slab that is stored."""
+    def _count(
+        self, layer: Layer, column: Column, lead_chunk: LeadIndex, nbytes: int, final: bool
+    ) -> None:
+        """Take note of a slab that is stored, and that readers see it when they do."""
         self.bytes_stored += nbytes
         if final:
-            self._stored.append(layer.key[0])
+            seen = partial(self._stored.append, layer.key[0])
+            self.store.when_visible(column, lead_chunk, seen)
 
     # ---- what readers may see ---------------------------------------------------------------
 

@@ -59,6 +59,14 @@ class ChunkStore(Protocol):
     def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
         """Read back chunks that were stored, in the same order."""
 
+    def when_visible(
+        self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]
+    ) -> None:
+        """Call `call` once readers can see a chunk layer's column that was stored for good.
+
+        That is now or at the next `publish`, except in a shard that is hidden until it is complete.
+        """
+
     def reveal(self) -> None:
         """Let the next `publish` show chunks of which some planes are missing."""
 
@@ -135,6 +143,12 @@ class ChunkFiles:
         """Read chunk files."""
         return [self._sink.read(name) or b"" for name in self._names(column, lead_chunks)]
 
+    def when_visible(
+        self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]
+    ) -> None:
+        """Call `call`: chunk files are never hidden."""
+        call()
+
     def reveal(self) -> None:
         """Do nothing: chunk files are whole."""
 
@@ -192,7 +206,10 @@ class ShardedChunks:
             chunks=layout.chunks_per_shard,
             live=live,
             aligned=live and (nbytes >= MIN_ALIGNED_NBYTES or layout.in_pieces),
+            in_order=not sink.random_access,
         )
+        self._max_nbytes = layout.chunks_per_shard * max_chunk_nbytes + self.format.index_nbytes
+        self._hidden: dict[LeadChunk, list[Callable[[], None]]] = {}
         lead = self._shard_chunks[:-2]
         self._may_be_whole = not layout.in_pieces and math.prod(lead) == layout.slab_chunks
         self._growing: dict[LeadChunk, GrowingShard] = {}
@@ -302,6 +319,8 @@ class ShardedChunks:
                 growing = GrowingShard(stored, self.format, expected, sync=self._sync)
                 growing.reopen(final=shard not in self._provisional)
                 return growing
+        if self.format.in_order:
+            nbytes = self._max_nbytes  # decides the size of its parts; nothing is set aside
         file = self._sink.create_shard(name, nbytes, visible=self.format.live)
         growing = GrowingShard(file, self.format, expected, sync=self._sync)
         growing.begin()
@@ -324,6 +343,9 @@ class ShardedChunks:
             with self._lock:
                 del self._growing[shard]
                 self._dirty.discard(growing)
+                waiting = self._hidden.pop(shard, [])
+            for call in waiting:
+                call()
             self._on_shard(self._name(shard), nbytes, growing.chunks)
 
     def _count_piece(self, lead: LeadChunk, column: Column) -> bool:
@@ -335,9 +357,29 @@ class ShardedChunks:
                 self._pieces[lead, column] = left
             return not left
 
+    def when_visible(
+        self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]
+    ) -> None:
+        """Call `call` now, or when the shard is finished if it is hidden until then."""
+        shard = self._layout.shard_of(lead_chunk, column)
+        if not self.format.live:
+            with self._lock:
+                if shard in self._growing:
+                    self._hidden.setdefault(shard, []).append(call)
+                    return
+        call()
+
     def reveal(self) -> None:
-        """Let the next `publish` show chunks of which some pieces are missing: as holes."""
+        """Let the next `publish` show chunks of which some pieces are missing: as holes.
+
+        Shards of a store that takes them in order only are shown here, as far as they are.
+        """
         self._record_pieces(final=False)
+        if self.format.in_order:
+            with self._lock:
+                dirty, self._dirty = self._dirty, set()
+            for growing in dirty:
+                growing.show()
 
     def _record_pieces(self, *, final: bool) -> None:
         """Take the chunks into the index of which only some pieces are stored."""

@@ -53,11 +53,14 @@ class ShardFormat:
         Whether there is an index at the start as well.
     aligned
         Whether batches start on page boundaries.
+    in_order
+        Whether the store takes the bytes of a shard only from its start to its end.
     """
 
     chunks: int
     live: bool
     aligned: bool
+    in_order: bool = False
 
     @property
     def index_nbytes(self) -> int:
@@ -193,6 +196,7 @@ class GrowingShard:
         self._free: list[_Region] = []
         self._lock = threading.Lock()
         self._publishing = threading.Lock()
+        self._arriving = threading.Lock()
         self._finished = False
 
     def begin(self) -> None:
@@ -229,6 +233,9 @@ class GrowingShard:
 
         `key` is the same for every batch of the same chunks.
         """
+        if self._format.in_order:
+            self._add(batch, numbers, key, final=True)
+            return
         region = self._regions.get(key)
         if region is None or not batch.plain:
             region = self._allocate(self._format.padded(batch.nbytes))
@@ -238,10 +245,18 @@ class GrowingShard:
         self, batch: Batch, numbers: Numbers, key: Hashable, capacity: int
     ) -> None:
         """Write a batch that will be replaced, by `capacity` bytes at most."""
+        if self._format.in_order:
+            self._add(batch, numbers, key, final=False)
+            return
         region = self._regions.get(key)
         if region is None or not batch.plain:
             region = self._allocate(self._format.padded(capacity))
         self._write(region, batch, numbers, key, final=False)
+
+    def _add(self, batch: Batch, numbers: Numbers, key: Hashable, *, final: bool) -> None:
+        """Write a batch behind the one before it, which is written by then."""
+        with self._arriving:
+            self._write(self._allocate(batch.nbytes), batch, numbers, key, final=final)
 
     def _write(
         self, region: _Region, batch: Batch, numbers: Numbers, key: Hashable, *, final: bool
@@ -316,6 +331,12 @@ class GrowingShard:
                 self._file.sync()
             with self._lock:
                 self._free += retired
+
+    def show(self) -> None:
+        """Let readers see the chunks of a hidden shard, although more will come."""
+        with self._publishing, self._arriving:
+            if not self._finished:
+                self._file.show(self._index())
 
     def finish(self) -> int | None:
         """Write the indexes for good; return the shard's size, or None if that was done."""

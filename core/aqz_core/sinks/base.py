@@ -39,6 +39,12 @@ class ShardFile(Protocol):
     def nbytes(self) -> int:
         """Return the size of the file; only where the sink has random access."""
 
+    def show(self, tail: Bytes) -> None:
+        """Let readers see what was written, followed by `tail`, although more will come.
+
+        Only where the sink has no random access: there nothing else shows a part of a shard.
+        """
+
     def sync(self) -> None:
         """Return when everything written would survive a loss of power."""
 

@@ -206,6 +206,10 @@ class _ShardOnDisk:
         """Return the size of the file."""
         return os.path.getsize(self.current)
 
+    def show(self, tail: Bytes) -> None:
+        """Refuse: a file that can be written at any place needs nothing behind its end."""
+        raise AssertionError("shards on a filesystem are shown by their own index")
+
     def sync(self) -> None:
         """Flush the file to the device."""
         _sync_path(self.current, _WRITE)

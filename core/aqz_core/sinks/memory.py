@@ -105,6 +105,10 @@ class _ShardInMemory:
         """Return its size."""
         return len(self.content)
 
+    def show(self, tail: Bytes) -> None:
+        """Refuse: what can be written at any place needs nothing behind its end."""
+        raise AssertionError("shards in memory are shown by their own index")
+
     def sync(self) -> None:
         """Do nothing: memory survives no loss of power."""
 

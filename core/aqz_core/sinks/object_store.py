@@ -1,0 +1,259 @@
+"""Storing in an object store: Amazon S3 and its like, and whatever else fsspec reaches.
+
+Objects cannot be changed once they are there. A shard is filled in order (`GrowingObject`) and
+becomes visible when it is complete; metadata are replaced whole. An object that was stored is
+safe: there is nothing to flush.
+
+The packages that do the talking are imported when a store is opened, not before.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from aqz_core.errors import SettingsError, StorageError
+from aqz_core.sinks.base import as_view
+from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
+from aqz_core.sinks.objects.retrying import RetryPolicy
+from aqz_core.store_path import url_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from aqz_core.settings import StreamSettings
+    from aqz_core.sinks.base import Bytes
+    from aqz_core.sinks.objects.growing_object import GrowingObject
+    from aqz_core.sinks.objects.service import ObjectService
+
+__all__ = ["ObjectStoreSink", "open_fsspec", "open_s3"]
+
+DEFAULT_MEMORY = 256 << 20
+"""Bytes that parts may take unless the stream says how many."""
+
+BATCH = 1000
+"""Objects that one request may delete."""
+
+DEFAULT_IN_FLIGHT = 8
+
+
+class ObjectStoreSink:
+    """A store in an object store.
+
+    Parameters
+    ----------
+    service
+        The connection to it, not opened yet.
+    prefix
+        Full key of the store's root; empty for the root of a bucket.
+    url, where
+        The store, for users and for messages.
+    policy
+        How long requests may take.
+    in_flight
+        How many bodies are sent at once.
+
+    Raises
+    ------
+    SettingsError, StorageError
+        The store cannot be used; the message says why.
+    """
+
+    random_access = False
+
+    def __init__(
+        self,
+        service: ObjectService,
+        prefix: str,
+        *,
+        url: str,
+        where: str,
+        policy: RetryPolicy,
+        in_flight: int,
+    ) -> None:
+        from aqz_core.sinks.objects.connection import Connection
+        from aqz_core.sinks.objects.parts import PartPool
+        from aqz_core.sinks.objects.probe import probe
+        from aqz_core.sinks.objects.unfinished import UnfinishedUploads
+
+        self.url = url
+        self._root = f"{prefix}/" if prefix else ""
+        self._connection = Connection(service, where, policy, in_flight)
+        self._service = service
+        self._pool = PartPool(DEFAULT_MEMORY, self._connection.check)
+        self._unfinished = UnfinishedUploads(self._connection)
+        self._logs: dict[str, bytearray] = {}
+        self._unsaved: set[str] = set()
+        self._logging = threading.Lock()
+        try:
+            probe(self._connection, self._root)
+        except BaseException:
+            self._connection.close()
+            raise
+
+    def allow_memory(self, nbytes: int) -> None:
+        """Set how many bytes parts may take, being filled and sent together."""
+        self._pool.capacity = nbytes
+
+    @property
+    def peak_part_nbytes(self) -> int:
+        """Most bytes that parts took at once."""
+        return self._pool.peak
+
+    # ---- reading ----------------------------------------------------------------------------
+
+    def read(self, name: str) -> bytes | None:
+        """Return an object, or None when there is none."""
+        key = self._root + name
+        return self._connection.call(lambda: self._service.get(key), f"reading {name!r}")
+
+    def read_range(self, name: str, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to `stop` of an object that is there."""
+        key = self._root + name
+        return self._connection.call(
+            lambda: self._service.get_range(key, start, stop),
+            f"reading {name!r}",
+            nbytes=stop - start,
+        )
+
+    def size(self, name: str) -> int | None:
+        """Return the size of an object in bytes, or None when there is none."""
+        key = self._root + name
+        return self._connection.call(lambda: self._service.size(key), f"asking for {name!r}")
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the names directly below `prefix`."""
+        start = f"{self._root}{prefix}/" if prefix else self._root
+        for page in self._connection.pages(start, deep=False):
+            for key in (*page.keys, *page.groups):
+                name = key[len(start) :]
+                if name:
+                    yield name
+
+    # ---- writing ----------------------------------------------------------------------------
+
+    def write(self, name: str, data: Bytes, *, sync: bool) -> None:
+        """Store or replace an object; what is longer than a part goes in parts."""
+        view = as_view(data)
+        growing = self.create_shard(name, len(view), visible=False)
+        growing.write(0, view)
+        growing.finish(len(view), sync=sync)
+
+    def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> GrowingObject:
+        """Start an object of at most `nbytes` bytes."""
+        from aqz_core.sinks.objects.growing_object import PART_NBYTES, GrowingObject, part_size
+
+        bound = PART_NBYTES * 1000 if nbytes is None else nbytes
+        part_nbytes = part_size(bound) if self._service.has_parts else bound
+        key = self._root + name
+        return GrowingObject(
+            self._connection, self._pool, self._unfinished, key, bound, part_nbytes
+        )
+
+    def open_shard(self, name: str) -> None:
+        """Return None: an object that is stored takes no more bytes."""
+        return
+
+    def append(self, name: str, data: Bytes) -> None:
+        """Add to a log, which is stored as a whole by `commit` and `close`."""
+        with self._logging:
+            if name not in self._logs:
+                self._logs[name] = bytearray(self.read(name) or b"")
+            self._logs[name] += as_view(data)
+            self._unsaved.add(name)
+
+    def commit(self, names: Iterable[str] = ()) -> None:
+        """Store the logs; everything else is safe since it was stored."""
+        with self._logging:
+            unsaved = [(name, bytes(self._logs[name])) for name in sorted(self._unsaved)]
+            self._unsaved.clear()
+        for name, content in unsaved:
+            self.write(name, content, sync=True)
+
+    # ---- deleting ---------------------------------------------------------------------------
+
+    def remove(self, name: str) -> None:
+        """Delete an object and everything below it, and abort what is being uploaded there.
+
+        Raises
+        ------
+        SettingsError
+            It is the root of a bucket: other people's data may be there.
+        """
+        if not name and not self._root:
+            raise SettingsError(
+                f"{self.url} is the root of a bucket, which overwrite=True would empty; give the "
+                "store a name of its own in the bucket"
+            )
+        if name:
+            self._delete([self._root + name])
+        below = f"{self._root}{name}/" if name else self._root
+        for page in self._connection.pages(below, deep=True):
+            for first in range(0, len(page.keys), BATCH):
+                self._delete(page.keys[first : first + BATCH])
+        if self._service.has_parts:
+            self._connection.tidy(lambda: self._abort_below(below))
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        """Delete up to 1000 objects."""
+        what = f"deleting {len(keys)} objects"
+        # a service that deletes them one by one needs its time
+        self._connection.call(lambda: self._service.delete(keys), what, nbytes=len(keys) * 50_000)
+
+    async def _abort_below(self, prefix: str) -> None:
+        """Abort the unfinished uploads of a store that is deleted anyway."""
+        for upload in await self._service.uploads(prefix):
+            await self._service.abort(upload)
+
+    # ---- the end ----------------------------------------------------------------------------
+
+    def free_nbytes(self) -> int | None:
+        """Return None: nobody knows."""
+        return None
+
+    def close(self) -> None:
+        """Store the logs, abort what was not completed and let go of connections."""
+        try:
+            if self._connection.error is None:
+                self.commit()
+        finally:
+            self._unfinished.abort()
+            self._connection.close()
+            self._pool.drop()
+
+
+def open_s3(url: str, settings: StreamSettings) -> ObjectStoreSink:
+    """Open a store in a bucket, given by an ``s3://`` URL, by ``settings.s3`` or by both."""
+    from aqz_core.sinks.objects.s3_service import S3Service
+
+    s3 = settings.s3
+    location = s3_location(url, s3)
+    policy = RetryPolicy() if s3 is None else RetryPolicy(total=s3.retry_timeout)
+    return ObjectStoreSink(
+        S3Service(location, s3),
+        location.prefix,
+        url=location.url,
+        where=location.described,
+        policy=policy,
+        in_flight=DEFAULT_IN_FLIGHT if s3 is None else s3.max_in_flight,
+    )
+
+
+def open_fsspec(url: str, settings: StreamSettings) -> ObjectStoreSink:
+    """Open a store that another fsspec file system reaches."""
+    from aqz_core.sinks.objects.fsspec_service import FsspecService
+
+    if url_scheme(url) in S3_SCHEMES:
+        return open_s3(url, settings)
+    service = FsspecService(url)
+    if not service.root:
+        raise StorageError(f"{url!r} names no place in the store; add a path to it")
+    where = url.rstrip("/")
+    return ObjectStoreSink(
+        service,
+        service.root,
+        url=where,
+        where=where,
+        policy=RetryPolicy(),
+        in_flight=DEFAULT_IN_FLIGHT,
+    )

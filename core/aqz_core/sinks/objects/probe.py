@@ -1,0 +1,65 @@
+"""Before the first frame: whether the store can be reached, read and written, tried for real."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from aqz_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from aqz_core.sinks.objects.connection import Connection
+
+__all__ = ["OPENING_SECONDS", "probe"]
+
+OPENING_SECONDS = 10.0
+"""How long a store that does not answer is tried when a stream opens."""
+
+
+def probe(connection: Connection, prefix: str) -> None:
+    """List the store's place and begin to write there, leaving nothing behind.
+
+    An upload in parts that is begun and aborted needs the same permission as a recording, and is
+    seen by no reader.
+
+    Parameters
+    ----------
+    connection
+        Not opened yet.
+    prefix
+        Full key of the store, with a slash at its end, or empty.
+
+    Raises
+    ------
+    SettingsError
+        Credentials, bucket, region, endpoint or permissions are wrong; the message says which.
+    StorageError
+        The service does not answer, or not now.
+    """
+    policy = replace(
+        connection.policy,
+        total=min(OPENING_SECONDS, connection.policy.total),
+        base=min(OPENING_SECONDS, connection.policy.base),
+        opening=True,
+    )
+    service = connection.service
+    connection.open(policy)
+    connection.call(
+        lambda: service.list_page(prefix, deep=False, page=None),
+        "reading the bucket" if service.has_parts else "listing the store",
+        policy=policy,
+    )
+    if not service.has_parts:
+        return
+    try:
+        upload = connection.call(
+            lambda: service.begin(f"{prefix}zarr.json"), "writing to the bucket", policy=policy
+        )
+    except SettingsError as error:
+        if "AccessDenied" not in str(error):
+            raise
+        raise SettingsError(
+            f"{connection.where} can be read, but these credentials have no permission to write "
+            "there (AccessDenied); use others, or allow them s3:PutObject"
+        ) from error
+    connection.tidy(lambda: service.abort(upload))
