@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.metadata import Document, ngff, omero, zarr_v2, zarr_v3
-from aqz_core.plans import ArrayPlan, join
+from aqz_core.plans import ArrayPlan, join, ngff_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -116,8 +116,9 @@ def _array(
 
 def _image_attributes(plan: ArrayPlan) -> Document:
     """Return the NGFF attributes of an image."""
-    version: ngff.NgffVersion = "0.4" if plan.version is ZarrVersion.V2 else "0.5"
+    version = ngff_version(plan.version)
     channels = omero.omero_attributes(plan.channels, plan.base.dtype) if plan.channels else None
+    origin = [axis.origin for axis in plan.axes]
     image = ngff.multiscales(
         plan.axes,
         [level.scale_factors for level in plan.geometry],
@@ -125,5 +126,6 @@ def _image_attributes(plan: ArrayPlan) -> Document:
         version=version,
         downsampling=plan.downsampler,
         omero=channels,
+        level_translations=[origin] * len(plan.geometry) if any(origin) else None,
     )
     return ngff.attributes(image, version)

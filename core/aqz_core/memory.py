@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import MemoryBudgetError
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aqz_core.codecs import CodecChain
+    from aqz_core.part_memory import PartNeeds
 
 __all__ = ["ArrayMemory", "MemoryPlan", "plan_memory"]
 
@@ -37,12 +39,15 @@ class MemoryPlan:
         For encoded chunks on their way to the store.
     minimum
         The smallest total that the layout could be recorded with.
+    parts
+        For parts of shards on their way into an object store.
     """
 
     total: int
     pixels: int
     staging: int
     minimum: int
+    parts: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,7 +63,9 @@ class ArrayMemory:
     upper_share
         Bytes that the other levels take for each byte of level 0 in flight.
     upper_open
-        Slabs of incomplete layers of the other levels.
+        Slabs of incomplete layers of the other levels, and planes that wait for a neighbour.
+    upper_layers
+        Slabs of one layer of each of the other levels.
     slab
         The largest slab, encoded as badly as can be; 0 if chunks are stored as they are.
     scratch
@@ -69,15 +76,36 @@ class ArrayMemory:
     layer: int
     upper_share: float
     upper_open: int
+    upper_layers: int
     slab: int
     scratch: int
 
     @classmethod
-    def of(cls, levels: Sequence[ArrayLayout], codecs: CodecChain, room: int) -> ArrayMemory:
-        """Work out the needs of an array whose slabs have `room` bytes in front and behind."""
+    def of(
+        cls,
+        levels: Sequence[ArrayLayout],
+        codecs: CodecChain,
+        room: int,
+        arrival: Sequence[int] = (),
+    ) -> ArrayMemory:
+        """Work out the needs of an array.
+
+        Parameters
+        ----------
+        levels
+            Full resolution first.
+        codecs
+            What chunks pass through.
+        room
+            Bytes that a slab has in front and behind.
+        arrival
+            Order of the planes, as for `ArrayLayout.open_layers`.
+        """
         layers = [_layer_nbytes(level, room) for level in levels]
         base, *upper = levels
-        open_layers = [level.open_layers() for level in levels]
+        open_layers = [level.open_layers(arrival) for level in levels]
+        in_order = not arrival or list(arrival) == sorted(arrival)
+        waiting = sum(_waiting_nbytes(*pair, arrival) for pair in pairwise(levels))
         slab = max(base.slab_nbytes(column) for column in base.columns)
         return cls(
             open_layers=open_layers[0] * layers[0],
@@ -86,19 +114,33 @@ class ArrayMemory:
             upper_open=sum(
                 (count + 1) * layer
                 for count, layer in zip(open_layers[1:], layers[1:], strict=True)
-            ),
+            )
+            + (0 if in_order else waiting),
+            upper_layers=sum(layers[1:]),
             slab=0 if codecs.is_identity else codecs.max_encoded_size(slab) + 2 * room,
             scratch=3 * base.frame_nbytes if upper else 0,
         )
 
 
-def plan_memory(arrays: Sequence[ArrayMemory], workers: int, max_memory: int | None) -> MemoryPlan:
+def plan_memory(
+    arrays: Sequence[ArrayMemory],
+    workers: int,
+    max_memory: int | None,
+    *,
+    fields: Sequence[ArrayMemory] = (),
+    parts: PartNeeds | None = None,
+) -> MemoryPlan:
     """Divide a budget among the parts of a recording.
 
     Parameters
     ----------
     arrays
-        The needs of each array.
+        The needs of each array that may be recorded at any time.
+    fields
+        The needs of the fields of plates. The budget is for one of them at least; as many more
+        as fit are in memory at once, and the others are shelved.
+    parts
+        What shards take on their way into an object store.
     workers
         Number of worker threads.
     max_memory
@@ -109,18 +151,25 @@ def plan_memory(arrays: Sequence[ArrayMemory], workers: int, max_memory: int | N
     MemoryBudgetError
         The budget, or the machine, is too small for the layout.
     """
-    slab = max((array.slab for array in arrays), default=0)
+    every = [*arrays, *fields]
+    slab = max((array.slab for array in every), default=0)
     staging = max(MIN_STAGING, 2 * size_class(slab)) if slab else 0
-    share = 1 + max((array.upper_share for array in arrays), default=0.0)
+    share = 1 + max((array.upper_share for array in every), default=0.0)
+    if fields:  # each that is in memory may begin a layer of every level
+        share = max(share, 1 + max(field.upper_layers / field.layer for field in fields))
     fixed = (
         staging
-        + workers * (slab + max((array.scratch for array in arrays), default=0))
+        + workers * (slab + max((array.scratch for array in every), default=0))
         + sum(array.upper_open for array in arrays)
+        + max((field.upper_open for field in fields), default=0)
+        + (parts.least if parts else 0)
     )
+    more_parts = parts.comfortable - parts.least if parts else 0
     least = sum(array.open_layers for array in arrays)
-    one_more = max((array.layer for array in arrays), default=0)
+    least += max((field.open_layers for field in fields), default=0)
+    one_more = max((array.layer for array in every), default=0)
     minimum = fixed + int(least * share)
-    comfortable = fixed + int((least + one_more) * share)
+    comfortable = fixed + int((least + one_more) * share) + more_parts
     total = max_memory if max_memory is not None else max(DEFAULT_BUDGET, comfortable)
     if total < minimum:
         raise MemoryBudgetError(
@@ -133,12 +182,23 @@ def plan_memory(arrays: Sequence[ArrayMemory], workers: int, max_memory: int | N
             f"This layout needs {minimum:,} bytes at least, but the machine has {machine:,}. "
             "Use chunks with fewer planes."
         )
-    return MemoryPlan(total, int((total - fixed) / share), staging, minimum)
+    more_parts = min(more_parts, (total - minimum) // 2)
+    pixels = int((total - fixed - more_parts) / share)
+    return MemoryPlan(
+        total, pixels, staging, minimum, (parts.least if parts else 0) + more_parts
+    )
 
 
 def _layer_nbytes(layout: ArrayLayout, room: int) -> int:
     """Return the bytes of all slabs of one layer."""
     return sum(align(layout.slab_nbytes(column)) + 2 * room for column in layout.columns)
+
+
+def _waiting_nbytes(level: ArrayLayout, below: ArrayLayout, arrival: Sequence[int]) -> int:
+    """Return the bytes of planes that wait for a neighbour in z to be reduced with."""
+    if level.lead_shape and below.shape[-3] != level.shape[-3]:
+        return level.waiting_planes(arrival) * below.frame_nbytes
+    return 0
 
 
 def _machine_nbytes() -> int | None:

@@ -9,7 +9,7 @@ result here is the one that the NGFF axes ask for. Pixel values are made in `red
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from aqz_core.enums import DimensionType
@@ -17,7 +17,7 @@ from aqz_core.enums import DimensionType
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LevelGeometry", "level_geometry"]
+__all__ = ["LevelGeometry", "clamped", "level_geometry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class LevelGeometry:
     shape
         Pixels per axis; 0 on the first axis when it grows without a limit.
     chunk_shape
-        Pixels of a chunk per axis; the same at every level.
+        Pixels of a chunk per axis; the same at every level, unless they are `clamped`.
     shard_chunks
         Chunks of a shard per axis, or None where chunks are stored one by one.
     halves_plane
@@ -134,6 +134,20 @@ def level_geometry(
     for _ in range(min(wanted, max_levels) if max_levels > 0 else wanted):
         levels.append(_next_level(levels[-1], has_z))
     return tuple(levels)
+
+
+def clamped(level: LevelGeometry) -> LevelGeometry:
+    """Make chunks no larger than the level along the axes that were halved.
+
+    acquire-zarr 0.5.1 wrote its pyramids so; an axis that keeps its size keeps its chunk.
+    """
+    chunk_shape = tuple(
+        min(chunk, size) if factor > 1 and size else chunk
+        for chunk, size, factor in zip(
+            level.chunk_shape, level.shape, level.scale_factors, strict=True
+        )
+    )
+    return replace(level, chunk_shape=chunk_shape)
 
 
 def _halvings(base: LevelGeometry, has_z: bool) -> int:

@@ -11,7 +11,7 @@ them can be imported from here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import attrs
 
@@ -19,13 +19,14 @@ from aqz_core import field_checks as check
 from aqz_core.enums import ZarrVersion
 from aqz_core.field_checks import UINT32_MAX, checked
 from aqz_core.keys import normalise_key
+from aqz_core.peer_rules import NEWEST, PeerRules
 from aqz_core.settings_array import ArraySettings, Channel, CompressionSettings, Dimension
 from aqz_core.settings_base import SettingsBase
 from aqz_core.settings_plate import Acquisition, FieldOfView, Plate, Well, fields_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "Acquisition",
@@ -66,6 +67,13 @@ class S3Settings(SettingsBase):
         Whether the bucket goes into the path or into the host name.
     verify : bool or str, default True
         Check the certificate of the service; a string is the path of a CA bundle.
+    checksums : bool, default True
+        Send a CRC-32C with every body. Set to False for old services that refuse requests with
+        one.
+    max_in_flight : int, default 8
+        How many bodies are sent at the same time; a distant service needs more.
+    retry_timeout : float, default 60.0
+        Seconds after which a request that keeps failing ends the stream.
     """
 
     endpoint: str = attrs.field(default="", metadata=checked(check.text()))
@@ -80,6 +88,9 @@ class S3Settings(SettingsBase):
         default="auto", metadata=checked(check.text())
     )
     verify: bool | str = attrs.field(default=True, metadata=checked(check.text_or_flag()))
+    checksums: bool = attrs.field(default=True, metadata=checked(check.flag()))
+    max_in_flight: int = attrs.field(default=8, metadata=checked(check.whole_number(0, UINT32_MAX)))
+    retry_timeout: float = attrs.field(default=60.0, metadata=checked(check.real_number()))
 
 
 @attrs.define(init=False, kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
@@ -112,6 +123,9 @@ class StreamSettings(SettingsBase):
         Keep the store readable while it is recorded.
     stall_timeout : float, default 120.0
         Seconds without any progress of the storage after which the stream fails.
+    bioformats2raw : bool, default False
+        List the images of `arrays`, in order, for readers that open a store with several images
+        (NGFF "bioformats2raw.layout").
 
     Raises
     ------
@@ -122,6 +136,8 @@ class StreamSettings(SettingsBase):
     -----
     Lists are copied when they are given, their elements are not.
     """
+
+    peer_rules: ClassVar[PeerRules] = NEWEST
 
     store_path: str = attrs.field(default="", metadata=checked(check.path_text()))
     s3: S3Settings | None = attrs.field(
@@ -147,6 +163,7 @@ class StreamSettings(SettingsBase):
     )
     live: bool = attrs.field(default=True, metadata=checked(check.flag()))
     stall_timeout: float = attrs.field(default=120.0, metadata=checked(check.real_number()))
+    bioformats2raw: bool = attrs.field(default=False, metadata=checked(check.flag()))
 
     def __init__(
         self,
@@ -162,6 +179,7 @@ class StreamSettings(SettingsBase):
         durability: Literal["shard", "flush", "none"] = "shard",
         live: bool = True,
         stall_timeout: float = 120.0,
+        bioformats2raw: bool = False,
         plates: Iterable[Plate] | None = None,
     ) -> None:
         self.__attrs_init__(
@@ -176,6 +194,7 @@ class StreamSettings(SettingsBase):
             durability=durability,
             live=live,
             stall_timeout=stall_timeout,
+            bioformats2raw=bioformats2raw,
         )
         if plates is not None:
             given = self.hcs_plates
@@ -193,6 +212,87 @@ class StreamSettings(SettingsBase):
     @plates.setter
     def plates(self, value: list[Plate]) -> None:
         self.hcs_plates = value
+
+    @staticmethod
+    def from_file(path: str | os.PathLike[str]) -> StreamSettings:
+        """Read settings from a YAML or JSON file; see `aqz_core.config`.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Written by `to_file`, by acquire-zarr 0.10.0, or by hand.
+
+        Raises
+        ------
+        SettingsError
+            It does not describe a stream; the message names file, line, field and value.
+        StorageError
+            The file cannot be read.
+        """
+        from aqz_core import config
+
+        return config.from_file(path)
+
+    @staticmethod
+    def from_string(text: str) -> StreamSettings:
+        """Read settings from YAML or JSON text; errors as for `from_file`."""
+        from aqz_core import config
+
+        return config.from_string(text)
+
+    @staticmethod
+    def from_dict(document: Mapping[str, Any]) -> StreamSettings:
+        """Read settings from plain JSON values; errors as for `from_file`."""
+        from aqz_core import config
+
+        return config.from_dict(document)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values, without secrets."""
+        from aqz_core import config
+
+        return config.to_dict(self)
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text, without secrets."""
+        from aqz_core import config
+
+        return config.to_json(self)
+
+    def to_yaml(self) -> str:
+        """Return the settings as YAML text, without secrets."""
+        from aqz_core import config
+
+        return config.to_yaml(self)
+
+    def to_file(self, path: str | os.PathLike[str]) -> None:
+        """Write the settings to a file, without secrets.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            JSON if it ends with ``.json``, YAML otherwise.
+        """
+        from aqz_core import config
+
+        config.to_file(self, path)
+
+    def get_maximum_memory_usage(self) -> int:
+        """Return the most bytes that a stream with these settings takes for pixels.
+
+        Raises
+        ------
+        SettingsError
+            The settings cannot be recorded, or not within ``max_memory``.
+        """
+        from aqz_core.hooks import create_plugin_manager
+        from aqz_core.stream_plan import plan_stream
+        from aqz_core.validation import check_arrays, check_resources
+
+        check_resources(self)
+        check_arrays(self)
+        plan = plan_stream(self, create_plugin_manager())
+        return plan.memory.total
 
     def get_array_keys(self) -> list[str]:
         """List the keys that frames can be appended to.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.array_documents import group_documents, node_names
@@ -11,14 +12,22 @@ from aqz_core.metadata import Document, to_json
 from aqz_core.plans import ArrayPlan, ancestors, join
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from aqz_core.sinks import Sink
 
 __all__ = ["check_free_space", "claim_nodes", "write_groups"]
 
+NOTHING: Mapping[str, Document] = MappingProxyType({})
 
-def claim_nodes(sink: Sink, plans: Sequence[ArrayPlan], *, overwrite: bool) -> dict[str, Document]:
+
+def claim_nodes(
+    sink: Sink,
+    plans: Sequence[ArrayPlan],
+    groups: Mapping[str, Document] = NOTHING,
+    *,
+    overwrite: bool,
+) -> dict[str, Document]:
     """Make sure that nothing stored would be damaged.
 
     Parameters
@@ -27,28 +36,46 @@ def claim_nodes(sink: Sink, plans: Sequence[ArrayPlan], *, overwrite: bool) -> d
         The store.
     plans
         The arrays that will be recorded.
+    groups
+        Attributes of the groups of plates, by key.
     overwrite
         Whether to remove everything that is there.
 
     Returns
     -------
     dict
-        Attributes of groups that are there already and become images, by key: they are kept.
+        Attributes of groups that are there already and become images or parts of plates, by key:
+        they are kept.
 
     Raises
     ------
     StoreExistsError
-        An array is stored at one of the keys, or above it.
+        An array is stored at one of the keys, or above it; or a plate at the key of one.
     """
     if overwrite:
         sink.remove("")
         return {}
-    attributes = {}
+    above = {group: plan.key for plan in reversed(plans) for group in ancestors(plan.key)}
+    for group, key in above.items():
+        if _node_kind(sink, group) == "array":
+            raise StoreExistsError(_taken(sink, group, f"so {key!r} cannot be inside it"))
+    attributes = {key: _claim_plate_group(sink, key) for key in groups}
     for plan in plans:
-        for group in ancestors(plan.key):
-            if _node_kind(sink, group) == "array":
-                raise StoreExistsError(_taken(sink, group, f"so {plan.key!r} cannot be inside it"))
         attributes[plan.key] = _claim(sink, plan)
+    return attributes
+
+
+def _claim_plate_group(sink: Sink, key: str) -> Document:
+    """Return the attributes of a group that becomes part of a plate and is no part of one yet."""
+    attributes = _attributes(sink, key)
+    inside = attributes.get("ome")
+    for found in (attributes, inside if isinstance(inside, dict) else {}):
+        if "plate" in found or "well" in found:
+            raise StoreExistsError(
+                f"{sink.url} has a plate or well at {key!r} already. Choose another path for the "
+                "plate or another store_path, or set overwrite=True to remove the whole store "
+                "first."
+            )
     return attributes
 
 
@@ -129,14 +156,21 @@ def _parsed(document: bytes) -> Document:
     return parsed if isinstance(parsed, dict) else {}
 
 
-def write_groups(sink: Sink, plans: Sequence[ArrayPlan]) -> None:
-    """Write the groups above every array, where none is stored yet."""
-    names = dict.fromkeys(group for plan in plans for group in ancestors(plan.key))
-    own = {plan.key for plan in plans if plan.is_image}
+def write_groups(
+    sink: Sink, plans: Sequence[ArrayPlan], groups: Mapping[str, Document] = NOTHING
+) -> None:
+    """Write the groups of plates, and the others above every array where none is stored yet."""
+    version = plans[0].version
+    for name, attributes in groups.items():
+        for document_name, document in group_documents(version, name, attributes).items():
+            sink.write(document_name, to_json(document), sync=False)
+    keys = [*groups, *(plan.key for plan in plans)]
+    names = dict.fromkeys(group for key in keys for group in ancestors(key))
+    own = {plan.key for plan in plans if plan.is_image} | set(groups)
     for name in names:
         if name in own or any(sink.read(node) is not None for node in node_names(name)):
             continue
-        for document_name, document in group_documents(plans[0].version, name, {}).items():
+        for document_name, document in group_documents(version, name, {}).items():
             sink.write(document_name, to_json(document), sync=False)
 
 

@@ -8,13 +8,17 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
+from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError
+from aqz_core.forking import ParentsRecording, leave_to_parent
 from aqz_core.hooks import create_plugin_manager
+from aqz_core.peer_rules import NEWEST
 from aqz_core.recording import Recording
 from aqz_core.settings import StreamSettings
 from aqz_core.validation import validate
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping
     from types import TracebackType
 
@@ -69,8 +73,68 @@ class ZarrStream:
                 "see also aqz_core.open_stream"
             )
         validate(settings)
-        self._recording = _opened(settings, plugins)
-        self._forgotten = weakref.finalize(self, _finish_forgotten, self._recording)
+        if settings.version is ZarrVersion.V2:
+            _warn_of_zarr_v2(settings)
+        self._hold(_opened(settings, plugins))
+
+    @classmethod
+    def resume(
+        cls,
+        store: str | os.PathLike[str],
+        settings: StreamSettings | None = None,
+        plugins: Iterable[object] = (),
+    ) -> Self:
+        """Go on with a recording that was interrupted, or finished, at its next frame.
+
+        `append` continues behind the last frame of which, and of all before, every chunk is
+        stored; ``statistics().frames`` tells how many those are. Shards that lack the index of
+        a finished store get it first, as by ``aqz repair``.
+
+        Parameters
+        ----------
+        store : str or os.PathLike
+            Where the recording is, on this machine; Zarr V3, recorded by aqz.
+        settings : StreamSettings, optional
+            What the recording must agree with; read from the store when left out. Memory, threads,
+            durability and time limits are taken from here, and need not agree with anything.
+        plugins : iterable of object
+            As for `ZarrStream`.
+
+        Raises
+        ------
+        ResumeError
+            There is nothing to go on with, the store is damaged, or `settings` differ from it:
+            the message names what differs.
+        StoreBusyError
+            Another stream records there.
+        StorageError
+            The store cannot be read or written.
+
+        Examples
+        --------
+        >>> with ZarrStream.resume("out.zarr") as stream:  # doctest: +SKIP
+        ...     stream.append(frame)
+        """
+        from aqz_core.recovery.resume import open_resumption
+
+        hooks = create_plugin_manager(plugins)
+        resumption = open_resumption(store, settings, hooks)
+        stream = cls.__new__(cls)
+        stream._hold(Recording(resumption.settings, hooks, resumption))
+        return stream
+
+    def _hold(self, recording: Recording) -> None:
+        """Take charge of a recording: until `close`, this object is dropped, or a fork."""
+        self._recording: Recording | ParentsRecording = recording
+        self._forgotten = weakref.finalize(self, _finish_forgotten, recording)
+        leave_to_parent(self)
+
+    def _disown(self) -> None:
+        """In a forked child: leave the recording to the parent."""
+        self._forgotten.detach()
+        if self._recording.lock is not None:
+            self._recording.lock.disown()
+        self._recording = ParentsRecording(self._recording.sink.url)
 
     def append(
         self, data: Any, key: str | None = None, metadata: Mapping[str, Any] | None = None
@@ -167,11 +231,17 @@ class ZarrStream:
 
     def write_custom_metadata(
         self,
-        metadata: Any,
-        array_key: str | None = None,
+        metadata: Any = None,
+        array_key: str | bool | None = None,
         metadata_key: str | None = None,
+        *,
+        custom_metadata: Any = None,
+        overwrite: bool | None = None,
     ) -> bool:
         """Add metadata to the attributes of an array, or of an image.
+
+        Called as in acquire-zarr 0.5.1, ``(metadata, overwrite)`` with a truth value in second
+        place, it writes the metadata of the whole store into ``acquire.json`` instead.
 
         Parameters
         ----------
@@ -182,6 +252,9 @@ class ZarrStream:
             The array; not needed if there is only one.
         metadata_key : str, optional
             Attribute that the metadata are stored under.
+        custom_metadata, overwrite
+            Names of the two arguments in acquire-zarr 0.5.1; `overwrite` allows to replace what
+            an earlier call wrote.
 
         Returns
         -------
@@ -192,9 +265,22 @@ class ZarrStream:
         ------
         MetadataError
             It is not JSON, or uses the name ``ome`` or ``aqz``, which are reserved.
+        TypeError
+            Arguments of the two forms are mixed.
         UnknownArrayError, StreamClosedError, StorageError
             As for `append`.
         """
+        flags = [flag for flag in (array_key, overwrite) if isinstance(flag, bool)]
+        if custom_metadata is not None or flags:
+            given = [one for one in (metadata, custom_metadata) if one is not None]
+            if len(given) != 1 or len(flags) > 1 or isinstance(array_key, str) or metadata_key:
+                raise TypeError(
+                    "write_custom_metadata takes (metadata, array_key, metadata_key) or, as in "
+                    "acquire-zarr 0.5.1, (custom_metadata, overwrite); the two cannot be mixed"
+                )
+            self._recording.write_acquire_json(given[0], overwrite=any(flags))
+            return True
+        assert not isinstance(array_key, bool)
         self._recording.add_metadata(metadata, array_key, metadata_key)
         return True
 
@@ -261,6 +347,14 @@ class ZarrStream:
 def _opened(settings: StreamSettings, plugins: Iterable[object]) -> Recording:
     """Begin recording with a copy of the settings."""
     return Recording(copy.deepcopy(settings), create_plugin_manager(plugins))
+
+
+def _warn_of_zarr_v2(settings: StreamSettings) -> None:
+    """Say that V2 is for old readers; only in the log to programs written for acquire-zarr 0.5."""
+    message = "Zarr V2 is deprecated: new readers expect V3. Use it for programs that need it only."
+    _log.warning(message)
+    if settings.peer_rules is NEWEST:
+        warnings.warn(message, DeprecationWarning, stacklevel=3)
 
 
 def _finish_forgotten(recording: Recording) -> None:

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import SettingsError
+from aqz_core.image_series import check_series
 from aqz_core.keys import Node, check_clashes, check_key, normalise_key
+from aqz_core.peer_rules import rules_for
 from aqz_core.settings_base import recheck
 from aqz_core.store_path import check_local_store, local_path, url_scheme
 from aqz_core.validation_array import check_array, storage_permutation
@@ -35,8 +37,6 @@ __all__ = [
     "local_path",
     "normalise_key",
     "refuse_object_store",
-    "refuse_plates",
-    "refuse_zarr_v2",
     "storage_permutation",
     "validate",
 ]
@@ -62,8 +62,6 @@ def validate(settings: StreamSettings) -> None:
     """
     recheck(settings)
     refuse_object_store(settings)
-    refuse_zarr_v2(settings)
-    refuse_plates(settings)
     check_resources(settings)
     check_arrays(settings)
     check_local_store(local_path(settings.store_path), overwrite=settings.overwrite)
@@ -80,23 +78,6 @@ def refuse_object_store(settings: StreamSettings) -> None:
         )
 
 
-def refuse_zarr_v2(settings: StreamSettings) -> None:
-    """Refuse to write Zarr V2."""
-    if settings.version is not ZarrVersion.V3:
-        raise SettingsError(
-            f"{settings.version} is not supported yet in this version; use ZarrVersion.V3"
-        )
-
-
-def refuse_plates(settings: StreamSettings) -> None:
-    """Refuse to write plates."""
-    if settings.hcs_plates:
-        raise SettingsError(
-            "hcs_plates are not supported yet in this version, got "
-            f"{len(settings.hcs_plates)}; use arrays with output_key='plate/row/column/field'"
-        )
-
-
 def check_arrays(settings: StreamSettings) -> None:
     """Check all arrays and plates, and that their keys can be in one store.
 
@@ -107,18 +88,22 @@ def check_arrays(settings: StreamSettings) -> None:
     """
     if not settings.arrays and not settings.hcs_plates:
         raise SettingsError("there is nothing to record; add ArraySettings to arrays")
+    rules = rules_for(settings)
+    sharded = settings.version is not ZarrVersion.V2
     nodes = []
     for position, array in enumerate(settings.arrays):
         where = _array_name(position, array)
         key = normalise_key(array.output_key)
         check_key(key, where)
-        check_array(array, where)
-        nodes.append(Node(key, "multiscales" if array.is_ngff else "array", where))
+        check_array(array, where, sharded=sharded)
+        is_image = array.is_ngff or (rules.root_is_image and not key)
+        nodes.append(Node(key, "multiscales" if is_image else "array", where))
     for position, plate in enumerate(settings.hcs_plates):
         where = f"hcs_plates[{position}] {plate.path!r}"
-        check_plate(plate, where)
+        check_plate(plate, where, sharded=sharded)
         nodes.extend(plate_nodes(plate, where))
     check_clashes(nodes)
+    check_series(settings)
 
 
 def check_resources(settings: StreamSettings) -> None:

@@ -45,7 +45,9 @@ _FAMILIES = {
 }
 
 
-def check_array(array: ArraySettings, where: str, *, in_plate: bool = False) -> None:
+def check_array(
+    array: ArraySettings, where: str, *, in_plate: bool = False, sharded: bool = True
+) -> None:
     """Check everything about an array but its key.
 
     Parameters
@@ -56,6 +58,8 @@ def check_array(array: ArraySettings, where: str, *, in_plate: bool = False) -> 
         Start of the message, for example ``"arrays[0] 'img'"``.
     in_plate : bool
         Whether it is a field of view, which is an NGFF image in any case.
+    sharded : bool
+        Whether the format has shards at all; Zarr V2 has not.
 
     Raises
     ------
@@ -63,7 +67,8 @@ def check_array(array: ArraySettings, where: str, *, in_plate: bool = False) -> 
         For the first rule that is broken.
     """
     _check_dimensions(array.dimensions, where)
-    _check_sharding(array.dimensions, where)
+    if sharded:
+        _check_sharding(array.dimensions, where)
     storage_permutation(array, where)
     if isinstance(array.compression, CompressionSettings):  # plug-ins check their own
         _check_compression(array.compression, where)
@@ -171,11 +176,6 @@ def _check_dimension(dimension: Dimension, position: int, rank: int, where: str)
         )
     if dimension.chunk_size_px == 0:
         raise SettingsError(f"{where}: chunk_size_px is 0; give at least 1")
-    if dimension.shard_size_chunks == 0:
-        raise SettingsError(
-            f"{where}: shard_size_chunks is 0; give at least 1, or None on every dimension to "
-            "write no shards"
-        )
     if not math.isfinite(dimension.scale) or dimension.scale < 0:
         raise SettingsError(
             f"{where}: scale is {dimension.scale}; give a positive number, or 0 for the default"
@@ -185,7 +185,13 @@ def _check_dimension(dimension: Dimension, position: int, rank: int, where: str)
 
 
 def _check_sharding(dimensions: list[Dimension], where: str) -> None:
-    """Check that either all or no dimensions have shards."""
+    """Check that either all or no dimensions have shards, of one chunk at least."""
+    for dimension in dimensions:
+        if dimension.shard_size_chunks == 0:
+            raise SettingsError(
+                f"{where}: dimension {dimension.name!r}: shard_size_chunks is 0; give at least 1, "
+                "or None on every dimension to write no shards"
+            )
     without = [d.name for d in dimensions if d.shard_size_chunks is None]
     if without and len(without) < len(dimensions):
         raise SettingsError(

@@ -22,7 +22,7 @@ _NAME = re.compile("[A-Za-z0-9]+")
 _T = TypeVar("_T", int, str)
 
 
-def check_plate(plate: Plate, where: str) -> None:
+def check_plate(plate: Plate, where: str, *, sharded: bool = True) -> None:
     """Check a plate with all its wells and fields.
 
     Parameters
@@ -31,6 +31,8 @@ def check_plate(plate: Plate, where: str) -> None:
         With elements of the right types in its lists.
     where : str
         Start of the message, for example ``"hcs_plates[0] 'plate'"``.
+    sharded : bool
+        As for `check_array`.
 
     Raises
     ------
@@ -56,7 +58,7 @@ def check_plate(plate: Plate, where: str) -> None:
         if place in taken:
             raise SettingsError(f"{inside} is listed twice; put all its images into one Well")
         taken.add(place)
-        _check_well(well, plate, set(identifiers), inside)
+        _check_well(well, plate, set(identifiers), inside, sharded=sharded)
 
 
 def plate_nodes(plate: Plate, where: str) -> list[Node]:
@@ -98,7 +100,9 @@ def _check_names(names: list[str], where: str) -> None:
         raise SettingsError(f"{where}: {same} are the same but for case; rename one")
 
 
-def _check_well(well: Well, plate: Plate, acquisitions: set[int], where: str) -> None:
+def _check_well(
+    well: Well, plate: Plate, acquisitions: set[int], where: str, *, sharded: bool
+) -> None:
     """Check one well and its fields."""
     if well.row_name not in plate.row_names:
         raise SettingsError(
@@ -127,7 +131,7 @@ def _check_well(well: Well, plate: Plate, acquisitions: set[int], where: str) ->
                 f"{inside}: output_key is {field.array_settings.output_key!r}, but the key of a "
                 "field follows from its well; leave it empty"
             )
-        check_array(field.array_settings, inside, in_plate=True)
+        check_array(field.array_settings, inside, in_plate=True, sharded=sharded)
 
 
 def _first_repeated(items: list[_T]) -> _T | None:

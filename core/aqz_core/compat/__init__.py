@@ -1,0 +1,5 @@
+"""The vocabulary of other writers, on the engine of aqz.
+
+`aqz_core` itself speaks acquire-zarr 0.10.0; `aqz_core.compat.v0_5` speaks 0.5.1, where that
+differs. Programs change one import and nothing else.
+"""

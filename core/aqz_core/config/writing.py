@@ -1,0 +1,91 @@
+"""From settings to config text. Secrets are left out: they belong into the environment."""
+
+from __future__ import annotations
+
+import enum
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from aqz_core.codecs import PluginCompression
+from aqz_core.config.schema import SCHEMAS, VERSION, Schema, attributes_of, spelling
+from aqz_core.enums import ZarrVersion
+from aqz_core.settings import ArraySettings, StreamSettings
+from aqz_core.settings_base import SettingsBase
+
+if TYPE_CHECKING:
+    import os
+
+__all__ = ["to_dict", "to_file", "to_json", "to_yaml"]
+
+Document = dict[str, Any]
+
+
+def to_dict(settings: StreamSettings) -> Document:
+    """Return settings as plain JSON values."""
+    return {**_record(settings), "version": VERSION}
+
+
+def to_json(settings: StreamSettings) -> str:
+    """Return settings as JSON text."""
+    return json.dumps(to_dict(settings), indent=2, sort_keys=True, ensure_ascii=False)
+
+
+def to_yaml(settings: StreamSettings) -> str:
+    """Return settings as YAML text."""
+    import yaml
+
+    return yaml.safe_dump(to_dict(settings), sort_keys=True, allow_unicode=True)
+
+
+def to_file(settings: StreamSettings, path: str | os.PathLike[str]) -> None:
+    """Write settings to a file: JSON if its name ends with ``.json``, YAML otherwise."""
+    file = Path(path)
+    is_json = file.suffix.lower() == ".json"
+    text = to_json(settings) + "\n" if is_json else to_yaml(settings)
+    file.write_text(text, encoding="utf-8")
+
+
+def _record(record: SettingsBase) -> Document:
+    """Return one settings object, its fields by their keys."""
+    schema = SCHEMAS[type(record)]
+    document: Document = {}
+    for name, default in attributes_of(schema.cls).items():
+        value = getattr(record, name)
+        if name in schema.secret or (name not in schema.always and _same(value, default)):
+            continue
+        document[schema.key(name)] = _value(record, schema, name, value)
+    return document
+
+
+def _value(record: SettingsBase, schema: Schema, name: str, value: Any) -> Any:
+    """Return one field as a JSON value."""
+    if value is None:
+        return schema.absent.get(name)
+    if isinstance(record, ArraySettings) and name == "storage_dimension_order":
+        names = [dimension.name for dimension in record.dimensions]
+        return [names.index(item) if item in names else item for item in value]
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON has it."""
+    if isinstance(value, SettingsBase):
+        return _record(value)
+    if isinstance(value, PluginCompression):
+        return {"plugin": value.codec_name, "configuration": dict(value.configuration)}
+    if isinstance(value, ZarrVersion):
+        return int(value)
+    if isinstance(value, enum.IntEnum):
+        return spelling(value)
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}[str(value)]
+    return value
+
+
+def _same(value: Any, default: Any) -> bool:
+    """Compare with a default; 0 and 0.0 are the same, 0 and False are not."""
+    return bool(value == default) and isinstance(value, bool) == isinstance(default, bool)
