@@ -1,5 +1,42 @@
-"""The Micro-Manager side of aqz. It has no public names in this release."""
+"""aqz_micromanager: record Micro-Manager acquisitions to OME-Zarr while they run.
+
+`ZarrProcessor` is an image processor for pycro-manager, `MDAHandler` a handler for pymmcore-plus.
+Both translate their engine's words for a `RunRecorder`, whose five verbs any other engine can use.
+None of the microscope packages is imported here.
+"""
 
 from __future__ import annotations
 
-__all__: list[str] = []
+from aqz_micromanager.errors import (
+    AcquisitionError,
+    BackPressureError,
+    DuplicateFrameError,
+    FrameChangedError,
+    LayoutUnknownError,
+    UnknownCoordinateError,
+)
+from aqz_micromanager.frame_hold import ArrivedFrame
+from aqz_micromanager.handler import MDAHandler
+from aqz_micromanager.pixels import FrameSpec
+from aqz_micromanager.processor import ZarrProcessor
+from aqz_micromanager.recorder import RecorderOptions, RunRecorder, RunSink, RunStatistics
+from aqz_micromanager.run_plan import PlanBuilder, Site
+
+__all__ = [
+    "AcquisitionError",
+    "ArrivedFrame",
+    "BackPressureError",
+    "DuplicateFrameError",
+    "FrameChangedError",
+    "FrameSpec",
+    "LayoutUnknownError",
+    "MDAHandler",
+    "PlanBuilder",
+    "RecorderOptions",
+    "RunRecorder",
+    "RunSink",
+    "RunStatistics",
+    "Site",
+    "UnknownCoordinateError",
+    "ZarrProcessor",
+]

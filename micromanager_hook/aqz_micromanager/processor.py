@@ -1,0 +1,294 @@
+"""An image processor for pycro-manager that records to OME-Zarr.
+
+Works with the Python and the Java engine of pycro-manager, neither of which is imported here. The
+engines count a processor's parameters, lose errors that it raises at the wrong moment, and keep in
+memory whatever it returns; `ZarrProcessor` is made around that.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+
+from aqz_micromanager.core_facts import camera_spec, core_summary, core_tags
+from aqz_micromanager.errors import AcquisitionError, UnknownCoordinateError
+from aqz_micromanager.events import read_events, watch_events
+from aqz_micromanager.frame_hold import ArrivedFrame
+from aqz_micromanager.layout import ImageOptions
+from aqz_micromanager.recorder import LEARNING_NBYTES, RecorderOptions, RunRecorder, RunStatistics
+from aqz_micromanager.tags import camera_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from types import TracebackType
+
+    import aqz_core as aqz
+    from aqz_micromanager.events import Event
+    from aqz_micromanager.pixels import ColorOrder, Pixels
+    from aqz_micromanager.positions import PlateChoice
+    from aqz_micromanager.run_plan import Value
+    from aqz_micromanager.store_recording import OnDuplicate, RunState
+    from aqz_micromanager.tags import FrameMetadata
+
+__all__ = ["ZarrProcessor"]
+
+Tagged: TypeAlias = "tuple[Pixels, dict[str, Any]]"
+
+
+class ZarrProcessor:
+    """Records what a `pycromanager.Acquisition` acquires; give it as ``image_process_fn``.
+
+    Frames are routed by their ``Axes`` only. Each position becomes an image of its own. Use it as a
+    context manager around the acquisition, or call `close` afterwards: that is where errors are
+    raised that the engine may have lost. One processor records one acquisition.
+
+    Parameters
+    ----------
+    store : str or os.PathLike
+        Where to record: a path or URL.
+    events : list of dict, optional
+        The events that will be acquired: they tell sizes, order, scales and positions before the
+        first frame. Wrap a generator with `watch` instead.
+    axes : mapping, optional
+        Coordinates of axes that the events do not tell: a number of them, a list, or None for an
+        axis without an end. ``{"time": None, "channel": ["DAPI", "FITC"], "z": 5}``.
+    settings : StreamSettings, optional
+        Everything about the stream but its arrays. The first array, if there is one, is a template:
+        its compression, pyramid, fill value, and the chunks and shards of axes of the same name.
+    core : optional
+        The Micro-Manager core. With complete `events` the store is opened at once, not on the
+        first frame, and the devices' names are recorded.
+    processor : callable, optional
+        Called before with image and metadata; returns what to record: an image and its metadata, a
+        list of such pairs, or None.
+    passthrough : bool, default False
+        Hand frames on to the engine's own storage as well.
+    cameras : sequence of str, optional
+        Labels of the cameras that record at once. Their frames have the same ``Axes`` in the
+        Python engine, which also deals out time by arrival in bursts: time is then counted for
+        each camera.
+    cameras_as_channels : bool, default True
+        Whether cameras are stored as channels, or as an axis ``camera``.
+    plate : {"auto", True, False}
+        Whether positions become fields of a plate; "auto": if all labels are like "A1-Site_0".
+    colors : mapping of str to str, optional
+        Colours of channels: six hexadecimal digits.
+    on_duplicate : {"error", "keep", "replace"}
+        What to do with a second frame for the same place.
+    on_change : {"error", "new_store"}
+        What to do with a frame of another shape or data type.
+    back_pressure : {"block", "stop"}
+        What to do when frames come faster than they can be stored: let the engine wait, and then
+        the camera's buffer fill, or end the acquisition.
+    frame_metadata : {"compact", "full", None}
+        What to keep of every frame's metadata.
+    color_order : {"bgr", "rgb"}
+        Order of colour components in memory; "bgr" is Micro-Manager's.
+    learning_memory : int
+        Bytes of frames that may wait until the sizes of axes are known.
+
+    Raises
+    ------
+    AqzError
+        The settings make no sense or, if it is opened at once, the store cannot be made.
+
+    Examples
+    --------
+    >>> with ZarrProcessor("run1.ome.zarr", events=events) as zarr:  # doctest: +SKIP
+    ...     with Acquisition(directory=None, image_process_fn=zarr) as acq:
+    ...         acq.acquire(events)
+    """
+
+    def __init__(
+        self,
+        store: str | os.PathLike[str],
+        events: Event | Iterable[Event] | None = None,
+        *,
+        axes: Mapping[str, int | Iterable[Value] | None] | None = None,
+        settings: aqz.StreamSettings | None = None,
+        core: Any = None,
+        processor: Callable[[Pixels, dict[str, Any]], Any] | None = None,
+        passthrough: bool = False,
+        cameras: Sequence[str] = (),
+        cameras_as_channels: bool = True,
+        plate: PlateChoice = "auto",
+        colors: Mapping[str, str] | None = None,
+        on_duplicate: OnDuplicate = "error",
+        on_change: Literal["error", "new_store"] = "error",
+        back_pressure: Literal["block", "stop"] = "block",
+        frame_metadata: FrameMetadata = "compact",
+        color_order: ColorOrder = "bgr",
+        learning_memory: int = LEARNING_NBYTES,
+    ) -> None:
+        self._processor = processor
+        self._passthrough = passthrough
+        self._cameras = tuple(cameras)
+        self._taken_by_camera: Counter[tuple[object, ...]] = Counter()
+        self._closing: threading.Thread | None = None
+        self._refused = False
+        declared = dict(axes or {})
+        if self._cameras:
+            declared["camera"] = self._cameras
+        options = RecorderOptions(
+            axes=declared,
+            images=ImageOptions(settings, dict(colors or {}), plate),
+            on_duplicate=on_duplicate,
+            on_change=on_change,
+            back_pressure=back_pressure,
+            frame_metadata=frame_metadata,
+            cameras_as_channels=cameras_as_channels,
+            color_order=color_order,
+            learning_memory=learning_memory,
+        )
+        self._recorder = RunRecorder(os.fspath(store), options)
+        if core is not None:
+            self._recorder.note("summary", core_summary(core))
+        if events is not None:
+            planned = events
+            self._recorder.expect(
+                lambda builder: read_events(planned, builder),
+                camera_spec(core) if core is not None else None,
+                core_tags(core) if core is not None else None,
+            )
+
+    # ---- what the engine calls --------------------------------------------------------------
+
+    # Two parameters exactly: the engine would fill a third one with its event queue.
+    def __call__(self, image: Pixels, metadata: dict[str, Any]) -> Tagged | None:
+        """Record one image.
+
+        Raises
+        ------
+        Exception
+            The first error only, which makes the engine abort the acquisition. It is kept as well;
+            later images are ignored.
+        """
+        if self._recorder.error is not None:
+            return (image, metadata) if self._passthrough else None
+        if self._recorder.is_finished:
+            self._refuse()
+            return None
+        try:
+            results = self._processed(image, metadata)
+            for pixels, tags in results:
+                self._recorder.put(ArrivedFrame(pixels, self._axes(tags), tags))
+        except BaseException as error:
+            self._recorder.fail(error)
+            raise
+        return results[0] if self._passthrough and results else None
+
+    def on_notification(self, notification: Any) -> None:
+        """Close when the engine has nothing more to hand over; for ``notification_callback_fn``.
+
+        The engine waits for this call to return and loses errors raised in it, so the work is done
+        on a thread of its own. `close` waits for that thread.
+        """
+        if str(notification.milestone) == "data_sink_finished" and self._closing is None:
+            self._closing = threading.Thread(target=self._close_quietly, name="aqz-close")
+            self._closing.start()
+
+    def _processed(self, image: Pixels, metadata: dict[str, Any]) -> list[Tagged]:
+        """Return what the user's processor makes of an image."""
+        if self._processor is None:
+            return [(image, metadata)]
+        result = self._processor(image, metadata)
+        if result is None:
+            return []
+        return list(result) if isinstance(result, list) else [result]
+
+    def _axes(self, tags: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the coordinates of a frame, its camera among them if there are several."""
+        axes: dict[str, Any] = tags["Axes"]
+        if not self._cameras or "camera" in axes:
+            return axes
+        camera = camera_of(tags, self._cameras)
+        if camera is None:
+            raise UnknownCoordinateError(
+                f"a frame came from camera {tags.get('Camera')!r}, which is none of {self._cameras}"
+            )
+        axes = {**axes, "camera": camera}
+        if "time" in axes:
+            others = tuple(sorted((k, v) for k, v in axes.items() if k != "time"))
+            axes["time"] = self._taken_by_camera[others]
+            self._taken_by_camera[others] += 1
+        return axes
+
+    def _refuse(self) -> None:
+        """Make the engine stop, once, if it goes on after the store was closed."""
+        if self._refused:
+            return
+        self._refused = True
+        raise AcquisitionError("the store was closed while the acquisition went on; it ends here")
+
+    # ---- what the user calls ----------------------------------------------------------------
+
+    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Return a generator of the same events, which are noted on their way to the engine.
+
+        Parameters
+        ----------
+        events
+            A generator, which may be endless.
+        """
+        return watch_events(events, self._recorder.expect)
+
+    def note(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Record metadata of the whole acquisition.
+
+        They are stored with every image under the attribute ``micromanager``.
+
+        Parameters
+        ----------
+        name
+            For example ``"summary"``, for ``acq.get_dataset().summary_metadata``.
+        metadata
+            What JSON cannot hold becomes text.
+        """
+        self._recorder.note(name, metadata)
+
+    @property
+    def state(self) -> RunState:
+        """How the recording stands; see `RunStatistics`."""
+        return self._recorder.state
+
+    @property
+    def error(self) -> BaseException | None:
+        """What went wrong first, if anything."""
+        return self._recorder.error
+
+    def statistics(self) -> RunStatistics:
+        """Return how the recording is doing."""
+        return self._recorder.statistics()
+
+    def close(self) -> None:
+        """Finish the store; later calls do nothing.
+
+        Raises
+        ------
+        AcquisitionError
+            Something went wrong since the processor was made; the first error is its cause.
+        """
+        if self._closing is not None and self._closing is not threading.current_thread():
+            self._closing.join()
+        self._recorder.finish()
+
+    def _close_quietly(self) -> None:
+        """Close, and leave an error to be raised by `close`."""
+        self._recorder.finish(raises=False)
+
+    def __enter__(self) -> Self:
+        """Return the processor itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish the store. An error of the recording is raised, as it caused the one at hand."""
+        if self._closing is not None:
+            self._closing.join()
+        self._recorder.finish(aborted=error is not None)

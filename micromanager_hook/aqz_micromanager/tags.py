@@ -1,0 +1,150 @@
+"""The metadata that Micro-Manager sends with every frame ("tags"), read whatever their spelling.
+
+Numbers may come as text, the same thing has different names in the Python and in the Java engine
+and in pymmcore-plus, and the Java engine repeats every device property in every frame. `TagTable`
+turns them into rows of a table: measured values in every row, all others only when they change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+__all__ = ["FrameMetadata", "TagTable", "camera_of", "number", "pixel_size_um", "plain", "text"]
+
+Tags: TypeAlias = Mapping[str, Any]
+FrameMetadata: TypeAlias = Literal["compact", "full"] | None
+
+_NUMBERS = {
+    "elapsed_ms": ("ElapsedTime-ms", "runner_time_ms"),
+    "received_us": ("TimeReceivedByCore",),
+    "exposure_ms": ("Exposure", "Exposure-ms", "exposure_ms"),
+    "image_number": ("ImageNumber",),
+    "x_um": ("XPosition_um_Intended", "XPositionUm"),
+    "y_um": ("YPosition_um_Intended", "YPositionUm"),
+    "z_um": ("ZPosition_um_Intended", "ZPositionUm"),
+}
+_TEXTS = {
+    "time": ("Time",),
+    "camera": ("Camera", "camera_device"),
+    "position_name": ("PositionName",),
+}
+_READ = {name for names in (*_NUMBERS.values(), *_TEXTS.values()) for name in names}
+
+# The array itself says it, or the core always sends the same, whatever it acquires.
+_SAID_ELSEWHERE = {
+    *("Axes", "Height", "Width", "PixelType"),
+    *("Frame", "FrameIndex", "Slice", "SliceIndex", "Position", "PositionIndex", "ChannelIndex"),
+}
+
+
+def number(tags: Tags, *names: str) -> float | None:
+    """Return the first of the named tags that is a finite number, or text that says one."""
+    for name in names:
+        value = tags.get(name)
+        if value is None or isinstance(value, bool):
+            continue
+        try:
+            found = float(value)
+        except (TypeError, ValueError):
+            continue
+        if math.isfinite(found):
+            return found
+    return None
+
+
+def text(tags: Tags, *names: str) -> str | None:
+    """Return the first of the named tags that is not empty, as text."""
+    for name in names:
+        value = tags.get(name)
+        if value not in (None, ""):
+            return str(value)
+    return None
+
+
+def pixel_size_um(tags: Tags) -> float | None:
+    """Return the edge of a pixel in micrometres; 0 means that it is not calibrated."""
+    size = number(tags, "PixelSizeUm", "PixelSize_um", "pixel_size_um")
+    return size if size is not None and size > 0 else None
+
+
+def camera_of(tags: Tags, cameras: tuple[str, ...]) -> str | None:
+    """Return which of several cameras took a frame, or None if the tags do not tell.
+
+    Parameters
+    ----------
+    tags
+        Of the frame. Bursts name the camera; snaps of a multi-camera only number it.
+    cameras
+        Labels, in the order of the multi-camera's channels.
+    """
+    name = text(tags, "Camera", "camera_device")
+    if name in cameras:
+        return name
+    index = number(tags, "CameraChannelIndex", "Multi Camera-CameraChannelIndex")
+    if index is not None and 0 <= index < len(cameras):
+        return cameras[int(index)]
+    return None
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON can hold it; what it cannot hold becomes text."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray):
+        value = value.tolist()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    return str(value)
+
+
+class TagTable:
+    """Makes the rows of one image's table of frames.
+
+    Parameters
+    ----------
+    form
+        ``"compact"``: measured values, and under ``"changed"`` those others that are new or differ
+        from the last row. ``"full"``: everything as it came. None: no rows.
+    """
+
+    def __init__(self, form: FrameMetadata) -> None:
+        self._form = form
+        self._last: dict[str, Any] = {}
+
+    def row(self, tags: Tags) -> dict[str, Any] | None:
+        """Return the row of a frame, in the order in which frames are stored."""
+        if self._form is None:
+            return None
+        if self._form == "full":
+            return {str(key): plain(value) for key, value in tags.items()}
+        row: dict[str, Any] = {}
+        for name, spellings in _NUMBERS.items():
+            if (value := number(tags, *spellings)) is not None:
+                row[name] = int(value) if value.is_integer() and name != "elapsed_ms" else value
+        for name, spellings in _TEXTS.items():
+            if (found := text(tags, *spellings)) is not None:
+                row[name] = found
+        if changed := self._changed(tags):
+            row["changed"] = changed
+        return row
+
+    def _changed(self, tags: Tags) -> dict[str, Any]:
+        """Return the tags that no column holds and that differ from the last row's."""
+        changed = {}
+        for key, value in tags.items():
+            if key in _READ or key in _SAID_ELSEWHERE:
+                continue
+            if key not in self._last or self._last[key] != value:
+                self._last[key] = value
+                changed[str(key)] = plain(value)
+        return changed
