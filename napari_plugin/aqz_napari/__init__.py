@@ -17,6 +17,7 @@ from aqz_napari.frame_source import (
     unregister_source,
 )
 from aqz_napari.generator_source import GeneratorSource
+from aqz_napari.layer_source import LayerSource
 from aqz_napari.pymmcore_source import AcquisitionSource, LiveCameraSource
 from aqz_napari.recorder import Recorder
 from aqz_napari.recorder_status import (
@@ -34,6 +35,7 @@ __all__ = [
     "FrameSink",
     "FrameSource",
     "GeneratorSource",
+    "LayerSource",
     "LiveCameraSource",
     "Recorder",
     "RecorderState",

@@ -47,6 +47,9 @@ _LOOK_AROUND = 0.25
 _RATE_WINDOW = 3.0
 """Seconds over which rates are taken."""
 
+_STOP_SECONDS = 10.0
+"""Seconds that sources may take to stop."""
+
 _AT_EXIT = 60.0
 """Seconds that a closing interpreter waits for a recording to finish."""
 
@@ -102,6 +105,7 @@ class Recorder:
         self._error: BaseException | None = None
         self._stop_asked = threading.Event()
         self._over = threading.Event()
+        self._sources_may_finish = False
         self._stream: aqz.ZarrStream | None = None
         self._stream_report: aqz.StreamReport | None = None
         self._report: RecordingReport | None = None
@@ -179,7 +183,7 @@ class Recorder:
 
     def stop(self) -> None:
         """End the recording: what was taken is stored, and the store finished. Returns at once."""
-        self.ask_to_stop("stopped")
+        self.ask_to_stop("stopped", take_rest=True)
 
     def wait(self, timeout: float | None = None) -> RecordingReport | None:
         """Wait until the recording is over.
@@ -304,13 +308,19 @@ class Recorder:
 
     # ---- what taps ask for -------------------------------------------------------------------
 
-    def ask_to_stop(self, message: str, error: BaseException | None = None) -> None:
-        """End the recording, from any thread; the first reason is kept."""
+    def ask_to_stop(
+        self, message: str, error: BaseException | None = None, *, take_rest: bool = False
+    ) -> None:
+        """End the recording, from any thread; the first reason is kept.
+
+        With `take_rest`, what sources have at hand is recorded as well.
+        """
         with self._lock:
             if not self._state.is_running or self._stop_asked.is_set():
                 return
             self._message = message
             self._error = self._error or error
+            self._sources_may_finish = take_rest and self._state is RecorderState.RECORDING
             self._stop_asked.set()
 
     def take(self, frame: QueuedFrame | None, nbytes: int, wait: float) -> bool:
@@ -337,10 +347,11 @@ class Recorder:
         """Seconds that a producer may be held up."""
         return self._wait
 
-    @property
-    def is_accepting(self) -> bool:
-        """Whether frames are taken at this moment."""
-        return self._state is RecorderState.RECORDING and not self._stop_asked.is_set()
+    def accepts(self, *, from_source: bool) -> bool:
+        """Tell whether frames are taken; a source that stops may still hand over what it has."""
+        if self._stop_asked.is_set():
+            return from_source and self._sources_may_finish
+        return self._state is RecorderState.RECORDING
 
     @property
     def elapsed(self) -> float:
@@ -413,12 +424,9 @@ class Recorder:
             if self._state is RecorderState.PAUSED:
                 self.resume()
             self._state = RecorderState.FINISHING
+        self._stop_sources()
+        self._sources_may_finish = False
         self._queue.close()
-        for key, source in self._sources.items():
-            try:
-                source.stop()
-            except Exception:
-                _log.exception("the source of %r did not stop", key)
         for tap in self._taps.values():
             tap.settle()
         while (frame := self._queue.get(0.0)) is not None:
@@ -436,6 +444,27 @@ class Recorder:
             )
         self._over.set()
         atexit.unregister(self._finish_at_exit)
+
+    def _stop_sources(self) -> None:
+        """Stop the sources, storing meanwhile what they still deliver."""
+        if not self._sources_may_finish:
+            self._queue.close()
+
+        def stop() -> None:
+            for key, source in self._sources.items():
+                try:
+                    source.stop()
+                except Exception:
+                    _log.exception("the source of %r did not stop", key)
+
+        stopper = threading.Thread(target=stop, name="aqz stop", daemon=True)
+        stopper.start()
+        deadline = time.monotonic() + _STOP_SECONDS
+        while stopper.is_alive() and time.monotonic() < deadline:
+            frame = self._queue.get(0.01)
+            if frame is not None:
+                self._store(frame)
+            stopper.join(0.0 if frame is not None else 0.01)
 
     def _close_stream(self) -> None:
         """Add what is known of the recording to the store, and close it."""

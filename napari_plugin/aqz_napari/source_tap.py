@@ -129,7 +129,7 @@ class SourceTap:
     ) -> bool:
         """Check, copy and queue a frame."""
         recorder = self._recorder
-        if self.is_complete or not recorder.is_accepting:
+        if self.is_complete or not recorder.accepts(from_source=self._spec is not None):
             return False
         arrived = time.time()
         pixels = np.asarray(frame)
@@ -138,7 +138,7 @@ class SourceTap:
             return False
         number = self.count.received
         if not recorder.take(None, pixels.nbytes, self._patience):
-            if recorder.is_accepting:
+            if recorder.accepts(from_source=self._spec is not None):
                 self._receive(accepted=False)
                 self.lose(number)
                 self._dropped_in_a_row += 1
@@ -167,7 +167,7 @@ class SourceTap:
         """Return the metadata of a frame: number, times, gaps, then the source's own."""
         about: dict[str, Any] = {
             "number": number,
-            "time": round(arrived, 6),
+            "timestamp": round(arrived, 6),
             "elapsed": round(self._recorder.elapsed, 6),
         }
         if self.gap_seconds:

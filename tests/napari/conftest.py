@@ -46,3 +46,48 @@ def numbered(number, frame=(32, 48), dtype=np.uint16):
 @pytest.fixture
 def frame_of():
     return numbered
+
+
+# napari and what it stands on warn while they are imported and used; only ours must not.
+NAPARI_MODULES = ("layer", "widget", "viewer", "reader", "writer", "manifest")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if "napari" in item.path.parts and any(word in item.path.stem for word in NAPARI_MODULES):
+            item.add_marker(pytest.mark.filterwarnings("default"))
+            item.add_marker(pytest.mark.filterwarnings("ignore::DeprecationWarning"))
+
+
+@pytest.fixture
+def viewer_model():
+    """A viewer without a window: layers, sliders and their events."""
+    pytest.importorskip("napari", reason="needs the extra `napari`")
+    from napari.components import ViewerModel
+
+    return ViewerModel()
+
+
+class ListSink:
+    """A sink that keeps copies, and what was said at the end."""
+
+    def __init__(self):
+        self.frames, self.metadata, self.indices = [], [], []
+        self.ended, self.failed = None, None
+
+    def __call__(self, frame, *, index=None, metadata=None):
+        self.frames.append(np.array(frame))
+        self.indices.append(index)
+        self.metadata.append(metadata)
+        return True
+
+    def end(self, message=""):
+        self.ended = message
+
+    def fail(self, message):
+        self.failed = message
+
+
+@pytest.fixture
+def sink():
+    return ListSink()
