@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -82,10 +82,16 @@ class SinkProvider:
         URL schemes in lower case, without ``://``.
     open : callable
         ``open(url, settings) -> Sink``: the root of the store at `url`.
+    storage : {"random", "parts", "whole"}
+        How it takes shards: bytes at any place and any time, or from start to end and invisible
+        until they are complete, in parts of some mebibytes or each as a whole object. Says how
+        much memory is needed, before anything is opened. The sink's ``random_access`` is true for
+        the first alone; the others have a method ``allow_memory(nbytes)`` as well.
     """
 
     schemes: tuple[str, ...]
     open: Callable[[str, StreamSettings], Sink]
+    storage: Literal["random", "parts", "whole"] = "random"
 
     def __post_init__(self) -> None:
         """Check the types of the fields."""
@@ -98,6 +104,10 @@ class SinkProvider:
                     f"a sink's scheme must be in lower case and without '://', not {scheme!r}"
                 )
         _require_callable("sink", "open", self.open)
+        if self.storage not in ("random", "parts", "whole"):
+            raise ValueError(
+                f"storage of a sink must be 'random', 'parts' or 'whole', not {self.storage!r}"
+            )
 
 
 @dataclass(frozen=True, slots=True)

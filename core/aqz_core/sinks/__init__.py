@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import StoreExistsError
 from aqz_core.hooks.records import SinkProvider
 from aqz_core.sinks.base import Bytes, ShardFile, Sink
+from aqz_core.sinks.choosing import ANY_OTHER_SCHEME
 from aqz_core.sinks.filesystem import FilesystemSink
 from aqz_core.sinks.memory import MemorySink
+from aqz_core.sinks.objects.location import S3_SCHEMES
 from aqz_core.store_path import local_path
 
 if TYPE_CHECKING:
@@ -30,4 +32,22 @@ def _open_local(url: str, settings: StreamSettings) -> Sink:
     return FilesystemSink(path)
 
 
-BUILTIN_SINKS = (SinkProvider(schemes=("file",), open=_open_local),)
+def _open_s3(url: str, settings: StreamSettings) -> Sink:
+    """Open a store in a bucket."""
+    from aqz_core.sinks.object_store import open_s3
+
+    return open_s3(url, settings)
+
+
+def _open_other(url: str, settings: StreamSettings) -> Sink:
+    """Open a store that some other fsspec file system reaches."""
+    from aqz_core.sinks.object_store import open_fsspec
+
+    return open_fsspec(url, settings)
+
+
+BUILTIN_SINKS = (
+    SinkProvider(schemes=("file",), open=_open_local),
+    SinkProvider(schemes=S3_SCHEMES, open=_open_s3, storage="parts"),
+    SinkProvider(schemes=(ANY_OTHER_SCHEME,), open=_open_other, storage="whole"),
+)

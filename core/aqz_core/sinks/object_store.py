@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import SettingsError, StorageError
 from aqz_core.sinks.base import as_view
 from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
+from aqz_core.sinks.objects.part_sizes import PART_NBYTES, part_size
 from aqz_core.sinks.objects.retrying import RetryPolicy
 from aqz_core.store_path import url_scheme
 
@@ -141,7 +142,7 @@ class ObjectStoreSink:
 
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> GrowingObject:
         """Start an object of at most `nbytes` bytes."""
-        from aqz_core.sinks.objects.growing_object import PART_NBYTES, GrowingObject, part_size
+        from aqz_core.sinks.objects.growing_object import GrowingObject
 
         bound = PART_NBYTES * 1000 if nbytes is None else nbytes
         part_nbytes = part_size(bound) if self._service.has_parts else bound

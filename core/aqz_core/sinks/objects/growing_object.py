@@ -27,29 +27,7 @@ if TYPE_CHECKING:
     from aqz_core.sinks.objects.service import Upload
     from aqz_core.sinks.objects.unfinished import UnfinishedUploads
 
-__all__ = ["MAX_PARTS", "MIN_PART_NBYTES", "PART_NBYTES", "GrowingObject", "part_size"]
-
-MIN_PART_NBYTES = 5 << 20
-MAX_PARTS = 10_000
-PART_NBYTES = 8 << 20
-"""Of the sizes tried, the one at which a request costs little beside its bytes and memory is
-still small."""
-
-
-def part_size(bound: int, wanted: int = PART_NBYTES) -> int:
-    """Return the size of the parts of an object.
-
-    Parameters
-    ----------
-    bound
-        The most bytes that the object can have.
-    wanted
-        Size of a part unless the object has too many of them then.
-    """
-    if bound <= wanted:
-        return bound
-    needed = -(-bound // (MAX_PARTS - 1))
-    return max(wanted, MIN_PART_NBYTES, -(-needed >> 20) << 20)
+__all__ = ["GrowingObject"]
 
 
 class GrowingObject:

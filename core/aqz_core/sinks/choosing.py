@@ -1,0 +1,88 @@
+"""Which sink a store is opened with: by the scheme of its URL, or by settings for a bucket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aqz_core.errors import PluginError, SettingsError
+from aqz_core.store_path import url_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aqz_core.hooks.records import SinkProvider
+    from aqz_core.settings import StreamSettings
+    from aqz_core.sinks.base import Sink
+
+__all__ = ["ANY_OTHER_SCHEME", "open_sink", "sink_provider", "store_scheme"]
+
+ANY_OTHER_SCHEME = "fsspec"
+"""The provider of this scheme opens every URL that no provider names."""
+
+
+def store_scheme(settings: StreamSettings) -> str:
+    """Return the scheme of a store: ``"file"`` for a path, ``"s3"`` for one in a bucket."""
+    scheme = url_scheme(settings.store_path)
+    if scheme is None:
+        return "s3" if settings.s3 is not None else "file"
+    return scheme
+
+
+def sink_provider(settings: StreamSettings, providers: Mapping[str, SinkProvider]) -> SinkProvider:
+    """Return the provider that opens a store.
+
+    Parameters
+    ----------
+    settings
+        Name the store.
+    providers
+        What the plug-ins offer, by scheme.
+
+    Raises
+    ------
+    SettingsError
+        None opens stores of that scheme.
+    """
+    scheme = store_scheme(settings)
+    provider = providers.get(scheme) or providers.get(ANY_OTHER_SCHEME)
+    if provider is None:
+        raise SettingsError(
+            f"store_path {settings.store_path!r}: no sink opens {scheme}:// stores; there are "
+            f"sinks for {', '.join(sorted(providers))}"
+        )
+    return provider
+
+
+def open_sink(
+    settings: StreamSettings, providers: Mapping[str, SinkProvider], part_memory: int = 0
+) -> Sink:
+    """Open the store of a stream.
+
+    Parameters
+    ----------
+    settings, providers
+        As for `sink_provider`.
+    part_memory
+        Bytes that parts of shards may take, where they are sent in parts.
+
+    Raises
+    ------
+    SettingsError, StorageError
+        The store cannot be opened; the message says why.
+    PluginError
+        The sink takes shards in another way than its provider says.
+    """
+    provider = sink_provider(settings, providers)
+    sink = provider.open(settings.store_path, settings)
+    ordered = provider.storage != "random"
+    allow = getattr(sink, "allow_memory", None)
+    if sink.random_access == ordered or (ordered and allow is None):
+        sink.close()
+        raise PluginError(
+            f"the sink for {store_scheme(settings)}:// says random_access={sink.random_access}, "
+            f"its provider storage={provider.storage!r}; these must agree, and a sink without "
+            "random access needs a method allow_memory"
+        )
+    if allow is not None and part_memory:
+        allow(part_memory)
+    return sink
