@@ -5,8 +5,8 @@ nothing is written; only the directory that the store goes into is looked at. A 
 where in the settings the fault is, the value, and what to do.
 
 Rules follow acquire-zarr 0.10.0 where they make sense, Zarr v3 and NGFF 0.5. Rules for arrays
-are in `validation_array`, for plates in `validation_plate`, for keys in `keys`, for paths in
-`store_path`.
+are in `validation_array`, for plates in `validation_plate`, for stores in `validation_store`, for
+keys in `keys`, for paths in `store_path`.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from aqz_core.image_series import check_series
 from aqz_core.keys import Node, check_clashes, check_key, normalise_key
 from aqz_core.peer_rules import rules_for
 from aqz_core.settings_base import recheck
-from aqz_core.store_path import check_local_store, local_path, url_scheme
+from aqz_core.store_path import local_path
 from aqz_core.validation_array import check_array, storage_permutation
 from aqz_core.validation_plate import check_plate, plate_nodes
+from aqz_core.validation_store import check_s3, check_store
 
 if TYPE_CHECKING:
-    from aqz_core.settings import ArraySettings, S3Settings, StreamSettings
+    from aqz_core.settings import ArraySettings, StreamSettings
 
 __all__ = [
     "check_array",
@@ -34,15 +35,14 @@ __all__ = [
     "check_plate",
     "check_resources",
     "check_s3",
+    "check_store",
     "local_path",
     "normalise_key",
-    "refuse_object_store",
     "storage_permutation",
     "validate",
 ]
 
 _DURABILITIES = ("shard", "flush", "none")
-_ADDRESSING_STYLES = ("auto", "path", "virtual")
 
 
 def validate(settings: StreamSettings) -> None:
@@ -61,21 +61,9 @@ def validate(settings: StreamSettings) -> None:
         For everything else, naming the place, the value and the remedy.
     """
     recheck(settings)
-    refuse_object_store(settings)
     check_resources(settings)
     check_arrays(settings)
-    check_local_store(local_path(settings.store_path), overwrite=settings.overwrite)
-
-
-def refuse_object_store(settings: StreamSettings) -> None:
-    """Refuse stores that are not on a file system of this machine."""
-    scheme = url_scheme(settings.store_path)
-    if settings.s3 is not None or scheme not in (None, "file"):
-        place = f"s3 {settings.s3.bucket_name!r}" if settings.s3 else settings.store_path
-        raise SettingsError(
-            f"object stores are not supported yet in this version, got {place}; "
-            "record into a local directory"
-        )
+    check_store(settings)
 
 
 def check_arrays(settings: StreamSettings) -> None:
@@ -128,31 +116,6 @@ def check_resources(settings: StreamSettings) -> None:
         raise SettingsError(
             f"stall_timeout is {timeout} seconds; give a positive number of at most "
             f"{threading.TIMEOUT_MAX:.0f}"
-        )
-
-
-def check_s3(s3: S3Settings) -> None:
-    """Check what can be known about a bucket without asking the service.
-
-    Parameters
-    ----------
-    s3 : S3Settings
-        The credentials are not looked at.
-
-    Raises
-    ------
-    SettingsError
-        For a bucket name or an addressing style that cannot be.
-    """
-    if not 3 <= len(s3.bucket_name) <= 63:
-        raise SettingsError(
-            f"s3: bucket_name {s3.bucket_name!r} has {len(s3.bucket_name)} characters; names "
-            "of buckets have 3 to 63"
-        )
-    if s3.addressing_style not in _ADDRESSING_STYLES:
-        raise SettingsError(
-            f"s3: addressing_style is {s3.addressing_style!r}; use one of "
-            f"{', '.join(_ADDRESSING_STYLES)}"
         )
 
 

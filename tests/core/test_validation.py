@@ -525,8 +525,8 @@ def test_validate_accepts_and_changes_nothing(tmp_path):
         ({"store_path": ""}, ["store_path ''", "empty"]),
         ({"version": ZarrVersion.V2}, ["ZarrVersion.V2 is not supported yet"]),
         ({"hcs_plates": [plate()]}, ["hcs_plates are not supported yet"]),
-        ({"s3": S3Settings(bucket_name="bucket")}, ["object stores", "not supported yet"]),
-        ({"store_path": "s3://bucket/a.zarr"}, ["object stores", "s3://bucket/a.zarr"]),
+        ({"s3": S3Settings(bucket_name="b")}, ["bucket_name 'b'", "3 to 63"]),
+        ({"store_path": "s3://bucket", "overwrite": True}, ["root of the bucket", "'bucket'"]),
     ],
 )
 def test_stream_that_cannot_be_recorded(tmp_path, fields, parts):
