@@ -71,6 +71,7 @@ class ArrayWriter:
         self.layout = layout
         self.store = store
         self.reduce: Callable[[LeadIndex, Frame], None] | None = None
+        self.skip_reduced: Callable[[LeadIndex], None] | None = None
         self.bytes_stored = 0
         self.head = AppendHead(layout, start)
         self._engine = engine
@@ -81,6 +82,7 @@ class ArrayWriter:
         self._sizes = [slab_nbytes(tiling.nbytes, self._room) for tiling in self._tilings]
         self._layers: dict[LayerKey, Layer] = {}
         self._shelved: dict[LayerKey, list[int]] = {}
+        self._skipped: dict[LayerKey, int] = {}
         self._current: Layer | None = None
         self._slot = 0
         self._run = 0
@@ -125,6 +127,42 @@ class ArrayWriter:
             self._run = 0
             return True
 
+    def skip(self, lead: LeadIndex, count: int = 1) -> int:
+        """Leave out planes from a leading index on, `count` at most and only of one layer.
+
+        They read as the fill value; chunks that have no other planes are not stored. Returns how
+        many planes were left out.
+        """
+        with self._lock:
+            self._run = 0
+            self.head.skips_gaps = True
+            key, slot, run = self.layout.place(lead)
+            count = min(count, run)
+            layer = self._layers.get(key)
+            if layer is None:
+                self._leave_out(key, count)
+            else:
+                layer.skipped += count
+                if layer.complete:
+                    self._hand_over(layer)
+        if self.skip_reduced is not None:
+            for plane in range(slot, slot + count):
+                self.skip_reduced(self.layout.lead_of(key, plane))
+        return count
+
+    def _leave_out(self, key: LayerKey, count: int) -> None:
+        """Count planes that will never come of a layer that is not in memory."""
+        count += self._skipped.pop(key, 0)
+        if key in self._shelved or count < self.layout.expected_slots(key):
+            self._skipped[key] = count
+            return
+        lead_chunks = self.layout.lead_chunks(key)
+        for tiling in self._tilings:
+            if self.layout.in_pieces:
+                self._engine.io.submit(self._jobs, self.store.skip_piece, tiling.column, key)
+            else:
+                self._engine.io.submit(self._jobs, self.store.skip, tiling.column, lead_chunks)
+
     def _seek(self, lead: LeadIndex) -> None:
         """Make the layer of a plane the current one, with memory for it if it is new."""
         key, self._slot, self._run = self.layout.place(lead)
@@ -155,6 +193,7 @@ class ArrayWriter:
             layer.slots = self._shelved.pop(key)
             layer.reduced = len(layer.slots)
             self._load(layer)
+        layer.skipped = self._skipped.pop(key, 0)
         self._layers[key] = layer
         return layer
 
@@ -165,10 +204,24 @@ class ArrayWriter:
         del self._layers[layer.key]
         if layer is self._current:
             self._current, self._run = None, 0
+        if layer.skipped and final:
+            self._fill_skipped(layer)
         readers = 1 if self.reduce is None else 2
         for slab in layer.slabs:
             self._engine.pixels.hand_over(slab, readers)
         self._submit(layer, final=final, release=True)
+
+    def _fill_skipped(self, layer: Layer) -> None:
+        """Fill what will never come; chunks that have nothing else are not stored."""
+        layer.fill_missing(self.layout.fill_value)
+        if self.layout.in_pieces:
+            return
+        members = set(self._members(layer))
+        lead_chunks = self.layout.lead_chunks(layer.key)
+        absent = [chunk for member, chunk in enumerate(lead_chunks) if member not in members]
+        if absent:
+            for tiling in self._tilings:
+                self._engine.io.submit(self._jobs, self.store.skip, tiling.column, absent)
 
     def _submit(self, layer: Layer, *, final: bool, release: bool) -> None:
         """Have a layer reduced and stored, and its memory released if nobody else will."""

@@ -56,6 +56,12 @@ class ChunkStore(Protocol):
     def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
         """Store some planes of the chunks of one layer; return bytes written."""
 
+    def skip(self, column: Column, lead_chunks: list[LeadChunk]) -> None:
+        """Take note that chunks of a column will never come."""
+
+    def skip_piece(self, column: Column, key: LayerKey) -> None:
+        """Take note that some planes of the chunks of one layer will never come."""
+
     def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
         """Read back chunks that were stored, in the same order."""
 
@@ -139,6 +145,13 @@ class ChunkFiles:
         """Refuse: a chunk file is written whole."""
         raise AssertionError("chunk files are not written in pieces")
 
+    def skip(self, column: Column, lead_chunks: list[LeadChunk]) -> None:
+        """Do nothing: a chunk without a file reads as the fill value."""
+
+    def skip_piece(self, column: Column, key: LayerKey) -> None:
+        """Refuse: a chunk file is written whole."""
+        raise AssertionError("chunk files are not written in pieces")
+
     def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
         """Read chunk files."""
         return [self._sink.read(name) or b"" for name in self._names(column, lead_chunks)]
@@ -176,7 +189,8 @@ class ShardedChunks:
     max_chunk_nbytes
         Bytes that a chunk has at most once it is encoded.
     resumed
-        Whether the store may hold shards of an earlier recording, to go on with.
+        For a store that may hold shards of an earlier recording, to go on with: tells of a chunk
+        coordinate on the append axis whether the chunks there are complete.
     on_shard
         Told of every complete shard.
     """
@@ -190,7 +204,7 @@ class ShardedChunks:
         live: bool,
         sync: bool,
         max_chunk_nbytes: int,
-        resumed: bool = False,
+        resumed: Callable[[int], bool] | None = None,
         on_shard: ShardListener,
     ) -> None:
         assert layout.shard_chunks is not None
@@ -218,6 +232,7 @@ class ShardedChunks:
         self._provisional: set[LeadChunk] = set()
         self._max_chunk_nbytes = max_chunk_nbytes
         self._unsynced = _Unsynced(sink)
+        self._absent: dict[LeadChunk, list[Numbers]] = {}
         self._pieces: dict[tuple[LeadChunk, Column], int] = {}
         self._lock = threading.Lock()
 
@@ -285,6 +300,34 @@ class ShardedChunks:
             self._settle(shard, growing)
         return chunks.nbytes
 
+    def skip(self, column: Column, lead_chunks: list[LeadChunk]) -> None:
+        """Do not wait for chunks that will never come before their shard is finished."""
+        shard = self._layout.shard_of(lead_chunks[0], column)
+        numbers = self._numbers(column, lead_chunks)
+        with self._lock:
+            growing = self._growing.get(shard)
+            if growing is None:
+                absent = self._absent.setdefault(shard, [])
+                absent.append(numbers)
+                if sum(map(len, absent)) == math.prod(self._layout.shard_extent(shard)):
+                    del self._absent[shard]  # nothing of this shard will ever come
+                return
+        growing.leave_out(numbers)
+        self._settle(shard, growing)
+
+    def skip_piece(self, column: Column, key: LayerKey) -> None:
+        """Count a piece as stored: where nothing is written, a shard reads as zeros."""
+        layout, lead = self._layout, key[:-1]
+        if not self._count_piece(lead, column):
+            return
+        shard = layout.shard_of(lead, column)
+        expected = math.prod(layout.shard_extent(shard))
+        end = self.format.header_nbytes + expected * layout.chunk_nbytes
+        growing = self._open(shard, expected, self.format.file_nbytes(end))
+        offsets = self._offsets(shard, lead, column)
+        self._record_layer(growing, lead, column, offsets, final=True)
+        self._settle(shard, growing)
+
     def publish(self, *, sync: bool = False) -> None:
         """Rewrite the index of every shard that has grown since the last time."""
         with self._lock:
@@ -307,17 +350,19 @@ class ShardedChunks:
             growing = self._growing.get(shard)
             if growing is None:
                 growing = self._started(shard, expected, nbytes)
+                for numbers in self._absent.pop(shard, ()):
+                    growing.leave_out(numbers)
                 self._growing[shard] = growing
             return growing
 
     def _started(self, shard: LeadChunk, expected: int, nbytes: int | None) -> GrowingShard:
         """Begin a shard, or go on with one that is in the store."""
         name = self._name(shard)
-        if self._resumed or shard in self._provisional:
+        if self._resumed is not None or shard in self._provisional:
             stored = self._sink.open_shard(name)
             if stored is not None:
                 growing = GrowingShard(stored, self.format, expected, sync=self._sync)
-                growing.reopen(final=shard not in self._provisional)
+                growing.reopen(final=self._final_numbers(shard))
                 return growing
         if self.format.in_order:
             nbytes = self._max_nbytes  # decides the size of its parts; nothing is set aside
@@ -325,6 +370,15 @@ class ShardedChunks:
         growing = GrowingShard(file, self.format, expected, sync=self._sync)
         growing.begin()
         return growing
+
+    def _final_numbers(self, shard: LeadChunk) -> npt.NDArray[np.bool_]:
+        """Return which index entries of a stored shard are of chunks that lack no plane."""
+        final = np.zeros(self._shard_chunks, bool)
+        if shard not in self._provisional and self._resumed is not None:
+            steps = self._shard_chunks[0]
+            for step in range(steps):
+                final[step] = self._resumed(shard[0] * steps + step)
+        return final.ravel()
 
     def _settle(self, shard: LeadChunk, growing: GrowingShard) -> None:
         """Finish a shard that became complete; remember to publish it otherwise."""

@@ -28,15 +28,34 @@ class FrameReader:
         The array's data type.
     where
         How to call the array in messages.
+    fill_value
+        What skipped pixels count as.
     """
 
-    def __init__(self, shape: tuple[int, int], dtype: np.dtype[Any], where: str) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, int],
+        dtype: np.dtype[Any],
+        where: str,
+        fill_value: float = 0,
+    ) -> None:
         self.shape = shape
         self.dtype = dtype
         self._where = where
+        self._fill_value = fill_value
         self._pixels = shape[0] * shape[1]
         self._partial = np.empty(0, dtype)
         self._filled = 0
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of a frame."""
+        return self._pixels
+
+    @property
+    def pending_pixels(self) -> int:
+        """Pixels that do not make up a frame yet."""
+        return self._filled
 
     @property
     def pending_nbytes(self) -> int:
@@ -88,6 +107,33 @@ class FrameReader:
         else:
             for index in np.ndindex(array.shape[:-2]):
                 yield _rows_contiguous(array[index])
+
+    def skip(self, pixels: int) -> tuple[Array | None, int]:
+        """Pass over pixels of a flat run, which count as the fill value.
+
+        Returns
+        -------
+        tuple
+            The frame that was begun before and is completed now, if there is one, and how many
+            whole frames were passed over after it.
+        """
+        completed = None
+        if self._filled:
+            taken = min(self._pixels - self._filled, pixels)
+            self._partial[self._filled : self._filled + taken] = self._fill_value
+            self._filled += taken
+            pixels -= taken
+            if self._filled < self._pixels:
+                return None, 0
+            self._filled = 0
+            completed = self._partial.copy().reshape(self.shape)
+        whole, rest = divmod(pixels, self._pixels)
+        if rest:
+            if not self._partial.size:
+                self._partial = np.empty(self._pixels, self.dtype)
+            self._partial[:rest] = self._fill_value
+            self._filled = rest
+        return completed, whole
 
     def _as_array(self, data: object) -> Array:
         """Return `data` as an array of the right type, its byte order mended."""

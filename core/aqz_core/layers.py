@@ -29,9 +29,11 @@ class Layer:
         Slots that hold a plane, in the order of arrival.
     reduced
         How many of them the next level has seen.
+    skipped
+        How many planes will never come.
     """
 
-    __slots__ = ("_all_slots", "expected", "key", "reduced", "slabs", "slots", "tiles")
+    __slots__ = ("_all_slots", "expected", "key", "reduced", "skipped", "slabs", "slots", "tiles")
 
     def __init__(
         self, layout: ArrayLayout, key: LayerKey, slabs: list[Slab], tiles: list[Tiles]
@@ -42,12 +44,13 @@ class Layer:
         self.tiles = tiles
         self.slots: list[int] = []
         self.reduced = 0
+        self.skipped = 0
         self._all_slots = layout.slots
 
     @property
     def complete(self) -> bool:
-        """Whether every plane is there."""
-        return len(self.slots) == self.expected
+        """Whether every plane is there that will come."""
+        return len(self.slots) + self.skipped == self.expected
 
     def scatter(self, frame: npt.NDArray[Any], slot: int) -> None:
         """Copy a plane into its slot of every column."""

@@ -49,7 +49,7 @@ class LevelReducer:
         self._halves_z = geometry.halves_z
         self._writer = writer
         self._z_size = z_size
-        self._waiting: dict[LeadIndex, tuple[int, Plane]] = {}
+        self._waiting: dict[LeadIndex, tuple[int, Plane | None]] = {}
         self._lock = threading.Lock()
 
     def __call__(self, lead: LeadIndex, plane: Plane) -> None:
@@ -70,24 +70,51 @@ class LevelReducer:
                 kept = plane if self._halves_plane else plane.copy()
                 self._waiting[target] = (which, kept)
                 return
-        first, second = (plane, partner[1]) if which == 0 else (partner[1], plane)
+        self._write_pair(target, which, plane, partner[1])
+
+    def skip(self, lead: LeadIndex) -> None:
+        """Take note that the plane at a leading index of the level before will never come."""
+        if not self._halves_z:
+            self._writer.skip(lead)
+            return
+        half, which = divmod(lead[-1], 2)
+        target = (*lead[:-1], half)
+        if which == 0 and lead[-1] == self._z_size - 1:
+            self._writer.skip(target)
+            return
+        with self._lock:
+            partner = self._waiting.pop(target, None)
+            if partner is None:
+                self._waiting[target] = (which, None)
+                return
+        which, plane = partner
+        if plane is None:
+            self._writer.skip(target)
+        else:
+            self._write_pair(target, which, plane, None)
+
+    def _write_pair(
+        self, target: LeadIndex, which: int, plane: Plane, partner: Plane | None
+    ) -> None:
+        """Write a plane, the first or second of a pair, combined with its partner."""
+        if partner is None:  # never recorded: it reads as the fill value
+            partner = np.full_like(plane, self._writer.layout.fill_value)
+        first, second = (plane, partner) if which == 0 else (partner, plane)
         self._writer.write(self._downsampler.combine(first, second), target)
 
-    def finish(self, length: int, fill_value: float) -> None:
+    def finish(self, length: int) -> None:
         """Write the planes whose partners never came.
 
         Parameters
         ----------
         length
             How many planes the z axis has in the end.
-        fill_value
-            What a partner counts as that lies inside the array but was not recorded.
         """
         for target, (which, plane) in sorted(self._waiting.items(), key=lambda item: item[0]):
-            alone = which == 0 and 2 * target[-1] == length - 1
-            if not alone:
-                missing = np.full_like(plane, fill_value)
-                pair = (plane, missing) if which == 0 else (missing, plane)
-                plane = self._downsampler.combine(*pair)
-            self._writer.write(plane, target)
+            if plane is None:
+                continue
+            if which == 0 and 2 * target[-1] == length - 1:
+                self._writer.write(plane, target)
+            else:
+                self._write_pair(target, which, plane, None)
         self._waiting.clear()

@@ -204,13 +204,13 @@ class GrowingShard:
         if self._format.live:
             self._file.write(0, encode_index(self._entries))
 
-    def reopen(self, *, final: bool) -> None:
+    def reopen(self, *, final: npt.NDArray[np.bool_]) -> None:
         """Take over the chunks that the file holds.
 
         Parameters
         ----------
         final
-            Whether they are complete.
+            Which of them are complete, shape (chunks,).
 
         Raises
         ------
@@ -222,9 +222,8 @@ class GrowingShard:
         first = 0 if self._format.live else nbytes - index_nbytes
         self._entries = decode_index(self._file.read(first, index_nbytes))
         self._end = self._format.padded(nbytes)
-        if final:
-            self._final = self._entries[:, 0] != MISSING
-            self._missing -= int(self._final.sum())
+        self._final = final & (self._entries[:, 0] != MISSING)
+        self._missing -= int(self._final.sum())
 
     # ---- chunks in --------------------------------------------------------------------------
 
@@ -296,6 +295,12 @@ class GrowingShard:
             if final:
                 self._missing -= int((~self._final[numbers]).sum())
                 self._final[numbers] = True
+
+    def leave_out(self, numbers: Numbers) -> None:
+        """Count chunks as done that will never come."""
+        with self._lock:
+            self._missing -= int((~self._final[numbers]).sum())
+            self._final[numbers] = True
 
     # ---- chunks out -------------------------------------------------------------------------
 
