@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     import pymmcore
 
-__all__ = ["MicroManagerCamera", "demo_camera", "is_installed"]
+__all__ = ["MicroManagerCamera", "configured_camera", "demo_camera", "is_installed"]
 
 _PIXEL_TYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("uint8"),
@@ -211,6 +211,52 @@ def demo_camera(
     if camera.shape != shape:
         raise CameraError(f"the DemoCamera took shape {camera.shape} instead of {shape}")
     return camera
+
+
+def configured_camera(
+    config: Path,
+    *,
+    adapters: Path | None = None,
+    exposure_ms: float | None = None,
+    buffer_mb: int = 256,
+) -> MicroManagerCamera:
+    """Return the camera that a Micro-Manager configuration file sets up.
+
+    Parameters
+    ----------
+    config
+        The file, usually ``MMConfig_....cfg``.
+    adapters
+        Folder of the device adapters that it names; that of mm-test-adapters when not given.
+    exposure_ms
+        Exposure of a frame, milliseconds; None leaves that of the configuration.
+    buffer_mb
+        Size of the buffer between camera and caller, MiB.
+
+    Raises
+    ------
+    CameraError
+        Packages are missing, or the configuration cannot be loaded, or has no grey camera.
+    """
+    if importlib.util.find_spec("pymmcore") is None or (adapters is None and not is_installed()):
+        raise CameraError(f"pymmcore and mm-test-adapters are not installed; run: {_INSTALL}")
+    import pymmcore
+
+    core = pymmcore.CMMCore()
+    if adapters is None:
+        import mm_test_adapters
+
+        _check_device_interface(core.getAPIVersionInfo(), version("mm-test-adapters"))
+        adapters = Path(mm_test_adapters.device_adapter_path())
+    try:
+        core.setDeviceAdapterSearchPaths([str(adapters)])
+        core.loadSystemConfiguration(str(config))
+        if exposure_ms is not None:
+            core.setExposure(exposure_ms)
+        core.setCircularBufferMemoryFootprint(buffer_mb)
+    except RuntimeError as error:
+        raise CameraError(f"{config} could not be loaded: {error}") from error
+    return MicroManagerCamera(core)
 
 
 def _check_device_interface(core_versions: str, adapters: str) -> None:

@@ -11,16 +11,18 @@ import re
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
-from aqz_core.errors import AqzError
+from aqz_core.errors import AqzError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["app", "run"]
+
+Parsed = TypeVar("Parsed")
 
 app = typer.Typer(
     name="aqz",
@@ -47,6 +49,14 @@ class CodecChoice(StrEnum):
     BLOSC_ZSTD = "blosc-zstd"
     ZSTD = "zstd"
     GZIP = "gzip"
+
+
+class TargetChoice(StrEnum):
+    """Values of ``--target``."""
+
+    RECORDING = "recording"
+    VIEWING = "viewing"
+    OBJECT_STORE = "object-store"
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -130,6 +140,56 @@ def demo(
 
 
 @app.command()
+def record(
+    output: Annotated[str, typer.Option(help="The store to make: a path or URL.")],
+    frames: Annotated[int, typer.Option(min=1, help="How many frames to record.")],
+    config: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            help="Micro-Manager configuration (.cfg); the DemoCamera if left out.",
+        ),
+    ] = None,
+    adapters: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True,
+            file_okay=False,
+            envvar="MICROMANAGER_PATH",
+            help="Folder of device adapters; those of mm-test-adapters if left out.",
+        ),
+    ] = None,
+    exposure: Annotated[float | None, typer.Option(min=0.0, help="Exposure, milliseconds.")] = None,
+    buffer: Annotated[
+        int, typer.Option(min=1, help="Buffer between camera and program, MiB.")
+    ] = 1024,
+    codec: Annotated[CodecChoice, typer.Option(help="Compression.")] = CodecChoice.BLOSC_LZ4,
+    pyramid: Annotated[
+        bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store that is already there.")
+    ] = False,
+) -> None:
+    """Record a Micro-Manager camera as fast as it sends frames; none is dropped."""
+    from aqz_core.cli.record import RecordOptions, run_record
+
+    options = RecordOptions(
+        config=config,
+        adapters=adapters,
+        frames=frames,
+        exposure_ms=exposure,
+        buffer_mb=buffer,
+        codec=codec.value,
+        pyramid=pyramid,
+        output=output,
+        overwrite=overwrite,
+    )
+    raise typer.Exit(run_record(options))
+
+
+@app.command()
 def info(
     store: Annotated[Path, typer.Argument(help="A store, or a group or array inside of one.")],
 ) -> None:
@@ -137,3 +197,48 @@ def info(
     from aqz_core.cli.info import show_info
 
     raise typer.Exit(show_info(store))
+
+
+@app.command()
+def plan(
+    shape: Annotated[
+        str,
+        typer.Option(
+            metavar="SIZEx...xROWSxCOLUMNS",
+            help="Sizes of the axes, 0 first for as many frames as come; or of a frame alone.",
+        ),
+    ],
+    dtype: Annotated[str, typer.Option(help="Data type of a pixel.")] = "uint16",
+    axes: Annotated[str, typer.Option(help="A letter for each axis, such as tczyx.")] = "",
+    target: Annotated[
+        TargetChoice | None, typer.Option(help="What for; all are shown if left out.")
+    ] = None,
+    fps: Annotated[float | None, typer.Option(min=0.001, help="Frames a second.")] = None,
+    compressed: Annotated[
+        bool, typer.Option("--compressed/--raw", help="Whether chunks are compressed.")
+    ] = True,
+    pyramid: Annotated[
+        bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
+    ] = False,
+) -> None:
+    """Propose chunks and shards, with the files and the memory they take."""
+    from aqz_core.cli.plan import PlanOptions, parse_axis_sizes, run_plan
+
+    options = PlanOptions(
+        shape=_understood(parse_axis_sizes, shape),
+        dtype=dtype,
+        axes=axes,
+        target=None if target is None else target.value,
+        fps=fps,
+        compressed=compressed,
+        pyramid=pyramid,
+    )
+    raise typer.Exit(run_plan(options))
+
+
+def _understood(parse: Callable[[str], Parsed], text: str) -> Parsed:
+    """Return what `parse` makes of an option; what it refuses is wrong usage."""
+    try:
+        return parse(text)
+    except SettingsError as error:
+        raise typer.BadParameter(str(error)) from error

@@ -36,7 +36,7 @@ _CHUNK_EDGES = (32, 512)  # pixels, least and most
 
 
 def settings_for_demo(
-    output: Path,
+    output: Path | str,
     *,
     shape: tuple[int, int],
     dtype: np.dtype[Any],
@@ -53,7 +53,7 @@ def settings_for_demo(
     Parameters
     ----------
     output
-        Folder of the store.
+        Path or URL of the store.
     shape
         Size of a frame, ``(Y, X)`` pixels.
     dtype

@@ -35,10 +35,10 @@ class RecordingProgress:
     frames
         How many frames will come.
     folder
-        A folder on the disk that is written to.
+        A folder on the disk that is written to; None if it is none of this machine's.
     """
 
-    def __init__(self, console: Console, frames: int, folder: Path) -> None:
+    def __init__(self, console: Console, frames: int, folder: Path | None) -> None:
         self._console = console
         self._frames = frames
         self._folder = folder
@@ -86,11 +86,9 @@ class RecordingProgress:
             What is being done, in a word or two.
         """
         self._due = time.monotonic() + (_LINE_SECONDS if self._bar is None else _BAR_SECONDS)
-        free = shutil.disk_usage(self._folder).free
-        figures = (
-            f"{statistics.megabytes_per_second:.0f} MB/s  "
-            f"queue {statistics.queue_fill:.0%}  free disk {write_bytes(free)}"
-        )
+        figures = f"{statistics.megabytes_per_second:.0f} MB/s  queue {statistics.queue_fill:.0%}"
+        if self._folder is not None:
+            figures += f"  free disk {write_bytes(shutil.disk_usage(self._folder).free)}"
         if self._bar is None:
             self._console.print(f"{state}: {statistics.frames}/{self._frames} frames  {figures}")
         else:
