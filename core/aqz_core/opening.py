@@ -20,7 +20,7 @@ from aqz_core.settings import (
     StreamSettings,
 )
 from aqz_core.stream import ZarrStream
-from aqz_core.suggestion import suggest_layout
+from aqz_core.suggestion import AXIS_KINDS, suggest_layout
 
 if TYPE_CHECKING:
     import os
@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
 __all__ = ["COMPRESSIONS", "open_stream"]
-
-_KINDS = {"t": DimensionType.TIME, "c": DimensionType.CHANNEL}
-_KINDS |= dict.fromkeys("zyx", DimensionType.SPACE)
 
 COMPRESSIONS = {
     "none": None,
@@ -118,17 +115,14 @@ def open_stream(
             "for example shape=(0, 512, 512), axes='tyx'"
         )
     data_type = DataType.of(dtype)
-    layout = suggest_layout(shape, data_type.dtype)
-    per_axis = zip(
-        names,
-        shape,
-        layout.chunk_shape if chunks is None else chunks,
-        layout.shard_chunks if shards is None else shards,
-        strict=False,
-    )
     for what, sizes in (("chunks", chunks), ("shards", shards)):
         if sizes is not None and len(sizes) != len(shape):
             raise SettingsError(f"{what} {tuple(sizes)} must have one size for each of {names}")
+    if chunks is None or shards is None:
+        layout = suggest_layout(shape, data_type, names, chunk_shape=chunks)
+        chunks = layout.chunk_shape
+        shards = layout.shard_chunks if shards is None else shards
+    per_axis = zip(names, shape, chunks, shards, strict=False)
     for what, values in (("scale", scale or {}), ("units", units or {})):
         if unknown := sorted(set(values) - set(names)):
             raise SettingsError(f"{what} names the axis {unknown[0]!r}; the axes are {names}")
@@ -136,7 +130,7 @@ def open_stream(
         dimensions=[
             Dimension(
                 name=name,
-                kind=_KINDS.get(name, DimensionType.OTHER),
+                kind=AXIS_KINDS.get(name, DimensionType.OTHER),
                 unit=(units or {}).get(name),
                 scale=(scale or {}).get(name, 1.0),
                 array_size_px=int(size),

@@ -1,72 +1,304 @@
-"""Chunks and shards that suit an array: a proposal from its shape and data type alone."""
+"""Chunks and shards that suit an array: a proposal from its shape and data type alone.
+
+What a proposal costs, in memory and in files, is worked out with the arithmetic that the engine
+itself plans by, so that it is what a recording will take.
+"""
 
 from __future__ import annotations
 
 import math
+import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from aqz_core.codecs import BloscCodec, CodecChain
+from aqz_core.engine import worker_count
+from aqz_core.enums import DataType, DimensionType
+from aqz_core.errors import SettingsError
+from aqz_core.layout import plan_layout
+from aqz_core.memory import ArrayMemory, plan_memory
+from aqz_core.pyramid import level_geometry
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy as np
+    from numpy.typing import DTypeLike
 
-__all__ = ["LayoutSuggestion", "suggest_layout"]
+    from aqz_core.layout import ArrayLayout
+    from aqz_core.pyramid import LevelGeometry
 
-CHUNK_EDGE = 512
-"""Pixels along Y and X: large enough to compress well, small enough to look at a part."""
+__all__ = ["AXIS_KINDS", "TARGETS", "LayoutSuggestion", "Target", "suggest_layout"]
 
-CHUNK_NBYTES = 1 << 20
-"""Small planes share a chunk until it is about this large."""
+AXIS_KINDS = {"t": DimensionType.TIME, "c": DimensionType.CHANNEL}
+AXIS_KINDS |= dict.fromkeys("zyx", DimensionType.SPACE)
+"""What the usual names of axes mean; others are custom axes."""
 
-SHARD_NBYTES = 128 << 20
-"""A shard is about as large: few files, none of them unwieldy."""
+MAX_OPEN_NBYTES = 64 << 20
+"""Chunks of several planes stay incomplete until all of these came, in memory. Where axes inside
+of theirs multiply that, chunks get fewer planes."""
+
+UNLIMITED = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What chunks and shards are chosen for.
+
+    Attributes
+    ----------
+    edge
+        Pixels of a chunk along Y and X, about.
+    chunk_nbytes
+        Planes share a chunk until it is about this large.
+    shard_nbytes
+        A shard is no larger, if it can be, before compression.
+    random_access
+        Whether the store takes the bytes of a shard in any order.
+    purpose
+        In a few words.
+    """
+
+    edge: int
+    chunk_nbytes: int
+    shard_nbytes: int
+    random_access: bool
+    purpose: str
+
+
+TARGETS = {
+    "recording": Target(512, 512 << 10, 128 << 20, True, "fast writing, few files"),
+    "viewing": Target(256, 64 << 10, 64 << 20, True, "quick looks at parts of single planes"),
+    "object-store": Target(1024, 4 << 20, 512 << 20, False, "few, large objects and requests"),
+}
+"""What layouts can be proposed for, by name."""
 
 
 @dataclass(frozen=True, slots=True)
 class LayoutSuggestion:
-    """A proposed layout.
+    """A proposed layout, and what it costs.
 
     Attributes
     ----------
+    target
+        What it was made for: a key of `TARGETS`.
+    shape
+        Of the array; 0 on the first axis if unlimited.
     chunk_shape
         Pixels of a chunk on each axis.
     shard_chunks
         Chunks of a shard on each axis.
+    chunk_nbytes, shard_nbytes
+        Bytes of a chunk and of a full shard before compression.
+    memory_nbytes
+        Bound on the memory for pixels that a stream takes if it is given none, bytes.
+    least_memory_nbytes
+        The smallest ``max_memory`` that such a stream can be opened with, bytes.
     """
 
+    target: str
+    shape: tuple[int, ...]
     chunk_shape: tuple[int, ...]
     shard_chunks: tuple[int, ...]
+    chunk_nbytes: int
+    shard_nbytes: int
+    memory_nbytes: int
+    least_memory_nbytes: int
+
+    @property
+    def shard_shape(self) -> tuple[int, ...]:
+        """Pixels of a shard on each axis."""
+        return tuple(map(operator.mul, self.chunk_shape, self.shard_chunks))
+
+    def file_count(self, frames: int) -> int:
+        """Return how many shard files hold the first `frames` frames, full resolution only.
+
+        Frames come in the order of the axes, the last one in front of Y and X counting fastest.
+        """
+        lead = len(self.shape) - 2
+        files = math.prod(
+            math.ceil(n / s) for n, s in zip(self.shape[-2:], self.shard_shape[-2:], strict=True)
+        )
+        for axis in reversed(range(lead)):
+            inner = math.prod(self.shape[axis + 1 : lead])
+            reached = math.ceil(frames / inner)
+            if self.shape[axis]:
+                reached = min(reached, self.shape[axis])
+            files *= math.ceil(reached / self.shard_shape[axis])
+        return files
 
 
-def suggest_layout(shape: Sequence[int], dtype: np.dtype[Any]) -> LayoutSuggestion:
+def suggest_layout(
+    shape: Sequence[int],
+    dtype: DTypeLike | DataType,
+    axes: str | Sequence[str] | None = None,
+    *,
+    target: str = "recording",
+    chunk_shape: Sequence[int] | None = None,
+    compressed: bool = True,
+    pyramid: bool = False,
+) -> LayoutSuggestion:
     """Propose chunks and shards.
 
-    Chunks are cut from planes; where planes are small, several along the axis that counts
-    fastest share a chunk. A shard holds whole planes, as many along that axis as make it large.
+    Chunks are cut from planes; where these are small, several along one axis share a chunk: the
+    innermost axis that does not count channels. A shard holds whole planes, as many in the order
+    in which they come as its size allows.
 
     Parameters
     ----------
-    shape
-        Pixels on each axis, Y and X last; 0 on the first if unlimited.
-    dtype
+    shape : sequence of int
+        Pixels on each axis, Y and X last; 0 on the first of three or more if unlimited.
+    dtype : data type
         Of the pixels.
+    axes : str or sequence of str, optional
+        Name of each axis, such as ``"tczyx"``.
+    target : {"recording", "viewing", "object-store"}
+        What to choose them for: see `TARGETS`.
+    chunk_shape : sequence of int, optional
+        Chunks that are settled already; only shards are chosen.
+    compressed : bool, default True
+        Whether chunks are compressed; affects the need of memory only.
+    pyramid : bool, default False
+        Whether smaller versions are recorded as well; affects the need of memory only.
+
+    Returns
+    -------
+    LayoutSuggestion
+        With its need of memory and files.
+
+    Raises
+    ------
+    SettingsError
+        `shape`, `axes` and `chunk_shape` do not describe one array, or the target is unknown.
+    MemoryBudgetError
+        The machine has too little memory for the layout.
+
+    Examples
+    --------
+    >>> layout = suggest_layout((0, 2048, 2048), "uint16")
+    >>> layout.chunk_shape, layout.shard_chunks
+    ((1, 512, 512), (16, 4, 4))
     """
-    height, width = (max(1, size) for size in shape[-2:])
-    edges = [_even_part(height), _even_part(width)]
-    in_plane = [math.ceil(height / edges[0]), math.ceil(width / edges[1])]
-    lead = len(shape) - 2
-    chunk, shard = [1] * lead, [1] * lead
-    if lead:
-        size = shape[-3] or 2**31
-        plane_nbytes = height * width * dtype.itemsize
-        tile_nbytes = math.prod(edges) * dtype.itemsize
-        chunk[-1] = max(1, min(size, CHUNK_NBYTES // tile_nbytes))
-        planes = max(1, SHARD_NBYTES // plane_nbytes // chunk[-1])
-        shard[-1] = min(planes, math.ceil(size / chunk[-1]))
-    return LayoutSuggestion((*chunk, *edges), (*shard, *in_plane))
+    wanted = _target(target)
+    sizes, names = _checked(shape, axes)
+    pixel = DataType.of(dtype).dtype
+    chunk = _chunk(sizes, names, pixel.itemsize, wanted)
+    if chunk_shape is not None:
+        chunk = tuple(map(int, chunk_shape))
+        if len(chunk) != len(sizes) or min(chunk) < 1:
+            raise SettingsError(
+                f"chunks {chunk} must have one size, 1 at least, for each axis of shape {sizes}"
+            )
+    shard = _shard(sizes, chunk, pixel.itemsize, wanted.shard_nbytes)
+    kinds = [AXIS_KINDS.get(name, DimensionType.OTHER) for name in names]
+    geometry = level_geometry(sizes, chunk, shard, kinds, 0)[: None if pyramid else 1]
+    codecs = _codecs(pixel, compressed=compressed)
+    levels = _levels(geometry, pixel, pieces=codecs.is_identity and wanted.random_access)
+    array = ArrayMemory.of(levels, codecs, levels[0].index_room)
+    memory = plan_memory([array], worker_count(0), None)
+    chunk_nbytes = math.prod(chunk) * pixel.itemsize
+    return LayoutSuggestion(
+        target=target,
+        shape=sizes,
+        chunk_shape=chunk,
+        shard_chunks=shard,
+        chunk_nbytes=chunk_nbytes,
+        shard_nbytes=chunk_nbytes * math.prod(shard),
+        memory_nbytes=memory.total,
+        least_memory_nbytes=memory.minimum,
+    )
 
 
-def _even_part(size: int) -> int:
-    """Return a chunk edge of about `CHUNK_EDGE` that divides an axis with little left over."""
-    return math.ceil(size / max(1, round(size / CHUNK_EDGE)))
+def _target(name: str) -> Target:
+    """Return the target of that name."""
+    if name not in TARGETS:
+        raise SettingsError(f"target {name!r} is unknown; choose one of {', '.join(TARGETS)}")
+    return TARGETS[name]
+
+
+def _checked(
+    shape: Sequence[int], axes: str | Sequence[str] | None
+) -> tuple[tuple[int, ...], list[str]]:
+    """Return sizes and names of axes that fit together."""
+    sizes = tuple(map(int, shape))
+    names = [""] * len(sizes) if axes is None else list(axes)
+    if len(sizes) < 2 or len(names) != len(sizes):
+        raise SettingsError(
+            f"shape {sizes} and axes {names} must name the same axes, two at least; "
+            "for example shape=(0, 512, 512), axes='tyx'"
+        )
+    unlimited = len(sizes) > 2 and sizes[0] == 0
+    if min(sizes[1:] if unlimited else sizes) < 1:
+        raise SettingsError(
+            f"shape {sizes}: every axis needs a size of 1 at least; only the first of three or "
+            "more may be 0, which means unlimited"
+        )
+    return sizes, names
+
+
+def _chunk(
+    shape: tuple[int, ...], names: list[str], itemsize: int, target: Target
+) -> tuple[int, ...]:
+    """Choose the pixels of a chunk."""
+    edges = [_even_part(size, target.edge) for size in shape[-2:]]
+    lead = [1] * (len(shape) - 2)
+    along = _shared_axis(shape, names)
+    if along is not None:
+        inner = math.prod(shape[along + 1 : -2])  # chunks that fill at the same time
+        plane_nbytes = shape[-2] * shape[-1] * itemsize
+        planes = min(
+            target.chunk_nbytes // (math.prod(edges) * itemsize),
+            MAX_OPEN_NBYTES // (inner * plane_nbytes),
+            shape[along] or UNLIMITED,
+        )
+        lead[along] = _even_step(shape[along], planes)
+    return (*lead, *edges)
+
+
+def _shared_axis(shape: tuple[int, ...], names: list[str]) -> int | None:
+    """Return the axis along which planes may share a chunk, if there is one."""
+    lead = range(len(shape) - 2)
+    usual = [a for a in lead if AXIS_KINDS.get(names[a]) is not DimensionType.CHANNEL]
+    return next((axis for axis in reversed(usual) if shape[axis] != 1), None)
+
+
+def _even_part(size: int, edge: int) -> int:
+    """Return a chunk edge of about `edge` that divides an axis with little left over."""
+    return math.ceil(size / max(1, round(size / edge)))
+
+
+def _even_step(size: int, most: int) -> int:
+    """Return a step of `most` at most that divides an axis into parts of nearly one size."""
+    most = max(1, most)
+    return math.ceil(size / math.ceil(size / most)) if size else most
+
+
+def _shard(
+    shape: tuple[int, ...], chunk: tuple[int, ...], itemsize: int, shard_nbytes: int
+) -> tuple[int, ...]:
+    """Choose the chunks of a shard: whole planes, then on along one axis after the other."""
+    grid = [math.ceil((n or UNLIMITED) / c) for n, c in zip(shape, chunk, strict=True)]
+    shard = [1] * (len(shape) - 2) + grid[-2:]
+    layer_nbytes = math.prod(chunk) * math.prod(grid[-2:]) * itemsize
+    room = shard_nbytes // layer_nbytes
+    for axis in reversed(range(len(shape) - 2)):
+        shard[axis] = _even_step(grid[axis] if shape[axis] else 0, room)
+        if shard[axis] < grid[axis]:
+            break
+        room //= shard[axis]
+    return tuple(shard)
+
+
+def _levels(
+    geometry: Sequence[LevelGeometry], dtype: np.dtype[Any], *, pieces: bool
+) -> list[ArrayLayout]:
+    """Lay out each level of an array as the engine will."""
+    return [
+        plan_layout(level.shape, level.chunk_shape, level.shard_chunks, dtype, pieces=pieces)
+        for level in geometry
+    ]
+
+
+def _codecs(dtype: np.dtype[Any], *, compressed: bool) -> CodecChain:
+    """Return what chunks pass through: blosc-lz4 stands for every codec."""
+    return CodecChain((BloscCodec(dtype.itemsize),) if compressed else ())
