@@ -55,7 +55,7 @@ def read_with_tensorstore(path: Path, key: str) -> np.ndarray:
     import tensorstore
 
     spec = {
-        "driver": "zarr3",
+        "driver": "zarr" if _is_v2(path, key) else "zarr3",
         "kvstore": {"driver": "file", "path": f"{path / key if key else path}/"},
     }
     store = tensorstore.open(spec, context=tensorstore.Context(), open=True, read=True).result()
@@ -110,6 +110,11 @@ DECODERS: dict[str, Callable[[Path, str], np.ndarray]] = {
 }
 
 
+def _is_v2(path: Path, key: str) -> bool:
+    """Tell whether an array is stored in Zarr V2."""
+    return (path / key / ".zarray").exists()
+
+
 def _read_with_pipeline(path: Path, key: str, pipeline: str) -> np.ndarray:
     """Read an array through zarr-python's front door with a given codec pipeline."""
     os.environ.setdefault("RAYON_NUM_THREADS", "2")
@@ -120,5 +125,6 @@ def _read_with_pipeline(path: Path, key: str, pipeline: str) -> np.ndarray:
         zarr.config.set({"codec_pipeline.path": pipeline, "codec_pipeline.strict": True}),
     ):
         warnings.simplefilter("ignore")  # the library's own; the reader asks for pixels only
-        array = zarr.open_array(store=str(path), path=key, mode="r", zarr_format=3)
+        version = 2 if _is_v2(path, key) else 3
+        array = zarr.open_array(store=str(path), path=key, mode="r", zarr_format=version)
         return np.asarray(array[...])

@@ -2,7 +2,8 @@
 
 The rules, in words:
 
-- Frames fill the leading dimensions in C order. What was never appended reads as the fill value.
+- Frames fill the leading dimensions in C order, then the axes are put into the order of the store.
+  What was never appended reads as the fill value.
 - A pyramid has as many steps as it takes to bring the smaller of the two plane lattices to one
   chunk; with a spatial third-last dimension, at least as many as bring that one to one chunk.
   ``max_levels`` > 0 caps the number of arrays below the first.
@@ -42,7 +43,7 @@ def expected_levels(plan: ArrayPlan) -> list[np.ndarray]:
 
 def expected_scales(plan: ArrayPlan) -> list[list[float]]:
     """Return the NGFF scale of every level: twice the pixel for each halving of that axis."""
-    scales = [[axis.scale for axis in plan.axes]]
+    scales = [[axis.scale for axis in plan.stored_axes]]
     for halves_plane, halves_z in _steps(plan):
         scale = list(scales[-1])
         if halves_plane:
@@ -74,15 +75,15 @@ def _recorded(plan: ArrayPlan) -> np.ndarray:
     stored = np.full(shape, plan.fill_value, dtype=plan.dtype)
     for number, frame in enumerate(frames_of(plan)):
         stored[np.unravel_index(number, shape[:-2])] = frame
-    return stored
+    return stored.transpose([plan.axes.index(axis) for axis in plan.stored_axes])
 
 
 def _steps(plan: ArrayPlan) -> Iterator[tuple[bool, bool]]:
     """Say for each level below the first whether it halves the plane, and z."""
     if plan.method is None:
         return
-    y, x = plan.axes[-2], plan.axes[-1]
-    z = plan.axes[-3] if len(plan.axes) > 2 and plan.axes[-3].kind == "SPACE" else None
+    *lead, y, x = plan.stored_axes
+    z = lead[-1] if lead and lead[-1].kind == "SPACE" else None
     height, width = y.size, x.size
     # An unlimited z has no size to count levels from: it follows the planes.
     depth = 0 if z is None else z.size

@@ -79,6 +79,13 @@ class ArrayPlan:
     seed: int = 0
     batch: int = 1
     form: str = "stack"
+    storage: tuple[str, ...] = ()
+
+    @property
+    def stored_axes(self) -> tuple[Axis, ...]:
+        """The axes in the order of the store; ``axes`` are in the order in which frames come."""
+        by_name = {axis.name: axis for axis in self.axes}
+        return tuple(by_name[name] for name in self.storage) if self.storage else self.axes
 
     @property
     def frame_shape(self) -> tuple[int, int]:
@@ -92,9 +99,9 @@ class ArrayPlan:
 
     @property
     def recorded_shape(self) -> tuple[int, ...]:
-        """Shape of the array in the end: a started step along the first dimension counts."""
+        """Shape in the end, axes as they come: a started step along the first one counts."""
         sizes = tuple(axis.size for axis in self.axes)
-        if len(sizes) == 2:
+        if len(sizes) == 2 or self.stored_axes[0] != self.axes[0]:
             return sizes
         return (-(-self.frames // self.inner_frames), *sizes[1:])
 
@@ -208,6 +215,7 @@ def _array_settings(api: ModuleType, plan: ArrayPlan) -> Any:
             for axis in plan.axes
         ],
         max_levels=plan.max_levels,
+        storage_dimension_order=list(plan.storage),
         is_ngff=plan.is_ngff,
         **more,
     )

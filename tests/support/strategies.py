@@ -36,6 +36,7 @@ def array_plans(
     codecs: tuple[str, ...] = tuple(CODECS),
     image: bool | None = None,
     minimum_frames: int = 0,
+    permuted: bool = False,
 ) -> ArrayPlan:
     """Draw one array: a plain one of 2 to 6 dimensions, or an NGFF image with or without levels."""
     if image is None:
@@ -65,7 +66,17 @@ def array_plans(
         seed=draw(st.integers(0, 2**16)),
         batch=draw(st.integers(1, 7)),
         form=draw(st.sampled_from(("stack", "pixels"))),
+        storage=draw(_storage_orders(axes)) if permuted else (),
     )
+
+
+@st.composite
+def _storage_orders(draw: st.DrawFn, axes: tuple[Axis, ...]) -> tuple[str, ...]:
+    """Draw an order of the axes on disk: an unlimited one stays in front, a plane at the end."""
+    names = [axis.name for axis in axes]
+    fixed = 1 if axes[0].size == 0 else 0
+    inner = draw(st.permutations(names[fixed:-2]))
+    return (*names[:fixed], *inner, *draw(st.permutations(names[-2:])))
 
 
 @st.composite
