@@ -74,14 +74,14 @@ class _Job(NamedTuple):
 
 
 class TaskPool:
-    """A fixed number of daemon threads and one queue for each urgency.
+    """Daemon threads, started as they are needed, and one queue for each urgency.
 
     Parameters
     ----------
     name
         Prefix of the threads' names.
     threads
-        How many run at once.
+        How many run at once at most.
     failure
         Takes the first exception that a job raises.
     urgencies
@@ -92,13 +92,12 @@ class TaskPool:
         self._failure = failure
         self._queues: list[deque[_Job]] = [deque() for _ in range(urgencies)]
         self._changed = threading.Condition()
+        self._name = name
+        self._most_threads = threads
+        self._threads = 0
+        self._waiting = 0
+        self._queued = 0
         self._stopping = False
-        self._threads = [
-            threading.Thread(target=self._work, name=f"{name}-{n}", daemon=True)
-            for n in range(threads)
-        ]
-        for thread in self._threads:
-            thread.start()
 
     def submit(
         self, group: JobGroup, function: Callable[..., None], *arguments: Any, urgency: int = 0
@@ -108,7 +107,16 @@ class TaskPool:
         with self._changed:
             queue = self._queues[min(urgency, len(self._queues) - 1)]
             queue.append(_Job(group, function, arguments))
+            self._queued += 1
+            if self._waiting < self._queued and self._threads < self._most_threads:
+                self._start_thread()
             self._changed.notify()
+
+    def _start_thread(self) -> None:
+        """Start one more thread."""
+        name = f"{self._name}-{self._threads}"
+        self._threads += 1
+        threading.Thread(target=self._work, name=name, daemon=True).start()
 
     def stop(self) -> None:
         """End the threads once their queues are empty; do not wait for them."""
@@ -122,11 +130,14 @@ class TaskPool:
             while True:
                 for queue in reversed(self._queues):
                     if queue:
+                        self._queued -= 1
                         job: _Job = queue.popleft()
                         return job
                 if self._stopping:
                     return None
+                self._waiting += 1
                 self._changed.wait()
+                self._waiting -= 1
 
     def _work(self) -> None:
         """Run jobs until the pool stops."""

@@ -3,11 +3,14 @@
 A `SlabPool` hands out `Slab` objects and takes them back. It is the back-pressure of the engine:
 `SlabPool.acquire` waits when the bound is reached, and stops waiting when the recording failed,
 when nothing that could free memory is on its way, or when nothing came free for too long.
-Fresh memory is slow to touch for the first time, so returned slabs are kept for the next caller.
+Fresh memory is slow to touch for the first time, so returned slabs are kept for the next caller,
+and slabs are cut from larger mappings that the system may back with huge pages: direct writes from
+those cost half the processor time.
 """
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import threading
 from collections import defaultdict
@@ -27,6 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["Slab", "SlabPool", "size_class"]
 
 
+ARENA_NBYTES = 32 << 20
+"""Slabs of one size are cut from a mapping of about this size."""
+
+HUGE_PAGE = 2 << 20
+MIN_HUGE_NBYTES = 256 << 10
+"""Slabs below this are not worth a huge page each."""
+
+
 class Slab:
     """A run of page-aligned bytes with a count of those who still read it.
 
@@ -38,16 +49,36 @@ class Slab:
         How many jobs must call `SlabPool.release` before the slab is free again.
     """
 
-    __slots__ = ("memory", "readers")
+    __slots__ = ("_arena", "_start", "memory", "readers")
 
-    def __init__(self, nbytes: int) -> None:
-        self.memory: npt.NDArray[np.uint8] = np.frombuffer(mmap.mmap(-1, nbytes), np.uint8)
+    def __init__(self, arena: mmap.mmap, start: int, nbytes: int) -> None:
+        self.memory: npt.NDArray[np.uint8] = np.frombuffer(arena, np.uint8, nbytes, start)
         self.readers = 0
+        self._arena = arena
+        self._start = start
 
     @property
     def nbytes(self) -> int:
         """Size in bytes."""
         return self.memory.size
+
+    def cool(self) -> None:
+        """Give the memory back to the system, the content with it; the addresses stay."""
+        if hasattr(self._arena, "madvise"):
+            self._arena.madvise(mmap.MADV_DONTNEED, self._start, self.nbytes)
+
+
+def _new_slabs(nbytes: int) -> list[Slab]:
+    """Map memory for slabs of one size; none of it is taken from the system yet."""
+    count = max(1, ARENA_NBYTES // nbytes)
+    total = align(count * nbytes, HUGE_PAGE)
+    if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
+        return [Slab(mmap.mmap(-1, nbytes), 0, nbytes)]
+    arena = mmap.mmap(-1, total, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if nbytes >= MIN_HUGE_NBYTES and hasattr(mmap, "MADV_HUGEPAGE"):
+        with contextlib.suppress(OSError):  # a system without them has small pages
+            arena.madvise(mmap.MADV_HUGEPAGE)
+    return [Slab(arena, n * nbytes, nbytes) for n in range(count)]
 
 
 class SlabPool:
@@ -69,6 +100,7 @@ class SlabPool:
         self._failure = failure
         self._stall_timeout = stall_timeout
         self._free: defaultdict[int, list[Slab]] = defaultdict(list)
+        self._cold: defaultdict[int, list[Slab]] = defaultdict(list)
         self._kept = 0
         self._in_use = 0
         self._in_flight = 0
@@ -140,9 +172,11 @@ class SlabPool:
                 return
             self._in_flight -= slab.nbytes
             self._in_use -= slab.nbytes
-            if self._in_use + self._kept + slab.nbytes <= self.capacity:
-                self._kept += slab.nbytes
+            self._kept += slab.nbytes
+            if self._in_use + self._kept <= self.capacity:
                 self._free[slab.nbytes].append(slab)
+            else:
+                self._cool(slab)
             self._returns.notify_all()
 
     def _wait_for(self, wanted: int, relieve: Callable[[], bool] | None) -> None:
@@ -167,16 +201,25 @@ class SlabPool:
         self._failure.check()
 
     def _take(self, size: int) -> Slab:
-        """Reuse a slab of that size, or make one, dropping kept ones that would not fit beside."""
+        """Reuse a slab of that size, or one of cold memory, which others must make room for."""
         self._in_use += size
         if free := self._free[size]:
             self._kept -= size
             return free.pop()
         while self._kept and self._in_use + self._kept > self.capacity:
-            other = next(slabs for slabs in self._free.values() if slabs)
-            self._kept -= other.pop().nbytes
+            others = next(slabs for slabs in self._free.values() if slabs)
+            self._cool(others.pop())
         self._peak = max(self._peak, self._in_use + self._kept)
-        return Slab(size)
+        cold = self._cold[size]
+        if not cold:
+            cold.extend(_new_slabs(size))
+        return cold.pop()
+
+    def _cool(self, slab: Slab) -> None:
+        """Stop keeping a free slab's memory."""
+        self._kept -= slab.nbytes
+        slab.cool()
+        self._cold[slab.nbytes].append(slab)
 
     def _wake(self) -> None:
         """Let every waiting caller look at the failure."""

@@ -88,7 +88,7 @@ def installed(monkeypatch):
         dist = types.SimpleNamespace(name=distribution, version="1.2")
         found.append(entry._for(dist))
 
-    monkeypatch.setattr(discovery, "entry_points", lambda group: found if group == "aqz" else [])
+    monkeypatch.setattr(discovery, "installed_entry_points", lambda path: found)
     return install
 
 
@@ -309,7 +309,7 @@ def test_a_broken_installed_plugin_is_logged_and_left_out(installed, caplog):
 
 def test_an_installed_plugin_that_cannot_be_imported_is_left_out(monkeypatch, caplog):
     entry = EntryPoint("gone", "aqz_no_such_module", "aqz")
-    monkeypatch.setattr(discovery, "entry_points", lambda group: [entry])
+    monkeypatch.setattr(discovery, "installed_entry_points", lambda path: [entry])
     assert create_plugin_manager().plugin_names == ("aqz",)
     assert "'gone' (entry point aqz_no_such_module) cannot be used" in caplog.text
 

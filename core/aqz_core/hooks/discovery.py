@@ -12,7 +12,9 @@ from __future__ import annotations
 import inspect
 import logging
 import os
-from importlib.metadata import EntryPoint, entry_points
+import sys
+from functools import cache
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from aqz_core.hooks.hookspecs import OBSERVER_HOOKS, PROJECT, PROVIDER_HOOKS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["DISABLE_VARIABLE", "new_manager", "register_installed", "register_passed"]
+__all__ = ["DISABLE_VARIABLE", "installed_entry_points", "new_manager", "register_installed", "register_passed"]
 
 DISABLE_VARIABLE = "AQZ_DISABLE_PLUGINS"
 """Environment variable: names of entry points not to load, separated by commas."""
@@ -109,11 +111,17 @@ def register_passed(
 def _enabled_entry_points() -> Iterator[EntryPoint]:
     """Yield the entry points of the group that the environment does not switch off."""
     disabled = {name.strip() for name in os.environ.get(DISABLE_VARIABLE, "").split(",")}
-    for entry_point in entry_points(group=PROJECT):
+    for entry_point in installed_entry_points(tuple(sys.path)):
         if entry_point.name in disabled:
             _log.info("plug-in %r is switched off by %s", entry_point.name, DISABLE_VARIABLE)
         else:
             yield entry_point
+
+
+@cache
+def installed_entry_points(path: tuple[str, ...]) -> EntryPoints:
+    """Return the entry points of the group; looking through all distributions takes a while."""
+    return entry_points(group=PROJECT)
 
 
 def _distribution(entry_point: EntryPoint) -> str:
