@@ -27,7 +27,13 @@ from aqz_core.hooks.hookspecs import OBSERVER_HOOKS, PROJECT, PROVIDER_HOOKS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["DISABLE_VARIABLE", "installed_entry_points", "new_manager", "register_installed", "register_passed"]
+__all__ = [
+    "DISABLE_VARIABLE",
+    "installed_entry_points",
+    "new_manager",
+    "register_installed",
+    "register_passed",
+]
 
 DISABLE_VARIABLE = "AQZ_DISABLE_PLUGINS"
 """Environment variable: names of entry points not to load, separated by commas."""
