@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Engine", "worker_count"]
 
-IO_THREADS = 16
+IO_THREADS = 8
 """They sleep in system calls; a disk is at its best with several requests at a time."""
 
 
