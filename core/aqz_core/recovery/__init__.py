@@ -1,0 +1,30 @@
+"""What comes after a crash: checking a store, finishing it, and going on with it.
+
+`validate_store` reads only. `repair_store` adds what a finished store has and an interrupted one
+lacks, and never takes a pixel away. `resume` finds out how a store was recorded and how far, so
+that a stream can go on with it. All of them work on filesystems.
+"""
+
+from __future__ import annotations
+
+from aqz_core.recovery.repair import repair_store
+from aqz_core.recovery.report import (
+    Action,
+    ArraySummary,
+    Finding,
+    RepairReport,
+    Severity,
+    ValidationReport,
+)
+from aqz_core.recovery.validate import validate_store
+
+__all__ = [
+    "Action",
+    "ArraySummary",
+    "Finding",
+    "RepairReport",
+    "Severity",
+    "ValidationReport",
+    "repair_store",
+    "validate_store",
+]

@@ -1,0 +1,170 @@
+"""The stored chunks of one array: where they are, and whether their codecs can be undone."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.codecs import CodecChain, chain_from_v3
+from aqz_core.errors import AqzError, StorageError
+from aqz_core.recovery.shard_indexes import (
+    ShardIndexes,
+    entries_within,
+    read_indexes,
+    read_range,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from aqz_core.hooks import CodecProvider
+    from aqz_core.recovery.survey import ChunkFile
+    from aqz_core.stored_array import StoredArray
+
+__all__ = [
+    "ChunkDecoder",
+    "chunk_coordinates",
+    "chunks_per_shard",
+    "is_recorded",
+    "stored_chunks",
+]
+
+_MAX_CHUNK_NBYTES = 2**31 - 1
+"""Codecs take no larger chunk, so no recording has one."""
+_BLOSC_HEADER_NBYTES = 16
+
+
+def chunks_per_shard(array: StoredArray) -> tuple[int, ...]:
+    """Return how many chunks a file holds on each axis: ones where there are no shards."""
+    if array.shard_shape is None:
+        return (1,) * len(array.shape)
+    return tuple(s // c for s, c in zip(array.shard_shape, array.chunk_shape, strict=True))
+
+
+def is_recorded(pixels: npt.NDArray[Any], fill: np.generic) -> npt.NDArray[np.bool_]:
+    """Tell of every pixel whether it is something else than the fill value."""
+    if pixels.dtype.kind == "f" and np.isnan(fill):
+        return np.asarray(~np.isnan(pixels))
+    return np.asarray(pixels != fill)
+
+
+def chunk_coordinates(
+    array: StoredArray, shard: tuple[int, ...], numbers: npt.NDArray[np.int64]
+) -> npt.NDArray[np.int64]:
+    """Return the coordinates of some of a shard's chunks, shape (chunks, axes).
+
+    Parameters
+    ----------
+    array
+        The array.
+    shard
+        Coordinate of the shard.
+    numbers
+        Places in the shard's index, shape (chunks,).
+    """
+    extent = chunks_per_shard(array)
+    within = np.stack(np.unravel_index(numbers, extent), axis=1)
+    return np.asarray(within + np.array(shard) * np.array(extent))
+
+
+def stored_chunks(
+    array: StoredArray, file: ChunkFile, indexes: ShardIndexes | None = None
+) -> Iterator[tuple[tuple[int, ...], bytes]]:
+    """Yield the coordinate and the encoded bytes of every chunk that a file holds.
+
+    Chunks that an index names but that lie outside of the file are left out.
+
+    Raises
+    ------
+    OSError
+        The file cannot be read.
+    """
+    if array.shard_shape is None:
+        yield file.coordinate, file.path.read_bytes()
+        return
+    if indexes is None:
+        indexes = read_indexes(file.path, math.prod(chunks_per_shard(array)))
+    entries = indexes.best(prefer_end=array.index_at_end)
+    if entries is None:
+        return
+    numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
+    coordinates = chunk_coordinates(array, file.coordinate, numbers)
+    for number, coordinate in zip(numbers.tolist(), coordinates.tolist(), strict=True):
+        offset, nbytes = map(int, entries[number])
+        yield tuple(coordinate), read_range(file.path, offset, nbytes)
+
+
+class ChunkDecoder:
+    """Undoes the codecs of one array's chunks and checks what comes out.
+
+    Parameters
+    ----------
+    array
+        What its metadata say.
+    providers
+        Codecs by name.
+
+    Raises
+    ------
+    StorageError
+        No chunk of that array can be decoded here, and why.
+    """
+
+    def __init__(self, array: StoredArray, providers: Mapping[str, CodecProvider]) -> None:
+        self.array = array
+        self.nbytes = math.prod(array.chunk_shape) * array.dtype.itemsize
+        if self.nbytes > _MAX_CHUNK_NBYTES:
+            raise StorageError(f"chunks of {self.nbytes:,} bytes are larger than any codec takes")
+        little = {"name": "bytes", "configuration": {"endian": "little"}}
+        try:
+            self.chain: CodecChain = chain_from_v3([little, *array.codecs], array.dtype, providers)
+        except (AqzError, TypeError, ValueError, AttributeError) as error:
+            raise StorageError(f"the codecs cannot be built: {error}") from error
+        self._names = [codec.name for codec in self.chain.codecs]
+
+    def decode(self, data: bytes) -> npt.NDArray[Any]:
+        """Return the pixels of a chunk, shape `chunk_shape`.
+
+        Raises
+        ------
+        StorageError
+            The bytes are damaged.
+        """
+        self._check_header(data)
+        try:
+            decoded = self.chain.decode(data)
+        except AqzError:
+            raise
+        except (MemoryError, OverflowError) as error:
+            raise StorageError(f"a chunk claims a size that it cannot have: {error!r}") from error
+        if len(decoded) != self.nbytes:
+            raise StorageError(f"a chunk decodes to {len(decoded)} bytes, not {self.nbytes}")
+        stored = self.array.dtype.newbyteorder(self.array.byte_order)
+        return np.frombuffer(decoded, stored).reshape(self.array.chunk_shape)
+
+    def survives_round_trip(self, data: bytes) -> bool:
+        """Tell whether a chunk, decoded, encoded and decoded again, comes out as it was."""
+        pixels = self.decode(data)
+        again = self.decode(self.chain.encode(np.ascontiguousarray(pixels)))
+        return pixels.tobytes() == again.tobytes()
+
+    def _check_header(self, data: bytes) -> None:
+        """Refuse a blosc chunk whose header tells sizes that cannot be right.
+
+        The decoder would first find memory for them, four gigabytes at the worst. Layout of the
+        header: c-blosc 1, README_CHUNK_FORMAT.
+        """
+        if not self._names or self._names[-1] != "blosc":
+            return
+        if len(data) < _BLOSC_HEADER_NBYTES:
+            raise StorageError(f"a blosc chunk of {len(data)} bytes is shorter than its header")
+        nbytes = int.from_bytes(data[4:8], "little")
+        stored = int.from_bytes(data[12:16], "little")
+        if stored != len(data) or (len(self._names) == 1 and nbytes != self.nbytes):
+            raise StorageError(
+                f"a blosc chunk's header tells of {nbytes} bytes in {stored}; "
+                f"there should be {self.nbytes} in {len(data)}"
+            )

@@ -1,0 +1,343 @@
+"""Checking a store: metadata, the index and checksum of every shard, every chunk's codecs.
+
+Reads only. Shares the parsing of metadata with the reader and the codecs with the writer, but
+nothing with the code that laid the bytes out.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from aqz_core.errors import AqzError, StorageError
+from aqz_core.hooks import create_plugin_manager
+from aqz_core.recovery.chunks import (
+    ChunkDecoder,
+    chunk_coordinates,
+    chunks_per_shard,
+    stored_chunks,
+)
+from aqz_core.recovery.report import ArraySummary, Finding, Severity, ValidationReport
+from aqz_core.recovery.shard_indexes import (
+    Entries,
+    ShardIndexes,
+    entries_within,
+    named,
+    read_indexes,
+)
+from aqz_core.recovery.survey import FRAME_RECORDS, ChunkFile, Node, survey
+from aqz_core.store_lock import is_locked
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping
+
+    from aqz_core.hooks import CodecProvider
+    from aqz_core.stored_array import StoredArray
+
+__all__ = ["validate_store"]
+
+_MOST_FINDINGS_OF_A_FILE = 8
+
+
+def validate_store(
+    store: str | os.PathLike[str],
+    *,
+    decode: bool = True,
+    plugins: Iterable[object] = (),
+    on_progress: Callable[[int, int], None] | None = None,
+) -> ValidationReport:
+    """Check a store on a filesystem.
+
+    Parameters
+    ----------
+    store : str or os.PathLike
+        Its directory.
+    decode : bool, default True
+        Undo the codecs of every chunk, too, not only check indexes.
+    plugins : iterable of object
+        Plug-ins that offer further codecs.
+    on_progress : callable, optional
+        Called with the bytes checked and the bytes there are.
+
+    Returns
+    -------
+    ValidationReport
+        Damage found is in it, and never raised.
+
+    Raises
+    ------
+    StorageError
+        There is no such directory, or it cannot be listed.
+    """
+    root = Path(store)
+    nodes = survey(root)
+    checker = _Checker(root, create_plugin_manager(plugins).codecs(), decode, on_progress)
+    checker.total = sum(_size(file.path) for node in nodes for file in node.files)
+    if not nodes[0].document and nodes[0].problem:
+        checker.find(Severity.ERROR, root, nodes[0].problem)
+    for node in nodes:
+        checker.check_node(node, is_root=node is nodes[0])
+    states = [str(node.aqz["state"]) for node in nodes if "state" in node.aqz]
+    state = _overall_state(states, recorded_now=is_locked(root))
+    if state == "interrupted":
+        checker.find(
+            Severity.WARNING,
+            root,
+            "the recording ended before it was closed; `aqz repair` finishes the store, and "
+            "ZarrStream.resume goes on with it",
+        )
+    return ValidationReport(str(root), state, tuple(checker.arrays), tuple(checker.findings))
+
+
+def _overall_state(states: list[str], *, recorded_now: bool) -> str | None:
+    """Return the state of a store from those of its nodes, the least finished first."""
+    if not states:
+        return None
+    if "recording" in states:
+        return "recording" if recorded_now else "interrupted"
+    return "interrupted" if "interrupted" in states else states[0]
+
+
+class _Checker:
+    """Collects findings while it goes through a store."""
+
+    def __init__(
+        self,
+        root: Path,
+        providers: Mapping[str, CodecProvider],
+        decode: bool,
+        on_progress: Callable[[int, int], None] | None,
+    ) -> None:
+        self.findings: list[Finding] = []
+        self.arrays: list[ArraySummary] = []
+        self.total = 0
+        self._root = root
+        self._providers = providers
+        self._decode = decode
+        self._on_progress = on_progress
+        self._done = 0
+
+    def find(self, severity: Severity, path: Path, what: str) -> None:
+        """Keep a finding."""
+        where = path.relative_to(self._root).as_posix()
+        self.findings.append(Finding(severity, where, what.replace(f"{path}: ", "")))
+
+    def check_node(self, node: Node, *, is_root: bool) -> None:
+        """Check one node and what lies in its folder."""
+        is_something = node.document or (not is_root and (node.files or node.foreign))
+        if node.problem and is_something:
+            self.find(Severity.ERROR, node.folder, node.problem)
+        elif node.problem is None and node.array is None:
+            self._check_image(node)
+        for path in node.partial:
+            self.find(Severity.WARNING, path, "left over from a write that was not finished")
+        for path in node.foreign:
+            self.find(Severity.WARNING, path, "belongs to no array of this store")
+        if node.array is not None:
+            self._check_array(node, node.array)
+        self._check_frame_records(node)
+
+    # ---- images -----------------------------------------------------------------------------
+
+    def _check_image(self, node: Node) -> None:
+        """Check that the levels that NGFF metadata name are there."""
+        ome = node.attributes.get("ome")
+        if ome is None:
+            return
+        try:
+            images = ome.get("multiscales", [])
+            paths = [str(level["path"]) for image in images for level in image["datasets"]]
+        except (AttributeError, KeyError, TypeError) as error:
+            self.find(Severity.ERROR, node.folder, f"malformed OME metadata ({error!r})")
+            return
+        for path in paths:
+            inside = not Path(path).is_absolute() and ".." not in Path(path).parts
+            if not inside or not (node.folder / path / "zarr.json").is_file():
+                self.find(Severity.ERROR, node.folder, f"the image's level {path!r} is missing")
+
+    # ---- arrays -----------------------------------------------------------------------------
+
+    def _check_array(self, node: Node, array: StoredArray) -> None:
+        """Check every file of an array."""
+        decoder = self._decoder(node, array)
+        first = decoder is not None
+        chunks = decoded = nbytes = 0
+        for file in node.files:
+            size = _size(file.path)
+            try:
+                indexes = self._check_file(array, file, size)
+                chunks += _count(array, indexes)
+                if decoder is not None:
+                    good = self._decode_file(decoder, file, indexes, round_trip=first)
+                    decoded += good
+                    first = first and not good
+            except OSError as error:
+                self.find(Severity.ERROR, file.path, f"cannot be read: {error.strerror or error}")
+            nbytes += size
+            self._advance(size)
+        if node.files or all(array.shape):
+            self._check_extent(node, array, chunks)
+        path = node.folder.relative_to(self._root).as_posix()
+        self.arrays.append(
+            ArraySummary(
+                "" if path == "." else path, array.shape, len(node.files), chunks, decoded, nbytes
+            )
+        )
+
+    def _decoder(self, node: Node, array: StoredArray) -> ChunkDecoder | None:
+        """Return what decodes the array's chunks, unless nobody asked or nothing can."""
+        if not self._decode:
+            return None
+        try:
+            return ChunkDecoder(array, self._providers)
+        except StorageError as error:
+            self.find(Severity.ERROR, node.folder, str(error))
+            return None
+
+    def _check_file(self, array: StoredArray, file: ChunkFile, size: int) -> ShardIndexes | None:
+        """Check the indexes of a shard; return them, or None for a chunk file."""
+        if array.shard_shape is None:
+            return None
+        chunks = math.prod(chunks_per_shard(array))
+        if size < 16 * chunks + 4:
+            self.find(
+                Severity.ERROR,
+                file.path,
+                f"{size} bytes are fewer than the {16 * chunks + 4} of a shard's index; "
+                "the file was cut short",
+            )
+            return ShardIndexes(size, None, None)
+        indexes = read_indexes(file.path, chunks)
+        used = indexes.end if array.index_at_end else indexes.start
+        if used is None:
+            place = "end" if array.index_at_end else "start"
+            other = indexes.best(prefer_end=array.index_at_end)
+            hint = "; the other one is intact" if other is not None else ""
+            self.find(
+                Severity.ERROR,
+                file.path,
+                f"the index at the {place} of the shard does not match its checksum{hint}",
+            )
+        else:
+            self._check_entries(array, file, used, size)
+        return indexes
+
+    def _check_entries(
+        self, array: StoredArray, file: ChunkFile, entries: Entries, size: int
+    ) -> None:
+        """Check that chunks lie inside the file, do not overlap, and belong to the array."""
+        is_named = named(entries)
+        inside = entries_within(entries, size)
+        outside = np.flatnonzero(is_named & ~inside)
+        for number in outside[:_MOST_FINDINGS_OF_A_FILE].tolist():
+            offset, nbytes = map(int, entries[number])
+            self.find(
+                Severity.ERROR,
+                file.path,
+                f"chunk {number} should be {nbytes} bytes at {offset}, outside of the file's "
+                f"{size}",
+            )
+        if len(outside) > _MOST_FINDINGS_OF_A_FILE:
+            self.find(
+                Severity.ERROR, file.path, f"{len(outside)} chunks in all are outside of the file"
+            )
+        spans = entries[inside].astype(np.int64)
+        spans = spans[np.argsort(spans[:, 0], kind="stable")]
+        if (spans[1:, 0] < spans[:-1].sum(axis=1)).any():
+            self.find(Severity.ERROR, file.path, "chunks overlap")
+        coordinates = chunk_coordinates(array, file.coordinate, np.flatnonzero(inside))
+        grid = -(-np.array(array.shape) // np.array(array.chunk_shape))
+        beyond = (coordinates >= grid).any(axis=1).sum()
+        if beyond:
+            self.find(
+                Severity.NOTE,
+                file.path,
+                f"{beyond} chunks lie outside of the array's shape {array.shape}",
+            )
+
+    def _decode_file(
+        self,
+        decoder: ChunkDecoder,
+        file: ChunkFile,
+        indexes: ShardIndexes | None,
+        *,
+        round_trip: bool,
+    ) -> int:
+        """Decode every chunk of a file; return how many could be."""
+        good = bad = 0
+        for coordinate, data in stored_chunks(decoder.array, file, indexes):
+            try:
+                if round_trip and not good and not decoder.survives_round_trip(data):
+                    raise StorageError("the codecs do not give back what they were given")
+                decoder.decode(data)
+                good += 1
+            except AqzError as error:
+                bad += 1
+                if bad <= _MOST_FINDINGS_OF_A_FILE:
+                    self.find(Severity.ERROR, file.path, f"chunk {coordinate}: {error}")
+        if bad > _MOST_FINDINGS_OF_A_FILE:
+            self.find(Severity.ERROR, file.path, f"{bad} chunks in all cannot be decoded")
+        return good
+
+    def _check_extent(self, node: Node, array: StoredArray, chunks: int) -> None:
+        """Note how many of the chunks that the shape asks for were never written."""
+        wanted = math.prod(-(-n // c) for n, c in zip(array.shape, array.chunk_shape, strict=True))
+        if chunks < wanted:
+            self.find(
+                Severity.NOTE,
+                node.folder,
+                f"{wanted - chunks} of {wanted} chunks were not stored and read as the fill value",
+            )
+
+    # ---- metadata of single frames ----------------------------------------------------------
+
+    def _check_frame_records(self, node: Node) -> None:
+        """Check that every line of the frames' metadata is a JSON object."""
+        file = node.folder / FRAME_RECORDS
+        try:
+            with file.open("rb") as lines:
+                for number, line in enumerate(lines, 1):
+                    problem = _line_problem(line)
+                    if problem:
+                        self.find(Severity.WARNING, file, f"line {number} {problem}")
+                        return
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            self.find(Severity.ERROR, file, f"cannot be read: {error.strerror or error}")
+
+    def _advance(self, nbytes: int) -> None:
+        """Tell how far the check is."""
+        self._done += nbytes
+        if self._on_progress is not None:
+            self._on_progress(self._done, self.total)
+
+
+def _line_problem(line: bytes) -> str | None:
+    """Say what is wrong with a line of frame metadata, if anything."""
+    try:
+        record: Any = json.loads(line)
+    except (ValueError, RecursionError):
+        return "is not valid JSON" if line.endswith(b"\n") else "is not complete"
+    return None if isinstance(record, dict) else "is no JSON object"
+
+
+def _count(array: StoredArray, indexes: ShardIndexes | None) -> int:
+    """Return how many chunks a file holds."""
+    if indexes is None:
+        return 1
+    entries = indexes.best(prefer_end=array.index_at_end)
+    return 0 if entries is None else int(entries_within(entries, indexes.nbytes).sum())
+
+
+def _size(file: Path) -> int:
+    """Return a file's bytes; 0 when it is gone."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return 0
