@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 import numpy as np
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from aqz_core.array_documents import array_documents, chunk_namer
 from aqz_core.array_writer import ArrayWriter
-from aqz_core.chunk_stores import ChunkFiles, ChunkStore, ShardedChunks, ShardListener
+from aqz_core.chunk_files import ChunkFiles
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, FrameExistsError, FrameShapeError, OutOfBoundsError
 from aqz_core.frame_log import LOG_NAME, FrameLog
@@ -22,11 +23,13 @@ from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.plans import join
 from aqz_core.recording_state import RecordingState, state_attribute
 from aqz_core.router import FrameRouter
+from aqz_core.sharded_chunks import ShardedChunks
 from aqz_core.written_frames import WrittenFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aqz_core.chunk_store import ChunkStore, ShardListener
     from aqz_core.engine import Engine
     from aqz_core.hooks import FrameFunction
     from aqz_core.plans import ArrayPlan
@@ -87,12 +90,15 @@ class ArrayRecording:
         self._progress = progress
         self._state: RecordingState = "recording"
         self._certain = 0
+        self._ome: object = None
         self._live = live and engine.sink.random_access
         self._attributes = attributes
         self._process = process
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
         where = f"array {plan.key!r}"
-        self._reader = FrameReader(plan.frame_shape, plan.base.dtype, where)
+        self._reader = FrameReader(
+            plan.frame_shape, plan.base.dtype, where, plan.base.fill_value
+        )
         self._plain_append = process is None and not plan.transposed
         self._writers = [self._writer(level, on_shard) for level in range(len(plan.layouts))]
         self._reducers = [self._reducer(level) for level in range(1, len(plan.layouts))]
@@ -135,7 +141,7 @@ class ArrayRecording:
             live=self._live,
             sync=self._sync,
             max_chunk_nbytes=plan.codecs.max_encoded_size(plan.layouts[level].chunk_nbytes),
-            resumed=self._live and self._progress is not None,
+            resumed=self._finality(level),
             on_shard=listener,
         )
 
@@ -151,11 +157,21 @@ class ArrayRecording:
             before.shape[-3] if before.lead_shape else 1,
         )
         self._writers[level - 1].reduce = reducer
+        self._writers[level - 1].skip_reduced = reducer.skip
         return reducer
+
+    def _finality(self, level: int) -> Callable[[int], bool] | None:
+        """Return what tells whether chunks of an earlier recording are complete, if any."""
+        if self._progress is None or not self._live:
+            return None
+        return partial(self._progress.is_final, level)
 
     def _take_up(self, progress: ArrayProgress) -> None:
         """Begin where an earlier recording ended; `restore` brings its last frames back."""
         self.frames = self._certain = progress.frames
+        self._ome = progress.ome
+        for writer in self._writers:
+            writer.head.skips_gaps = progress.gaps
         if self._lengths is not None:
             self._lengths = list(progress.lengths)
             self._flushed = progress.lengths[0]
@@ -212,6 +228,32 @@ class ArrayRecording:
                     self._log.add(self._next_lead(), checked)
                 self._take(frame)
             return count
+
+    def skip(self, pixels: int) -> None:
+        """Pass over pixels that follow those taken before; they read as the fill value.
+
+        Raises
+        ------
+        OutOfBoundsError
+            They reach past the declared size; nothing was skipped.
+        """
+        with self._appending:
+            self._check_room(-(-(self._reader.pending_pixels + pixels) // self._reader.pixels))
+            completed, whole = self._reader.skip(pixels)
+            if completed is not None:
+                self._take(completed)
+            if self._written is not None:
+                for number in range(self.frames, self.frames + whole):
+                    self._written.add(number)
+            for writer in self._writers:
+                writer.head.skips_gaps = True
+            while whole:
+                # Only frames that are stored one after the other can be passed over at once.
+                at_once = whole if self._router.in_order else 1
+                skipped = self._writers[0].skip(self._next_lead(), at_once)
+                self.frames += skipped
+                self._taken += skipped
+                whole -= skipped
 
     def write(
         self, data: object, index: tuple[int, ...], metadata: object, *, replace: bool
@@ -354,9 +396,12 @@ class ArrayRecording:
     def _write_documents(self, index_location: Any, *, sync: bool) -> None:
         """Store the metadata, with the lock held."""
         frames = None if self._written is not None else self._certain
-        state = state_attribute(self.plan, self._state, frames, live=self._live)
+        gaps = self._writers[0].head.skips_gaps
+        state = state_attribute(self.plan, self._state, frames, live=self._live, gaps=gaps)
         attributes = {**self._attributes, "aqz": state}
         documents = array_documents(self.plan, self._lengths, attributes, index_location)
+        if self._ome is not None:  # of an image that others may have added to
+            documents[join(self.plan.key, "zarr.json")]["attributes"]["ome"] = self._ome
         for name, document in documents.items():
             # The old document must not give way to one whose bytes a loss of power can take.
             self._engine.sink.write(name, to_json(document), sync=sync or self._protect)
@@ -438,7 +483,7 @@ class ArrayRecording:
                 z_size = before.append_size(self._final_length())
             elif len(before.shape) > 3:
                 z_size = before.shape[-3]
-            self._reducers[level - 1].finish(z_size, self.plan.base.fill_value)
+            self._reducers[level - 1].finish(z_size)
         self._writers[level].finish_layers()
 
     def wait(self, level: int) -> None:

@@ -30,7 +30,7 @@ from aqz_core.tiling import ColumnTiling
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aqz_core.chunk_stores import ChunkStore
+    from aqz_core.chunk_store import ChunkStore
     from aqz_core.codecs import CodecChain
     from aqz_core.engine import Engine
 

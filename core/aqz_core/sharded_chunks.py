@@ -1,178 +1,29 @@
-"""Where the chunks of one array are stored: in shards, or each in a file of its own.
-
-Both take `Batch` objects, chunks of one column that are ready as bytes, from the I/O threads, and
-know which names and index entries they get. Neither knows how the bytes were made.
-"""
+"""Chunks in shards: which shard each goes to, and the shards that are not complete yet."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+from aqz_core.chunk_store import Unsynced
 from aqz_core.shards import MIN_ALIGNED_NBYTES, Batch, GrowingShard, ShardFormat
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aqz_core.chunk_store import LeadChunk, ShardListener
     from aqz_core.layout import ArrayLayout, Column, LayerKey
     from aqz_core.sinks import Sink
     from aqz_core.tiling import Tiles
 
-__all__ = ["ChunkFiles", "ChunkStore", "ShardListener", "ShardedChunks"]
+__all__ = ["ShardedChunks"]
 
-ShardListener = Callable[[str, int, int], None]
-"""Called with a shard's name, its size in bytes and its number of chunks when it is complete."""
-
-LeadChunk = tuple[int, ...]
 Numbers = npt.NDArray[np.int64]
-
-
-class ChunkStore(Protocol):
-    """What an array's writer asks of the place its chunks go to.
-
-    Attributes
-    ----------
-    can_load
-        Whether what is stored can be read back while the recording runs.
-    """
-
-    can_load: bool
-
-    def room(self) -> int:
-        """Bytes to leave free in front of and behind a batch in memory."""
-
-    def store(
-        self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
-    ) -> int:
-        """Store whole chunks of a column: all of each of `lead_chunks`; return bytes written.
-
-        If not `final`, some of their planes are missing and they will be stored again.
-        """
-
-    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
-        """Store some planes of the chunks of one layer; return bytes written."""
-
-    def skip(self, column: Column, lead_chunks: list[LeadChunk]) -> None:
-        """Take note that chunks of a column will never come."""
-
-    def skip_piece(self, column: Column, key: LayerKey) -> None:
-        """Take note that some planes of the chunks of one layer will never come."""
-
-    def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
-        """Read back chunks that were stored, in the same order."""
-
-    def when_visible(
-        self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]
-    ) -> None:
-        """Call `call` once readers can see a chunk layer's column that was stored for good.
-
-        That is now or at the next `publish`, except in a shard that is hidden until it is complete.
-        """
-
-    def reveal(self) -> None:
-        """Let the next `publish` show chunks of which some planes are missing."""
-
-    def publish(self, *, sync: bool = False) -> None:
-        """Let readers see everything that is stored; flush it to the device if asked."""
-
-    def unfinished(self) -> list[Callable[[], None]]:
-        """Return calls that each finish one shard; nothing may be stored after them."""
-
-
-class ChunkFiles:
-    """Every chunk is an object of its own.
-
-    Parameters
-    ----------
-    sink
-        Where they go.
-    name
-        Gives the name of a chunk from its coordinate.
-    sync
-        Whether each is flushed to the device.
-    on_shard
-        Told of every file.
-    """
-
-    can_load = True
-
-    def __init__(
-        self,
-        sink: Sink,
-        name: Callable[[LeadChunk], str],
-        *,
-        sync: bool,
-        on_shard: ShardListener,
-    ) -> None:
-        self._sink = sink
-        self._name = name
-        self._sync = sync
-        self._on_shard = on_shard
-        self._unsynced = _Unsynced(sink)
-
-    def room(self) -> int:
-        """Return 0: a chunk file has nothing but the chunk."""
-        return 0
-
-    def store(
-        self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
-    ) -> int:
-        """Write each chunk's file."""
-        names = self._names(column, lead_chunks)
-        first = batch.starts + batch.room
-        for name, start, stop in zip(names, first, first + batch.sizes, strict=True):
-            self._sink.write(name, batch.memory[start:stop], sync=self._sync)
-            if not self._sync:
-                self._unsynced.add(name)
-            if final:
-                self._on_shard(name, int(stop - start), 1)
-        return int(batch.sizes.sum())
-
-    def _names(self, column: Column, lead_chunks: list[LeadChunk]) -> list[str]:
-        """Return the names of chunk files."""
-        return [
-            self._name((*lead, row, col))
-            for lead in lead_chunks
-            for row in column.rows
-            for col in column.cols
-        ]
-
-    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
-        """Refuse: a chunk file is written whole."""
-        raise AssertionError("chunk files are not written in pieces")
-
-    def skip(self, column: Column, lead_chunks: list[LeadChunk]) -> None:
-        """Do nothing: a chunk without a file reads as the fill value."""
-
-    def skip_piece(self, column: Column, key: LayerKey) -> None:
-        """Refuse: a chunk file is written whole."""
-        raise AssertionError("chunk files are not written in pieces")
-
-    def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
-        """Read chunk files."""
-        return [self._sink.read(name) or b"" for name in self._names(column, lead_chunks)]
-
-    def when_visible(
-        self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]
-    ) -> None:
-        """Call `call`: chunk files are never hidden."""
-        call()
-
-    def reveal(self) -> None:
-        """Do nothing: chunk files are whole."""
-
-    def publish(self, *, sync: bool = False) -> None:
-        """Flush files if asked; every one is visible as soon as it is stored."""
-        if sync:
-            self._unsynced.commit()
-
-    def unfinished(self) -> list[Callable[[], None]]:
-        """Return nothing: no file is ever incomplete."""
-        return []
 
 
 class ShardedChunks:
@@ -231,7 +82,7 @@ class ShardedChunks:
         self._resumed = resumed
         self._provisional: set[LeadChunk] = set()
         self._max_chunk_nbytes = max_chunk_nbytes
-        self._unsynced = _Unsynced(sink)
+        self._unsynced = Unsynced(sink)
         self._absent: dict[LeadChunk, list[Numbers]] = {}
         self._pieces: dict[tuple[LeadChunk, Column], int] = {}
         self._lock = threading.Lock()
@@ -411,9 +262,7 @@ class ShardedChunks:
                 self._pieces[lead, column] = left
             return not left
 
-    def when_visible(
-        self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]
-    ) -> None:
+    def when_visible(self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]) -> None:
         """Call `call` now, or when the shard is finished if it is hidden until then."""
         shard = self._layout.shard_of(lead_chunk, column)
         if not self.format.live:
@@ -471,26 +320,6 @@ class ShardedChunks:
         """Return the index entries of the chunks of a column, in C order of the shard."""
         shard = self._shard_chunks
         return np.concatenate([_in_c_order(lead, column, shard, shard) for lead in lead_chunks])
-
-
-class _Unsynced:
-    """Names of objects that were stored without being flushed to the device."""
-
-    def __init__(self, sink: Sink) -> None:
-        self._sink = sink
-        self._names: set[str] = set()
-        self._lock = threading.Lock()
-
-    def add(self, name: str) -> None:
-        """Remember one."""
-        with self._lock:
-            self._names.add(name)
-
-    def commit(self) -> None:
-        """Flush them all, and the names of everything that was stored."""
-        with self._lock:
-            names, self._names = self._names, set()
-        self._sink.commit(sorted(names))
 
 
 def _in_c_order(

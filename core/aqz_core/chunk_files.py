@@ -1,0 +1,108 @@
+"""Chunks that are objects of their own, for readers that know no shards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aqz_core.chunk_store import Unsynced
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aqz_core.chunk_store import LeadChunk, ShardListener
+    from aqz_core.layout import Column, LayerKey
+    from aqz_core.shards import Batch
+    from aqz_core.sinks import Sink
+    from aqz_core.tiling import Tiles
+
+__all__ = ["ChunkFiles"]
+
+
+class ChunkFiles:
+    """Every chunk is an object of its own.
+
+    Parameters
+    ----------
+    sink
+        Where they go.
+    name
+        Gives the name of a chunk from its coordinate.
+    sync
+        Whether each is flushed to the device.
+    on_shard
+        Told of every file.
+    """
+
+    can_load = True
+
+    def __init__(
+        self,
+        sink: Sink,
+        name: Callable[[LeadChunk], str],
+        *,
+        sync: bool,
+        on_shard: ShardListener,
+    ) -> None:
+        self._sink = sink
+        self._name = name
+        self._sync = sync
+        self._on_shard = on_shard
+        self._unsynced = Unsynced(sink)
+
+    def room(self) -> int:
+        """Return 0: a chunk file has nothing but the chunk."""
+        return 0
+
+    def store(
+        self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
+    ) -> int:
+        """Write each chunk's file."""
+        names = self._names(column, lead_chunks)
+        first = batch.starts + batch.room
+        for name, start, stop in zip(names, first, first + batch.sizes, strict=True):
+            self._sink.write(name, batch.memory[start:stop], sync=self._sync)
+            if not self._sync:
+                self._unsynced.add(name)
+            if final:
+                self._on_shard(name, int(stop - start), 1)
+        return int(batch.sizes.sum())
+
+    def _names(self, column: Column, lead_chunks: list[LeadChunk]) -> list[str]:
+        """Return the names of chunk files."""
+        return [
+            self._name((*lead, row, col))
+            for lead in lead_chunks
+            for row in column.rows
+            for col in column.cols
+        ]
+
+    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
+        """Refuse: a chunk file is written whole."""
+        raise AssertionError("chunk files are not written in pieces")
+
+    def skip(self, column: Column, lead_chunks: list[LeadChunk]) -> None:
+        """Do nothing: a chunk without a file reads as the fill value."""
+
+    def skip_piece(self, column: Column, key: LayerKey) -> None:
+        """Refuse: a chunk file is written whole."""
+        raise AssertionError("chunk files are not written in pieces")
+
+    def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
+        """Read chunk files."""
+        return [self._sink.read(name) or b"" for name in self._names(column, lead_chunks)]
+
+    def when_visible(self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]) -> None:
+        """Call `call`: chunk files are never hidden."""
+        call()
+
+    def reveal(self) -> None:
+        """Do nothing: chunk files are whole."""
+
+    def publish(self, *, sync: bool = False) -> None:
+        """Flush files if asked; every one is visible as soon as it is stored."""
+        if sync:
+            self._unsynced.commit()
+
+    def unfinished(self) -> list[Callable[[], None]]:
+        """Return nothing: no file is ever incomplete."""
+        return []
