@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aqz_core.sinks import Sink
 
-__all__ = ["LOG_NAME", "FrameLog", "read_frame_metadata"]
+__all__ = ["LOG_NAME", "FrameLog", "logged_indices", "read_frame_metadata"]
 
 LOG_NAME = "aqz.frames.jsonl"
 
@@ -117,6 +117,11 @@ def read_frame_metadata(store: str | os.PathLike[str], key: str = "") -> list[di
                 rows[index] = {**dict(zip(names, index, strict=False)), **metadata}
             return list(rows.values())
     raise StorageError(f"{store} has no array at {key!r}; its keys are names of arrays or images")
+
+
+def logged_indices(log: Path) -> list[tuple[int, ...]]:
+    """Return the leading storage indices in a log, in the order in which they were written."""
+    return [index for index, _ in _lines(log)]
 
 
 def _lines(log: Path) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:

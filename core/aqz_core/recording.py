@@ -7,13 +7,16 @@ holds any more can be finished.
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from aqz_core.acquire_json import AcquireJson
 from aqz_core.array_recording import ArrayRecording
 from aqz_core.engine import Engine
-from aqz_core.errors import AqzError, StreamClosedError, UnknownArrayError
+from aqz_core.enums import ZarrVersion
+from aqz_core.errors import AqzError, FrameShapeError, StreamClosedError, UnknownArrayError
 from aqz_core.events import (
     ArrayReport,
     Progress,
@@ -30,7 +33,8 @@ from aqz_core.keys import normalise_key
 from aqz_core.observers import EventDispatcher
 from aqz_core.pools import JobGroup
 from aqz_core.publisher import Publisher
-from aqz_core.store_path import url_scheme
+from aqz_core.sinks.choosing import open_sink
+from aqz_core.store_lock import lock_store
 from aqz_core.store_set_up import check_free_space, claim_nodes, write_groups
 from aqz_core.stream_plan import plan_stream
 
@@ -38,8 +42,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from aqz_core.plans import ArrayPlan
+    from aqz_core.recovery.resume import Resumption
     from aqz_core.settings import StreamSettings
-    from aqz_core.sinks import Sink
+    from aqz_core.stream_plan import StreamPlan
 
 __all__ = ["Recording"]
 
@@ -53,37 +58,60 @@ class Recording:
         Valid, and nobody else's.
     hooks
         The plug-ins.
+    resumption
+        The earlier recording to go on with, if any.
     """
 
-    def __init__(self, settings: StreamSettings, hooks: Hooks) -> None:
+    def __init__(
+        self, settings: StreamSettings, hooks: Hooks, resumption: Resumption | None = None
+    ) -> None:
         self.settings = settings
-        random_access = settings.s3 is None
-        plan = plan_stream(settings, hooks, random_access=random_access)
+        plan = plan_stream(settings, hooks)
         self._plans = plan.arrays
         self.memory = plan.memory
-        self.sink = _open_sink(settings, hooks)
-        existing = claim_nodes(self.sink, self._plans, plan.groups, overwrite=settings.overwrite)
+        self.lock = lock_store(settings) if resumption is None else resumption.lock
+        try:
+            self._open(plan, hooks, resumption)
+        except BaseException:
+            if (sink := getattr(self, "sink", None)) is not None:
+                sink.close()
+            if self.lock is not None:
+                self.lock.release()
+            raise
+
+    def _open(self, plan: StreamPlan, hooks: Hooks, resumption: Resumption | None) -> None:
+        """Open the store and begin, with the lock held."""
+        settings = self.settings
+        self.sink = open_sink(settings, hooks.sinks(), self.memory.parts)
+        if resumption is None:
+            existing = claim_nodes(
+                self.sink, self._plans, plan.groups, overwrite=settings.overwrite
+            )
+        else:
+            existing = {key: dict(found) for key, found in resumption.attributes.items()}
         check_free_space(self.sink, self._plans)
         self._engine = Engine(
             self.sink, self.memory, plan.workers, plan.levels, settings.stall_timeout
         )
         self._events = EventDispatcher(hooks)
+        self._acquire_json = AcquireJson(self.sink, several=len(self._plans) > 1)
         self._begun: float | None = None
         self._closing = threading.Lock()
         self._closed = False
         try:
             extra = dict(hooks.metadata(settings))
             self._arrays = {
-                plan.key: self._array(plan, {**existing.get(plan.key, {}), **extra}, hooks)
+                plan.key: self._array(
+                    plan, {**existing.get(plan.key, {}), **extra}, hooks, resumption
+                )
                 for plan in self._plans
             }
-            groups = {key: {**existing.get(key, {}), **own} for key, own in plan.groups.items()}
-            write_groups(self.sink, self._plans, groups)
-            if settings.bioformats2raw:
-                keys = [normalise_key(array.output_key) for array in settings.arrays]
-                write_series(self.sink, settings.version, keys)
+            if resumption is None:
+                self._write_groups(plan, existing)
             for array in self._arrays.values():
                 array.write_documents()
+            for array in self._arrays.values():
+                array.restore()
         except BaseException:
             self._engine.stop()
             self._events.close(0)
@@ -91,8 +119,20 @@ class Recording:
         self._publisher = Publisher(self._publish, self._engine.failure)
         self._events.publish(StreamOpened(self.sink.url, tuple(self._arrays)))
 
+    def _write_groups(self, plan: StreamPlan, existing: Mapping[str, Mapping[str, Any]]) -> None:
+        """Store the metadata of everything that arrays stand in."""
+        groups = {key: {**existing.get(key, {}), **own} for key, own in plan.groups.items()}
+        write_groups(self.sink, self._plans, groups)
+        if self.settings.bioformats2raw:
+            keys = [normalise_key(array.output_key) for array in self.settings.arrays]
+            write_series(self.sink, self.settings.version, keys)
+
     def _array(
-        self, plan: ArrayPlan, attributes: Mapping[str, Any], hooks: Hooks
+        self,
+        plan: ArrayPlan,
+        attributes: Mapping[str, Any],
+        hooks: Hooks,
+        resumption: Resumption | None,
     ) -> ArrayRecording:
         """Begin one array."""
         spec = FrameSpec(plan.key, plan.frame_shape, plan.base.dtype)
@@ -109,6 +149,8 @@ class Recording:
             process=frame_function(hooks.frame_processors(self.settings), spec),
             live=self.settings.live,
             sync=self.settings.durability == "shard",
+            protect=self.settings.durability != "none",
+            progress=resumption.progress_of(plan) if resumption is not None else None,
             on_shard=on_shard,
         )
 
@@ -122,6 +164,22 @@ class Recording:
     def append(self, data: object, key: str | None, metadata: object = None) -> int:
         """Take frames for one array; return how many were completed."""
         return self._begin(key).append(data, metadata)
+
+    def skip_bytes(self, nbytes: int, key: str | None) -> None:
+        """Pass over pixels, given in bytes."""
+        array = self._begin(key)
+        itemsize = array.plan.base.dtype.itemsize
+        if nbytes % itemsize:
+            raise FrameShapeError(
+                f"array {array.plan.key!r} has pixels of {itemsize} bytes; {nbytes} bytes are no "
+                "whole number of them"
+            )
+        array.skip(nbytes // itemsize)
+
+    def skip_frames(self, frames: int, key: str | None) -> None:
+        """Pass over whole frames."""
+        array = self._begin(key)
+        array.skip(frames * math.prod(array.plan.frame_shape))
 
     def write(
         self,
@@ -157,6 +215,14 @@ class Recording:
         array = self._array_for(key)
         self._engine.failure.check()
         array.add_attributes(metadata, metadata_key)
+        if self.settings.version is ZarrVersion.V2:
+            self._acquire_json.merge(array.plan.key, metadata, metadata_key)
+
+    def write_acquire_json(self, metadata: object, *, overwrite: bool) -> None:
+        """Store metadata of the whole store where acquire-zarr 0.5.1 had them."""
+        self._check_open()
+        self._engine.failure.check()
+        self._acquire_json.write(metadata, overwrite=overwrite)
 
     def _array_for(self, key: str | None) -> ArrayRecording:
         """Return the array that a call means."""
@@ -228,6 +294,8 @@ class Recording:
                 self._engine.stop()
                 self._events.close()
                 self.sink.close()
+                if self.lock is not None:
+                    self.lock.release()
             return self._report()
 
     def _finish(self) -> None:
@@ -277,9 +345,3 @@ class Recording:
             ),
             statistics=self.statistics(),
         )
-
-
-def _open_sink(settings: StreamSettings, hooks: Hooks) -> Sink:
-    """Open the store."""
-    scheme = url_scheme(settings.store_path) or "file"
-    return hooks.sinks()[scheme].open(settings.store_path, settings)

@@ -42,7 +42,8 @@ def state_attribute(
     -------
     dict
         ``state``; ``version`` of aqz; ``frames``; ``live``; ``gaps``; ``axes`` in the order of
-        arrival with their declared sizes (0 is unlimited); ``downsampling``, the method's name or None.
+        arrival with their declared sizes (0 is unlimited); ``downsampling``, the method's name or
+        None.
     """
     from aqz_core import __version__
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import operator
 import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Self
@@ -210,6 +211,39 @@ class ZarrStream:
         """
         self._recording.write(data, index, key, metadata, replace=replace)
 
+    def skip(self, n_bytes: int, key: str | None = None) -> None:
+        """Pass over pixels as if they had been appended; they read as the fill value.
+
+        Parameters
+        ----------
+        n_bytes : int
+            How many bytes of pixels; any number of frames, whole or not.
+        key : str, optional
+            As for `append`.
+
+        Raises
+        ------
+        TypeError
+            It is not a number of bytes, 0 or more.
+        FrameShapeError
+            The bytes are no whole number of pixels.
+        OutOfBoundsError, UnknownArrayError, StreamClosedError, StorageError
+            As for `append`.
+        """
+        self._recording.skip_bytes(_count(n_bytes, "n_bytes"), key)
+
+    def skip_frames(self, n: int, key: str | None = None) -> None:
+        """Pass over whole frames, a camera's lost ones for instance; see `skip`.
+
+        Parameters
+        ----------
+        n : int
+            How many frames.
+        key : str, optional
+            As for `append`.
+        """
+        self._recording.skip_frames(_count(n, "n"), key)
+
     def flush(self, key: str | None = None) -> None:
         """Return when all frames taken so far can be read, and would survive a loss of power.
 
@@ -342,6 +376,14 @@ class ZarrStream:
         """Say where it records to and whether it is open."""
         state = "open" if self.is_active() else "closed or failed"
         return f"<ZarrStream to {self.store_path!r}, {state}>"
+
+
+def _count(value: int, name: str) -> int:
+    """Return a number of things that there can be."""
+    count = -1 if isinstance(value, bool) else operator.index(value)
+    if count < 0:
+        raise TypeError(f"{name} must be an integer of 0 or more, not {value!r}")
+    return count
 
 
 def _opened(settings: StreamSettings, plugins: Iterable[object]) -> Recording:
