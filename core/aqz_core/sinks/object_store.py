@@ -37,6 +37,9 @@ BATCH = 1000
 
 DEFAULT_IN_FLIGHT = 8
 
+MAX_LAST_NBYTES = 1 << 20
+"""Objects up to this size are still tried when a recording has failed: its metadata."""
+
 
 class ObjectStoreSink:
     """A store in an object store.
@@ -136,9 +139,22 @@ class ObjectStoreSink:
     def write(self, name: str, data: Bytes, *, sync: bool) -> None:
         """Store or replace an object; what is longer than a part goes in parts."""
         view = as_view(data)
+        if self._connection.error is not None and len(view) <= MAX_LAST_NBYTES:
+            self._write_last(name, view)
+            return
         growing = self.create_shard(name, len(view), visible=False)
         growing.write(0, view)
         growing.finish(len(view), sync=sync)
+
+    def _write_last(self, name: str, content: memoryview) -> None:
+        """Store metadata after a failure, if the store still answers: so that they fit the data."""
+        from aqz_core.sinks.objects.request_body import PartBody
+
+        key = self._root + name
+        body = PartBody(len(content))
+        body[:] = content
+        if not self._connection.tidy(lambda: self._service.put(key, body)):
+            self._connection.check()
 
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> GrowingObject:
         """Start an object of at most `nbytes` bytes."""

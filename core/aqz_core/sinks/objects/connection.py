@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 from typing import TYPE_CHECKING, TypeVar
 
@@ -54,6 +53,7 @@ class Connection:
         self._lock = threading.Lock()
         self._renewing = asyncio.Lock()
         self._renewals = 0
+        self._silent = False
 
     # ---- requests ---------------------------------------------------------------------------
 
@@ -153,15 +153,24 @@ class Connection:
             task.cancel()
 
     def tidy(self, make: Callable[[], Awaitable[object]]) -> bool:
-        """Try a request once, briefly, even after a failure; tell whether it succeeded."""
+        """Try a request once, briefly, even after a failure; tell whether it succeeded.
+
+        After one that got no answer, nothing is tried any more.
+        """
 
         async def briefly() -> None:
             await asyncio.wait_for(make(), CLOSING_SECONDS)
 
-        with contextlib.suppress(Exception):
+        if self._silent:
+            return False
+        try:
             self._loop.run(briefly())
-            return True
-        return False
+        except TimeoutError:
+            self._silent = True
+            return False
+        except Exception:
+            return False
+        return True
 
     def open(self, policy: RetryPolicy) -> None:
         """Connect the service."""
@@ -169,6 +178,7 @@ class Connection:
 
     def close(self) -> None:
         """Close the service and end the loop."""
+        self._silent = False
         self.tidy(self.service.close)
         self._loop.stop()
 

@@ -45,7 +45,7 @@ class EventLoopThread:
         """Cancel what still runs, end the loop and the thread. Later calls do nothing."""
         if self.loop.is_closed():
             return
-        self.run(_cancel_others())
+        self.run(_end_everything())
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join()
         self.loop.close()
@@ -57,9 +57,18 @@ class EventLoopThread:
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
 
 
-async def _cancel_others() -> None:
-    """Cancel every other task of the loop and wait until they have ended."""
+async def _end_everything() -> None:
+    """Cancel every other task of the loop, and drop connections that still have bytes to send.
+
+    A connection whose other side has stopped reading would never close by itself.
+    """
     others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
     for task in others:
         task.cancel()
     await asyncio.gather(*others, return_exceptions=True)
+    open_transports: Any = getattr(asyncio.get_running_loop(), "_transports", {})
+    for transport in list(open_transports.values()):
+        if transport.get_write_buffer_size() or not transport.is_closing():
+            transport.abort()
+    for _ in range(3):  # closing takes a few turns of the loop
+        await asyncio.sleep(0)

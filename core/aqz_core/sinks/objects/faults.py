@@ -149,10 +149,10 @@ def _of_response(error: BaseException) -> Fault | None:
         region = meta.get("HTTPHeaders", {}).get("x-amz-bucket-region") or told.get("Region")
         where = f"it is in {region}" if region else "give the region it is in"
         return Fault("region", f"the bucket is in another region ({code}); {where}", settings=True)
-    if code in _BUSY_CODES or status in _BUSY_STATUS:
-        return Fault("busy", f"the service answered {code or status}: {message}", transient=True)
     if code.isdecimal() or not code:  # no S3 error document came with the status
         return _of_status(status)
+    if code in _BUSY_CODES or status in _BUSY_STATUS:
+        return Fault("busy", f"the service answered {code}: {message}", transient=True)
     return Fault("other", f"the service answered {code} ({status}): {message}")
 
 
@@ -162,6 +162,13 @@ def _of_status(status: int) -> Fault:
         return _CODES["AccessDenied"]
     if status == 404:
         return Fault("not-found", "the service answered 404 without an S3 error code")
+    if status in _BUSY_STATUS:
+        return Fault(
+            "busy",
+            f"the answer (status {status}) has no S3 error code: the service is in trouble, or "
+            "what listens at the endpoint is no S3 service",
+            transient=True,
+        )
     return Fault(
         "endpoint",
         f"the service answered {status} without an S3 error code; what listens there is "

@@ -1,6 +1,7 @@
 """How large the parts of an upload are: pure arithmetic.
 
-S3 takes up to 10,000 parts, each of 5 MiB at least except the last, and objects of up to 5 TiB [1]_.
+S3 takes up to 10,000 parts, each of 5 MiB at least except the last; an object has up to 5 TiB
+[1]_.
 
 .. [1] https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html
 """

@@ -1,0 +1,300 @@
+"""A small S3 service in memory that misbehaves on demand.
+
+It knows what a recording needs: objects, listings, batch deletes, uploads in parts. It checks no
+signatures. A `Fault` chooses requests by a pattern and says what happens to them. For measurements
+it can throw bodies away; ``python -m tests.s3.fault_endpoint PORT`` runs it so in a process.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+import threading
+import urllib.parse
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from xml.etree import ElementTree
+from xml.sax.saxutils import escape
+
+__all__ = ["Fault", "FaultEndpoint", "running"]
+
+XML = "<?xml version='1.0' encoding='UTF-8'?>"
+ANSWERS = {
+    "503": (503, "SlowDown", "Please reduce your request rate."),
+    "500": (500, "InternalError", "We encountered an internal error."),
+    "expired": (400, "ExpiredToken", "The provided token has expired."),
+    "denied": (403, "AccessDenied", "Access Denied"),
+    "skew": (403, "RequestTimeTooSkewed", "The difference is too large."),
+}
+
+
+@dataclass
+class Fault:
+    """What happens to some requests.
+
+    ``kind`` is a key of `ANSWERS`, or "reset" (the connection is closed without an answer), "stall"
+    (the request is read and never answered), "deaf" (its body is never read), "slow" (answered
+    after ``seconds``), "short" (the answer breaks off), "lost" (done, but the answer is lost) or
+    "html" (an answer that no S3 service gives). It happens to requests whose "METHOD /path?query"
+    matches ``pattern``, after the first ``after`` of them, ``times`` times.
+    """
+
+    kind: str
+    pattern: str = ""
+    after: int = 0
+    times: int = sys.maxsize
+    seconds: float = 0.2
+    met: int = 0
+
+
+@dataclass
+class _State:
+    """What the service holds."""
+
+    objects: dict[str, bytes] = field(default_factory=dict)
+    uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
+    requests: list[str] = field(default_factory=list)
+    fault: Fault | None = None
+    discard: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    released: threading.Event = field(default_factory=threading.Event)
+    count: int = 0
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers one connection's requests."""
+
+    protocol_version = "HTTP/1.1"
+    server: FaultEndpoint
+    wbufsize = 1 << 16
+
+    def handle_expect_100(self):
+        self.send_response_only(100)
+        self.end_headers()
+        self.wfile.flush()
+        return True
+
+    def log_message(self, *arguments):
+        pass
+
+    def handle(self):
+        try:
+            super().handle()
+        except OSError:
+            self.close_connection = True
+
+    def _serve(self):
+        state = self.server.state
+        line = f"{self.command} {self.path}"
+        with state.lock:
+            state.requests.append(line)
+            kind, seconds = _chosen(state.fault, line)
+        if kind == "deaf":
+            state.released.wait()
+        body = b"" if kind == "deaf" else self._body()
+        if kind in ("stall", "deaf"):
+            state.released.wait()
+        if kind in ("stall", "deaf", "reset"):
+            self.close_connection = True
+            return
+        if kind == "slow":
+            state.released.wait(seconds)
+        if kind in ANSWERS:
+            self._fail(*ANSWERS[kind])
+        elif kind == "html":
+            self._answer(200, b"<html><p>Welcome to the router of your home", {})
+        else:
+            status, content, headers = self._do(body)
+            if kind == "lost":
+                self.close_connection = True
+                return
+            self._answer(status, content, headers, short=kind == "short")
+
+    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = _serve
+
+    def _body(self):
+        """Read the request's body; throw large ones away where that is wanted."""
+        left = int(self.headers.get("Content-Length", 0))
+        if not (self.server.state.discard and self.command == "PUT"):
+            return self.rfile.read(left)
+        scratch = memoryview(bytearray(min(left, 1 << 20)))
+        while left:
+            count = self.rfile.readinto(scratch[: min(left, len(scratch))])
+            if not count:
+                raise ConnectionResetError
+            left -= count
+        return b""
+
+    def _do(self, body):
+        """Carry a request out; return status, body and headers."""
+        url = urllib.parse.urlsplit(self.path)
+        query = urllib.parse.parse_qs(url.query, keep_blank_values=True)
+        bucket, _, key = urllib.parse.unquote(url.path).lstrip("/").partition("/")
+        state = self.server.state
+        if bucket != "bucket":
+            return _error(404, "NoSuchBucket", "The bucket does not exist")
+        with state.lock:
+            if not key:
+                return self._bucket(state, query, body)
+            if "uploads" in query or "uploadId" in query:
+                return self._upload(state, key, query, body)
+            return self._object(state, key, body)
+
+    def _object(self, state, key, body):
+        if self.command == "PUT":
+            state.objects[key] = body
+            return 200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
+        if self.command == "DELETE":
+            state.objects.pop(key, None)
+            return 204, b"", {}
+        if key not in state.objects:
+            return _error(404, "NoSuchKey", "The object does not exist")
+        content = state.objects[key]
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if wanted:
+            part = content[int(wanted[1]) : int(wanted[2]) + 1]
+            return 206, part, {"Content-Range": f"bytes {wanted[1]}-{wanted[2]}/{len(content)}"}
+        return 200, content, {"ETag": f'"{hashlib.md5(content).hexdigest()}"'}
+
+    def _bucket(self, state, query, body):
+        if self.command == "POST" and "delete" in query:
+            for item in ElementTree.fromstring(body).iter():
+                if item.tag.endswith("Key"):
+                    state.objects.pop(item.text, None)
+            return 200, f"{XML}<DeleteResult></DeleteResult>".encode(), {}
+        prefix = query.get("prefix", [""])[0]
+        if "uploads" in query:
+            items = "".join(
+                f"<Upload><Key>{escape(key)}</Key><UploadId>{upload}</UploadId></Upload>"
+                for upload, (key, _) in state.uploads.items()
+                if key.startswith(prefix)
+            )
+            return 200, _document("ListMultipartUploadsResult", items), {}
+        keys = sorted(key for key in state.objects if key.startswith(prefix))
+        groups = []
+        if query.get("delimiter"):
+            below = {key: key[len(prefix) :].partition("/") for key in keys}
+            groups = sorted({prefix + head + "/" for head, slash, _ in below.values() if slash})
+            keys = [key for key in keys if not below[key][1]]
+        items = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in keys)
+        items += "".join(
+            f"<CommonPrefixes><Prefix>{escape(group)}</Prefix></CommonPrefixes>" for group in groups
+        )
+        return 200, _document("ListBucketResult", items), {}
+
+    def _upload(self, state, key, query, body):
+        if "uploads" in query:
+            state.count += 1
+            upload = f"upload-{state.count}"
+            state.uploads[upload] = (key, {})
+            items = f"<Bucket>bucket</Bucket><Key>{escape(key)}</Key><UploadId>{upload}</UploadId>"
+            return 200, _document("InitiateMultipartUploadResult", items), {}
+        upload = query["uploadId"][0]
+        if upload not in state.uploads:
+            return _error(404, "NoSuchUpload", "The upload does not exist")
+        if self.command == "DELETE":
+            del state.uploads[upload]
+            return 204, b"", {}
+        if self.command == "PUT":
+            number = int(query["partNumber"][0])
+            if "x-amz-copy-source" in self.headers:
+                first, last = re.findall(r"\d+", self.headers["x-amz-copy-source-range"])
+                body = state.objects[key][int(first) : int(last) + 1]
+                state.uploads[upload][1][number] = body
+                return 200, _document("CopyPartResult", f"<ETag>&quot;{number}&quot;</ETag>"), {}
+            state.uploads[upload][1][number] = body
+            return 200, b"", {"ETag": f'"{number}"'}
+        parts = state.uploads.pop(upload)[1]
+        numbers = [int(n) for n in re.findall(rb"<PartNumber>(\d+)</PartNumber>", body)]
+        state.objects[key] = b"".join(parts[number] for number in numbers)
+        return 200, _document("CompleteMultipartUploadResult", f"<Key>{escape(key)}</Key>"), {}
+
+    def _fail(self, status, code, message):
+        self._answer(*_error(status, code, message))
+
+    def _answer(self, status, content, headers, *, short=False):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content[: len(content) // 2] if short else content)
+        self.wfile.flush()
+        if short:
+            self.close_connection = True
+
+
+class FaultEndpoint(ThreadingHTTPServer):
+    """The service; its state can be looked at and its fault be set at any time."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, port: int = 0, *, discard: bool = False) -> None:
+        super().__init__(("127.0.0.1", port), _Handler)
+        self.state = _State(discard=discard)
+        self.endpoint = f"http://127.0.0.1:{self.server_port}"
+
+    @property
+    def objects(self) -> dict[str, bytes]:
+        return self.state.objects
+
+    @property
+    def uploads(self) -> dict[str, tuple[str, dict[int, bytes]]]:
+        return self.state.uploads
+
+    def count(self, pattern: str) -> int:
+        """Return how many requests matched a pattern."""
+        return sum(re.search(pattern, line) is not None for line in self.state.requests)
+
+    def fail(self, *arguments, **options) -> None:
+        """Let a fault happen from now on."""
+        self.state.fault = Fault(*arguments, **options)
+
+    def recover(self) -> None:
+        """Behave again."""
+        self.state.fault = None
+
+    def handle_error(self, request, client_address):
+        pass
+
+
+def _chosen(fault: Fault | None, line: str) -> tuple[str | None, float]:
+    """Tell what happens to a request."""
+    if fault is None or not re.search(fault.pattern, line):
+        return None, 0.0
+    fault.met += 1
+    if fault.after < fault.met <= fault.after + fault.times:
+        return fault.kind, fault.seconds
+    return None, 0.0
+
+
+def _document(name: str, items: str) -> bytes:
+    return f"{XML}<{name}><IsTruncated>false</IsTruncated>{items}</{name}>".encode()
+
+
+def _error(status: int, code: str, message: str) -> tuple[int, bytes, dict[str, str]]:
+    content = f"{XML}<Error><Code>{code}</Code><Message>{message}</Message></Error>"
+    return status, content.encode(), {"Content-Type": "application/xml"}
+
+
+@contextmanager
+def running(*, discard: bool = False):
+    """Run an endpoint on threads of this process."""
+    endpoint = FaultEndpoint(discard=discard)
+    thread = threading.Thread(target=endpoint.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield endpoint
+    finally:
+        endpoint.state.released.set()
+        endpoint.shutdown()
+        endpoint.server_close()
+        thread.join()
+
+
+if __name__ == "__main__":
+    FaultEndpoint(int(sys.argv[1]), discard=True).serve_forever()

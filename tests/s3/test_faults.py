@@ -1,0 +1,130 @@
+"""What happens when the service fails while frames are recorded."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+import aqz_core as aqz
+from aqz_core import S3Settings, StorageError
+from tests.s3.streams import frames, settings
+
+PIXELS = frames(40)
+PART = r"PUT .*partNumber"
+COMPLETE = r"POST .*uploadId"
+BEGIN = r"POST .*/c/.*uploads"
+PASSING = [
+    ("503", PART),
+    ("503", COMPLETE),
+    ("503", BEGIN),
+    ("500", PART),
+    ("500", "PUT .*zarr.json"),
+    ("reset", PART),
+    ("reset", COMPLETE),
+    ("slow", PART),
+    ("lost", PART),
+    ("lost", COMPLETE),
+    ("lost", BEGIN),
+]
+
+
+def at(endpoint, retry_timeout=1.0):
+    return S3Settings(
+        endpoint=endpoint.endpoint,
+        bucket_name="bucket",
+        key="id",
+        secret="quite-secret",
+        retry_timeout=retry_timeout,
+    )
+
+
+def movie(endpoint, **options):
+    """A movie whose shards are 16 MiB: two parts and a little."""
+    return settings("a.zarr", at(endpoint, **options), shard=8)
+
+
+@pytest.mark.parametrize(("kind", "pattern"), PASSING)
+def test_faults_that_pass_are_not_noticed(endpoint, kind, pattern):
+    with aqz.ZarrStream(movie(endpoint, retry_timeout=20)) as stream:
+        endpoint.fail(kind, pattern, times=2)
+        for frame in PIXELS:
+            stream.append(frame)
+    assert endpoint.uploads == {}
+    assert len(endpoint.objects["a.zarr/c/0/0/0"]) == 16 * 2**20 + 16 * 32 + 4
+    assert {key for key in endpoint.objects if "/c/" in key} == {
+        "a.zarr/c/0/0/0",
+        "a.zarr/c/1/0/0",
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "pattern", "part"),
+    [
+        ("503", PART, "SlowDown"),
+        ("503", BEGIN, "SlowDown"),
+        ("500", COMPLETE, "InternalError"),
+        ("expired", PART, "expired"),
+        ("denied", BEGIN, "denies access"),
+        ("reset", PART, "connection broke"),
+        ("stall", PART, "in time"),
+        ("stall", COMPLETE, "in time"),
+        ("deaf", PART, "in time"),
+        ("deaf", BEGIN, "in time"),
+    ],
+)
+def test_faults_that_stay_end_the_stream_soon(endpoint, kind, pattern, part):
+    stream = aqz.ZarrStream(movie(endpoint))
+    endpoint.fail(kind, pattern)
+    begun = time.monotonic()
+    with pytest.raises(StorageError, match=part) as caught:
+        record(stream)
+    assert time.monotonic() - begun < 6
+    assert "quite-secret" not in str(caught.value)
+    assert not stream.is_active()
+    endpoint.recover()
+    assert [key for key in endpoint.objects if "/c/" in key] == []
+    assert endpoint.uploads == {}
+
+
+def record(stream):
+    """Append everything and close."""
+    try:
+        for frame in PIXELS:
+            stream.append(frame)
+    finally:
+        stream.close()
+
+
+def test_shards_before_a_fault_stay_readable(endpoint):
+    stream = aqz.ZarrStream(movie(endpoint))
+    endpoint.fail("503", r"PUT .*/c/1/")
+    with pytest.raises(StorageError):
+        record(stream)
+    assert "a.zarr/c/0/0/0" in endpoint.objects
+    assert b'"shape": [\n        32' in endpoint.objects["a.zarr/zarr.json"]
+
+
+def test_only_own_uploads_are_aborted(endpoint):
+    endpoint.uploads["of-another"] = ("b.zarr/c/0/0/0", {})
+    endpoint.uploads["of-a-neighbour"] = ("a.zarr2/c/0/0/0", {})
+    stream = aqz.ZarrStream(movie(endpoint))
+    endpoint.fail("503", COMPLETE)
+    with pytest.raises(StorageError):
+        record(stream)
+    assert set(endpoint.uploads) == {"of-another", "of-a-neighbour"}
+
+
+def test_answer_that_breaks_off_is_asked_for_again(endpoint):
+    record(aqz.ZarrStream(movie(endpoint)))
+    endpoint.fail("short", "GET .*zarr.json", times=1)
+    with pytest.raises(aqz.StoreExistsError):
+        aqz.ZarrStream(movie(endpoint, retry_timeout=20))
+
+
+def test_requests_are_not_repeated_behind_our_back(endpoint):
+    stream = aqz.ZarrStream(movie(endpoint, retry_timeout=1.0))
+    endpoint.fail("503", PART)
+    with pytest.raises(StorageError):
+        record(stream)
+    assert endpoint.count(PART) < 40

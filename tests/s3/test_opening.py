@@ -1,0 +1,184 @@
+"""What a user is told when a store cannot be opened, and that it does not take long."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import pytest
+
+import aqz_core as aqz
+from aqz_core import S3Settings, SettingsError, StorageError
+from tests.s3.process import free_port
+from tests.s3.streams import frames, recorded, settings
+
+SECRET = "quite-secret"
+
+
+def at(endpoint, **options):
+    given = {"bucket_name": "bucket", "key": "id", "secret": SECRET, "retry_timeout": 1.0}
+    return S3Settings(endpoint=endpoint.endpoint, **{**given, **options})
+
+
+def refused(s3, kind=SettingsError, store_path="a.zarr", **options):
+    with pytest.raises(kind) as caught:
+        aqz.ZarrStream(settings(store_path, s3, **options)).close()
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+def test_wrong_secret(bucket):
+    assert "SignatureDoesNotMatch" in refused(bucket.settings(secret=SECRET))
+
+
+def test_wrong_key(bucket):
+    assert "InvalidAccessKeyId" in refused(bucket.settings(key="nobody"))
+
+
+def test_no_such_bucket(bucket):
+    assert "no such bucket" in refused(bucket.settings(bucket_name="never-made"))
+
+
+def test_bucket_that_may_be_read_but_not_written(gateway, bucket):
+    key, secret = gateway.add_user("reader")
+    bucket.client.put_bucket_policy(
+        Bucket=bucket.name,
+        Policy=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"AWS": ["arn:aws:iam:::user/reader"]},
+                        "Action": ["s3:ListBucket", "s3:GetObject"],
+                        "Resource": [
+                            f"arn:aws:s3:::{bucket.name}",
+                            f"arn:aws:s3:::{bucket.name}/*",
+                        ],
+                    }
+                ],
+            }
+        ),
+    )
+    assert "no permission to write" in refused(bucket.settings(key=key, secret=secret))
+    assert bucket.listing() == []
+
+
+def test_bucket_of_somebody_else(gateway, bucket):
+    key, secret = gateway.add_user("stranger")
+    assert "denies access" in refused(bucket.settings(key=key, secret=secret))
+
+
+def test_nothing_listens():
+    s3 = S3Settings(
+        endpoint=f"http://127.0.0.1:{free_port()}",
+        bucket_name="bucket",
+        key="id",
+        secret=SECRET,
+        retry_timeout=1.0,
+    )
+    begun = time.monotonic()
+    assert "nothing listens" in refused(s3, StorageError)
+    assert time.monotonic() - begun < 5
+
+
+def test_expired_token(endpoint):
+    endpoint.fail("expired")
+    assert "expired" in refused(at(endpoint, token="old"))
+
+
+def test_no_s3_service(endpoint):
+    endpoint.fail("html")
+    assert "is no S3 service" in refused(at(endpoint), StorageError)
+
+
+def test_https_to_a_port_that_speaks_http(endpoint):
+    s3 = at(endpoint)
+    s3.endpoint = s3.endpoint.replace("http://", "https://")
+    assert "http://" in refused(s3)
+
+
+def test_service_that_never_answers(endpoint):
+    endpoint.fail("stall")
+    begun = time.monotonic()
+    assert "in time" in refused(at(endpoint), StorageError)
+    assert time.monotonic() - begun < 5
+
+
+def test_no_credentials_anywhere(endpoint):
+    assert "no credentials were found" in refused(at(endpoint, key=None, secret=None))
+
+
+def test_credentials_of_the_environment_are_read_when_the_stream_opens(bucket, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", bucket.key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bucket.secret)
+    recorded(frames(1), "a.zarr", bucket.settings(key=None, secret=None))
+    assert "a.zarr/zarr.json" in bucket.listing()
+
+
+def test_unknown_profile(endpoint):
+    assert "nowhere" in refused(at(endpoint, key=None, secret=None, profile="nowhere"))
+
+
+def test_endpoint_without_a_scheme(bucket, caplog):
+    s3 = bucket.settings()
+    s3.endpoint = s3.endpoint.removeprefix("http://")
+    recorded(frames(1), "a.zarr", s3)
+    assert "has no scheme and is taken as http://" in caplog.text
+
+
+def test_store_that_is_there_is_not_touched(bucket):
+    recorded(frames(1), "a.zarr", bucket.settings())
+    before = bucket.listing()
+    with pytest.raises(aqz.StoreExistsError):
+        aqz.ZarrStream(settings("a.zarr", bucket.settings()))
+    assert bucket.listing() == before
+
+
+@pytest.mark.parametrize(
+    ("store_path", "options", "part"),
+    [
+        ("s3://other/a.zarr", {}, "'other'"),
+        ("gs://bucket/a.zarr", {}, "leave s3 out"),
+        ("a/../b", {}, "'..'"),
+        ("", {"overwrite": True}, "root of the bucket"),
+        ("/", {"overwrite": True}, "root of the bucket"),
+    ],
+)
+def test_place_that_cannot_be(store_path, options, part):
+    s3 = S3Settings(endpoint="http://127.0.0.1:9", bucket_name="bucket")
+    assert part in refused(s3, store_path=store_path, **options)
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"key": "id"}, "secret is not"),
+        ({"secret": SECRET}, "key is not"),
+        ({"token": SECRET}, "token"),
+        ({"anon": True, "key": "id", "secret": SECRET}, "anon"),
+        ({"max_in_flight": 0}, "max_in_flight"),
+        ({"retry_timeout": 0}, "retry_timeout"),
+        ({"endpoint": f"http://me:{SECRET}@127.0.0.1"}, "user name or a password"),
+        ({"endpoint": "ftp://127.0.0.1"}, "ftp://127.0.0.1"),
+    ],
+)
+def test_settings_of_a_bucket_that_cannot_be(fields, part):
+    given = {"endpoint": "http://127.0.0.1:9", "bucket_name": "bucket", **fields}
+    assert part in refused(S3Settings(**given))
+
+
+def test_unknown_scheme():
+    with pytest.raises(SettingsError, match="nosuch://"):
+        aqz.ZarrStream(settings("nosuch://place/a.zarr"))
+
+
+def test_scheme_whose_package_is_missing():
+    with pytest.raises(SettingsError, match="package that is not installed"):
+        aqz.ZarrStream(settings("gs://bucket/a.zarr"))
+
+
+def test_secrets_are_in_no_repr():
+    s3 = S3Settings(bucket_name="bucket", key="my-key-id", secret=SECRET, token="my-token")
+    for shown in (repr(s3), repr(settings("a.zarr", s3))):
+        assert not any(part in shown for part in (SECRET, "my-key-id", "my-token"))
