@@ -105,6 +105,9 @@ def _array_problems(array: ArrayPlan) -> list[Problem]:
                 fix=lambda plan: plan.with_array(_with_sizes(array)),
             )
         )
+    if unknown := [axis.name for axis in array.axes if axis.size < 0]:
+        found.append(Problem("dimensions", f"{name}the size of {unknown[0]} is no number"))
+        return found
     if any(axis.chunk < 1 for axis in array.axes):
         found.append(
             Problem(

@@ -291,8 +291,14 @@ class Recorder:
         running = self._state.is_running
         fill = stream.statistics().queue_fill if stream is not None and running else 0.0
         with self._lock:
-            frames_per_second, bytes_per_second = self._rates() if running else (0.0, 0.0)
             end = time.monotonic() if running else self._ended
+            if running:
+                frames_per_second, bytes_per_second = self._rates()
+            else:  # the mean of all
+                seconds = max(end - self._started, 1e-6)
+                taken = sum(tap.count.accepted for tap in self._taps.values())
+                frames_per_second = taken / seconds
+                bytes_per_second = self._written_nbytes / seconds
             return RecorderStatus(
                 state=self._state,
                 message=self._message,

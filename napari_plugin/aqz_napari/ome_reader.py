@@ -1,0 +1,273 @@
+"""Reading OME-Zarr into napari: scale, units, axis names, colours, pyramids, plates.
+
+Pixels stay in the store until they are shown. Written for what aqz records, and for any store
+of OME-NGFF 0.4 or 0.5. napari asks `get_reader`; the widget and scripts use `read_layers`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeAlias
+
+__all__ = ["get_reader", "list_plate_fields", "read_layers"]
+
+LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
+
+_MOST_LAYERS = 30
+_WHITE = "FFFFFF"
+
+
+def get_reader(path: str | list[str]) -> Callable[[str | list[str]], list[LayerData]] | None:
+    """Return a reader if a path looks like a Zarr store that this can read."""
+    paths = [path] if isinstance(path, str) else list(path)
+    return _read if paths and all(_is_store(item) for item in paths) else None
+
+
+def read_layers(path: str, field: str | None = None, **options: Any) -> list[LayerData]:
+    """Return the layers of a store.
+
+    Parameters
+    ----------
+    path : str
+        Store, or an image or array inside of one; a path or URL.
+    field : str, optional
+        For a plate, which field of view, as `list_plate_fields` names them; the first one if
+        left out.
+    **options
+        Passed on to fsspec for URLs.
+
+    Returns
+    -------
+    list of (data, keyword arguments, layer type)
+        Empty for a group that holds no image.
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        There is no Zarr store, or a damaged one.
+    """
+    import zarr
+
+    node = zarr.open(path, mode="r", **({"storage_options": options} if options else {}))
+    name = Path(path.rstrip("/")).name.removesuffix(".zarr").removesuffix(".ome")
+    if isinstance(node, zarr.Array):
+        return [_plain_array(node, name)]
+    document = _ome(node.attrs)
+    if "plate" in document:
+        fields = _plate_fields(node)
+        chosen = field if field is not None else next(iter(fields), None)
+        return _image(node[chosen], f"{name} {chosen}") if chosen else []
+    if "multiscales" in document:
+        return _image(node, name) + _labels(node)
+    return _children(node)
+
+
+def list_plate_fields(path: str) -> list[str]:
+    """Return the fields of view of a plate, ``"row/column/field"``; empty for no plate."""
+    import zarr
+
+    node = zarr.open(path, mode="r")
+    if isinstance(node, zarr.Array) or "plate" not in _ome(node.attrs):
+        return []
+    return _plate_fields(node)
+
+
+def _read(path: str | list[str]) -> list[LayerData]:
+    """Read for napari; a plate asks which field to show."""
+    layers: list[LayerData] = []
+    for item in [path] if isinstance(path, str) else path:
+        fields = list_plate_fields(item)
+        layers.extend(read_layers(item, _choose(item, fields) if fields else None))
+    return layers or [(None,)]  # type: ignore[list-item]  # napari's word for nothing to show
+
+
+def _choose(path: str, fields: list[str]) -> str:
+    """Let the user choose a field of view where there is a window to ask in."""
+    if len(fields) == 1:
+        return fields[0]
+    try:
+        from qtpy.QtWidgets import QApplication, QInputDialog
+    except ImportError:
+        return fields[0]
+    if QApplication.instance() is None:
+        return fields[0]
+    chosen, accepted = QInputDialog.getItem(
+        None, "Open a plate", f"{Path(path).name}: field of view", fields, 0, False
+    )
+    return str(chosen) if accepted else fields[0]
+
+
+def _is_store(path: str) -> bool:
+    """Tell whether a path is a folder with Zarr metadata, or a URL that ends like one."""
+    if "://" in path and not path.startswith("file://"):
+        return path.rstrip("/").endswith(".zarr")
+    folder = Path(path.removeprefix("file://"))
+    return any((folder / name).is_file() for name in ("zarr.json", ".zgroup", ".zarray"))
+
+
+def _ome(attributes: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the OME metadata of a group: under ``ome`` since 0.5, at the top before."""
+    nested = attributes.get("ome")
+    return nested if isinstance(nested, Mapping) else attributes
+
+
+def _plate_fields(plate: Any) -> list[str]:
+    """Return the path of each field of view of a plate."""
+    fields: list[str] = []
+    for well in _ome(plate.attrs)["plate"].get("wells", []):
+        images = _ome(plate[well["path"]].attrs).get("well", {}).get("images", [])
+        fields.extend(f"{well['path']}/{image['path']}" for image in images)
+    return fields
+
+
+def _children(group: Any) -> list[LayerData]:
+    """Return the images and arrays of a group that is no image itself."""
+    import zarr
+
+    layers: list[LayerData] = []
+    for name, child in sorted(group.members()):
+        if isinstance(child, zarr.Array):
+            layers.append(_plain_array(child, name))
+        elif "multiscales" in _ome(child.attrs):
+            layers.extend(_image(child, name))
+        else:
+            layers.extend(_children(child))
+        if len(layers) >= _MOST_LAYERS:
+            break
+    return layers
+
+
+def _labels(image: Any) -> list[LayerData]:
+    """Return the label images that belong to an image."""
+    try:
+        names = _ome(image["labels"].attrs).get("labels", [])
+    except KeyError:
+        return []
+    return [
+        (data, {k: v for k, v in options.items() if k in _FOR_LABELS}, "labels")
+        for name in names
+        for data, options, _ in _image(image["labels"][name], name)
+    ]
+
+
+_FOR_LABELS = frozenset(
+    {"name", "scale", "translate", "units", "axis_labels", "multiscale", "metadata"}
+)
+
+
+def _plain_array(array: Any, name: str) -> LayerData:
+    """Return the layer of an array without OME metadata."""
+    options: dict[str, Any] = {"name": name, "metadata": {"zarr": dict(array.attrs)}}
+    names = getattr(array.metadata, "dimension_names", None)
+    if names and all(names):
+        options["axis_labels"] = tuple(names)
+    return array, options, "image"
+
+
+def _image(group: Any, name: str) -> list[LayerData]:
+    """Return the layers of an image: one, or one for each channel that has a display."""
+    document = _ome(group.attrs)
+    image = document["multiscales"][0]
+    levels = [group[dataset["path"]] for dataset in image["datasets"]]
+    names, units, kinds = _axes(image, levels[0].ndim)
+    scale, translate = _transform(image, levels[0].ndim)
+    options: dict[str, Any] = {
+        "name": name,
+        "scale": scale,
+        "translate": translate,
+        "axis_labels": names,
+        "metadata": {"ome": dict(document), "recording": group.attrs.get("recording")},
+    }
+    if any(unit is not None for unit in units):
+        options["units"] = tuple(unit if unit is not None else "pixel" for unit in units)
+    saved = group.attrs.get("napari")
+    if isinstance(saved, Mapping) and saved.get("layer_type") == "labels":
+        return [(_levels(levels), {k: v for k, v in options.items() if k in _FOR_LABELS}, "labels")]
+    channels = document.get("omero", {}).get("channels", [])
+    axis = kinds.index("channel") if "channel" in kinds else None
+    if axis is None or levels[0].shape[axis] != len(channels) or len(channels) < 2:
+        display = _display(channels[0], name) if len(channels) == 1 else {}
+        return [(_levels(levels), {**options, **display}, "image")]
+    return [
+        (
+            _levels([_channel(level, axis, position) for level in levels]),
+            {**_without_axis(options, axis), **_display(channel, name), "blending": "additive"},
+            "image",
+        )
+        for position, channel in enumerate(channels)
+    ]
+
+
+def _levels(levels: list[Any]) -> Any:
+    """Return the data of a layer: one array, or a pyramid."""
+    return levels[0] if len(levels) == 1 else levels
+
+
+def _channel(array: Any, axis: int, position: int) -> Any:
+    """Return one channel of an array, lazily."""
+    import dask.array
+
+    return dask.array.take(dask.array.from_zarr(array), position, axis=axis)
+
+
+def _without_axis(options: dict[str, Any], axis: int) -> dict[str, Any]:
+    """Return layer options without the entries of one axis."""
+    return {
+        key: value[:axis] + value[axis + 1 :]
+        if key in ("scale", "translate", "axis_labels", "units")
+        else value
+        for key, value in options.items()
+    }
+
+
+def _axes(image: Mapping[str, Any], ndim: int) -> tuple[tuple[str, ...], list[Any], list[str]]:
+    """Return name, unit and kind of each axis; units that napari cannot show become None."""
+    axes = image.get("axes") or ["tczyx"[5 - ndim + i] for i in range(ndim)]
+    records = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in axes]
+    usual = {"t": "time", "c": "channel"}
+    return (
+        tuple(str(record["name"]) for record in records),
+        [_showable(record.get("unit")) for record in records],
+        [record.get("type") or usual.get(str(record["name"]), "space") for record in records],
+    )
+
+
+def _showable(unit: Any) -> str | None:
+    """Return a unit if napari's registry knows it."""
+    if not isinstance(unit, str):
+        return None
+    import pint
+
+    try:
+        pint.application_registry.get().Unit(unit)
+    except Exception:  # pint raises what its parser met
+        return None
+    return unit
+
+
+def _transform(image: Mapping[str, Any], ndim: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return pixel size and position of the full resolution."""
+    scale, translate = [1.0] * ndim, [0.0] * ndim
+    steps = list(image["datasets"][0].get("coordinateTransformations", []))
+    for step in steps + list(image.get("coordinateTransformations", [])):
+        if step.get("type") == "scale" and "scale" in step:
+            scale = [a * float(b) for a, b in zip(scale, step["scale"], strict=True)]
+            translate = [a * float(b) for a, b in zip(translate, step["scale"], strict=True)]
+        elif step.get("type") == "translation" and "translation" in step:
+            translate = [a + float(b) for a, b in zip(translate, step["translation"], strict=True)]
+    return tuple(scale), tuple(translate)
+
+
+def _display(channel: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Return name, colours and contrast of a channel."""
+    options: dict[str, Any] = {"name": str(channel.get("label") or name)}
+    window = channel.get("window", {})
+    if "start" in window and "end" in window and window["start"] < window["end"]:
+        options["contrast_limits"] = (float(window["start"]), float(window["end"]))
+    colour = str(channel.get("color", ""))
+    if len(colour) == 6 and colour.upper() != _WHITE:
+        options["colormap"] = f"#{colour}"
+    if channel.get("active") is False:
+        options["visible"] = False
+    return options
