@@ -26,9 +26,11 @@ from aqz_core.errors import (
     MetadataError,
     OutOfBoundsError,
     PluginError,
+    ResumeError,
     SettingsError,
     StalledError,
     StorageError,
+    StoreBusyError,
     StoreExistsError,
     StreamClosedError,
     UnknownArrayError,
@@ -63,6 +65,7 @@ from aqz_core.settings import (
 )
 from aqz_core.stream import PartialFrameWarning, ZarrStream
 from aqz_core.suggestion import LayoutSuggestion, suggest_layout
+from aqz_core.termination import exit_on_sigterm
 from aqz_core.validation import validate as validate_settings
 
 __version__ = "0.1.0"
@@ -99,12 +102,14 @@ __all__ = [
     "PluginCompression",
     "PluginError",
     "Progress",
+    "ResumeError",
     "S3Settings",
     "SettingsError",
     "ShardWritten",
     "SinkProvider",
     "StalledError",
     "StorageError",
+    "StoreBusyError",
     "StoreExistsError",
     "StreamClosed",
     "StreamClosedError",
@@ -118,6 +123,7 @@ __all__ = [
     "ZarrArrayReader",
     "ZarrStream",
     "ZarrVersion",
+    "exit_on_sigterm",
     "get_log_level",
     "hookimpl",
     "open_stream",

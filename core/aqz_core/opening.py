@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from aqz_core.enums import (
     CompressionCodec,
@@ -19,6 +19,7 @@ from aqz_core.settings import (
     Dimension,
     StreamSettings,
 )
+from aqz_core.store_path import local_path
 from aqz_core.stream import ZarrStream
 from aqz_core.suggestion import AXIS_KINDS, suggest_layout
 
@@ -54,6 +55,7 @@ def open_stream(
     units: Mapping[str, str] | None = None,
     channels: Sequence[str | Channel] = (),
     overwrite: bool = False,
+    mode: Literal["new", "append"] = "new",
     max_memory: int | None = None,
     plugins: Iterable[object] = (),
 ) -> ZarrStream:
@@ -84,6 +86,9 @@ def open_stream(
         Unit of `scale` by axis name: ``{"x": "micrometer", "t": "second"}``.
     channels : sequence of str or Channel, optional
         Names, or names and colours, for the axis c.
+    mode : {"new", "append"}
+        With ``"append"``, go on with the recording that is at `store_path`, if there is one, at
+        its next frame: see `ZarrStream.resume`.
     overwrite : bool, default False
         Remove what is at `store_path` first.
     max_memory : int, optional
@@ -151,6 +156,10 @@ def open_stream(
     settings = StreamSettings(
         store_path=store_path, arrays=[array], overwrite=overwrite, max_memory=max_memory
     )
+    if mode not in ("new", "append"):
+        raise SettingsError(f"mode is {mode!r}; choose 'new' or 'append'")
+    if mode == "append" and not overwrite and (local_path(settings.store_path)).exists():
+        return ZarrStream.resume(settings.store_path, settings, plugins)
     return ZarrStream(settings, plugins)
 
 

@@ -236,6 +236,34 @@ def plan(
     raise typer.Exit(run_plan(options))
 
 
+@app.command()
+def validate(
+    store: Annotated[Path, typer.Argument(help="A store on this machine.")],
+    decode: Annotated[
+        bool, typer.Option("--decode/--no-decode", help="Also undo the codecs of every chunk.")
+    ] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Check metadata, the index and checksum of every shard, and every chunk's codecs."""
+    from aqz_core.cli import validate as command
+
+    raise typer.Exit(command.validate(store, decode=decode, as_json=as_json))
+
+
+@app.command()
+def repair(
+    store: Annotated[Path, typer.Argument(help="A store on this machine.")],
+    apply: Annotated[
+        bool, typer.Option("--apply", help="Make the changes; otherwise they are only listed.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+) -> None:
+    """Finish a store whose recording ended before it was closed; no pixel is removed."""
+    from aqz_core.cli import repair as command
+
+    raise typer.Exit(command.repair(store, apply=apply, as_json=as_json))
+
+
 def _understood(parse: Callable[[str], Parsed], text: str) -> Parsed:
     """Return what `parse` makes of an option; what it refuses is wrong usage."""
     try:

@@ -21,6 +21,7 @@ from aqz_core.cli.verification import Verification, checksum, verify_recording
 from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
 from aqz_core.errors import StoreExistsError
 from aqz_core.stream import ZarrStream
+from aqz_core.termination import exit_on_sigterm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,6 +149,7 @@ def _record(options: DemoOptions, camera: Camera, console: Console, checksums: l
         overwrite=options.overwrite,
     )
     with (
+        exit_on_sigterm(),
         ZarrStream(settings) as stream,
         RecordingProgress(console, options.frames, options.output.absolute().parent) as progress,
     ):

@@ -49,7 +49,10 @@ def _label(node: StoreNode, name: str, scales: Mapping[str, str]) -> str:
     lines = [f"{_kind(node)}", *_array_lines(node), *_read_ome(node.attributes).lines]
     if node.path.name in scales:
         lines.append(f"scale {scales[node.path.name]}")
-    others = sorted(set(node.attributes) - {"ome"})
+    aqz = node.attributes.get("aqz")
+    if isinstance(aqz, dict) and "state" in aqz:
+        lines.append(f"state {aqz['state']}")
+    others = sorted(set(node.attributes) - {"ome", "aqz"})
     if others:
         lines.append(f"attributes {', '.join(others)}")
     return f"[bold]{escape(name)}[/]  " + "\n".join(escape(line) for line in lines)
