@@ -115,7 +115,7 @@ class Watch:
         self.baseline = self.peak = resident()
         self.claimed = 0
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     def claim(self, nbytes):
