@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeGuard
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
     from aqz_core.recovery.progress import ArrayProgress
 
 __all__ = ["ArrayRecording"]
-
-MAX_IDLE_NBYTES = 4 << 20
-"""Larger layers are not stored before they are complete unless someone asks for a flush."""
 
 Frame = npt.NDArray[Any]
 
@@ -96,9 +94,7 @@ class ArrayRecording:
         self._process = process
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
         where = f"array {plan.key!r}"
-        self._reader = FrameReader(
-            plan.frame_shape, plan.base.dtype, where, plan.base.fill_value
-        )
+        self._reader = FrameReader(plan.frame_shape, plan.base.dtype, where, plan.base.fill_value)
         self._plain_append = process is None and not plan.transposed
         self._writers = [self._writer(level, on_shard) for level in range(len(plan.layouts))]
         self._reducers = [self._reducer(level) for level in range(1, len(plan.layouts))]
@@ -108,6 +104,7 @@ class ArrayRecording:
         self._flushed = 0
         self._flushed_frames = 0
         self._published_at = 0
+        self._waiting: tuple[int, int] | None = None
         self._appending = threading.Lock()
         self._documenting = threading.Lock()
         self._lengths = [0] * len(plan.layouts) if plan.base.lead_shape else None
@@ -454,19 +451,24 @@ class ArrayRecording:
         self._flushed_frames = self.frames
 
     def _store_waiting(self) -> None:
-        """When frames have stopped coming, store small layers that wait for more of them.
+        """When frames come slowly, store whole chunks that wait for others to share a write.
 
-        Small chunks share memory until a write is worth it; a slow camera would keep its readers
-        waiting for that.
+        The caller of `append` never waits for this: chunks are handed over here, and taken as
+        published at a later call, when they are stored.
         """
+        if self._lengths is None or not self._live:
+            return
+        if self._waiting and not any(writer.busy for writer in self._writers):
+            self._flushed, self._flushed_frames = self._waiting
+            self._waiting = None
         idle = self._taken == self._published_at
         self._published_at = self._taken
-        behind = self._lengths is not None and self._flushed < self._final_length()
-        if not (idle and behind and self._live) or self.plan.base.layer_nbytes > MAX_IDLE_NBYTES:
+        if not idle or self._flushed_frames == self.frames:
             return
         if self._appending.acquire(blocking=False):
             try:
-                self._store_layers()
+                if all([writer.hand_over_whole_chunks() for writer in self._writers]):
+                    self._waiting = (self._final_length(), self.frames)
             finally:
                 self._appending.release()
 
@@ -501,6 +503,13 @@ class ArrayRecording:
             self._log.write()
         self._publish(sync=False)
         self.write_documents()
+
+    @property
+    def unreadable_frames(self) -> int:
+        """Frames that were taken and lie beyond what readers see, where the order tells that."""
+        if self._lengths is None or self.plan.lead_order[0] != 0:
+            return 0
+        return max(0, self.frames - self._lengths[0] * math.prod(self.plan.base.lead_shape[1:]))
 
     def unfinished_shards(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards that are still open."""

@@ -288,8 +288,11 @@ class Recording:
             except BaseException as error:
                 self._engine.failure.set(error)
                 self._abandon()
-                self._events.publish(StreamFailed(error, self.sink.url))
-                raise
+                told = self._with_losses(error)
+                self._events.publish(StreamFailed(told, self.sink.url))
+                if told is error:
+                    raise
+                raise told from error
             finally:
                 self._engine.stop()
                 self._events.close()
@@ -297,6 +300,19 @@ class Recording:
                 if self.lock is not None:
                     self.lock.release()
             return self._report()
+
+    def _with_losses(self, error: BaseException) -> BaseException:
+        """Add to an error how many of the frames that were taken cannot be read."""
+        taken = sum(array.frames for array in self._arrays.values())
+        lost = sum(array.unreadable_frames for array in self._arrays.values())
+        if not lost or not isinstance(error, AqzError) or not error.args:
+            return error
+        *others, message = error.args
+        return type(error)(
+            *others,
+            f"{message} Of the {taken} frames that were accepted, {lost} cannot be read from the "
+            "store.",
+        )
 
     def _finish(self) -> None:
         """Hand over, level by level, what is incomplete; then finish shards and metadata."""

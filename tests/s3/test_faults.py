@@ -99,8 +99,9 @@ def record(stream):
 def test_shards_before_a_fault_stay_readable(endpoint):
     stream = aqz.ZarrStream(movie(endpoint))
     endpoint.fail("503", r"PUT .*/c/1/")
-    with pytest.raises(StorageError):
+    with pytest.raises(StorageError) as caught:
         record(stream)
+    assert "Of the 40 frames that were accepted, 8 cannot be read" in str(caught.value)
     assert "a.zarr/c/0/0/0" in endpoint.objects
     assert b'"shape": [\n        32' in endpoint.objects["a.zarr/zarr.json"]
 
