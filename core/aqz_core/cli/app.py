@@ -264,6 +264,51 @@ def repair(
     raise typer.Exit(command.repair(store, apply=apply, as_json=as_json))
 
 
+@app.command()
+def bench(
+    folder: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="A folder on the disk that you record to."),
+    ],
+    camera: Annotated[
+        str,
+        typer.Option(metavar="ROWSxCOLUMNS@FPS[:DTYPE]", help="What the camera sends."),
+    ] = "2048x2048@100:uint16",
+    seconds: Annotated[
+        float,
+        typer.Option(min=0.05, help="Length of each recording; there are two for each codec."),
+    ] = 5.0,
+    codec: Annotated[
+        list[CodecChoice] | None,
+        typer.Option(help="Codec to try; may be repeated. Some usual ones if left out."),
+    ] = None,
+    pyramid: Annotated[
+        bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
+    ] = False,
+    json: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Write the figures to this file.")
+    ] = None,
+    plot: Annotated[
+        Path | None, typer.Option(dir_okay=False, help="Draw the figures into this PNG file.")
+    ] = None,
+) -> None:
+    """Measure whether a disk holds a camera; exit code 1 says that no codec does."""
+    from aqz_core.camera_load import CameraLoad
+    from aqz_core.cli.bench import BenchOptions, run_bench
+
+    usual = [CodecChoice.NONE, CodecChoice.BLOSC_LZ4, CodecChoice.BLOSC_ZSTD]
+    options = BenchOptions(
+        folder=folder,
+        camera=_understood(CameraLoad.parse, camera),
+        seconds=seconds,
+        codecs=tuple(dict.fromkeys(one.value for one in codec or usual)),
+        pyramid=pyramid,
+        json=json,
+        plot=plot,
+    )
+    raise typer.Exit(run_bench(options))
+
+
 def _understood(parse: Callable[[str], Parsed], text: str) -> Parsed:
     """Return what `parse` makes of an option; what it refuses is wrong usage."""
     try:
