@@ -104,6 +104,11 @@ def gateway(tmp_path_factory):
 @pytest.fixture
 def bucket(gateway):
     """A new bucket of the Ceph gateway."""
+    return new_bucket(gateway)
+
+
+def new_bucket(gateway):
+    """Make a bucket."""
     name = f"bucket-{uuid.uuid4().hex[:8]}"
     client_for(gateway.endpoint, ceph.KEY, ceph.SECRET).create_bucket(Bucket=name)
     return Bucket(gateway.endpoint, name, ceph.KEY, ceph.SECRET)
