@@ -45,8 +45,8 @@ class FrameRouter:
 
     def number(self, index: tuple[int, ...]) -> int:
         """Return the number of the frame at an index given in the order of arrival."""
-        number = 0
-        for position, size in zip(index, (0, *self._inner), strict=True):
+        number = index[0] if index else 0
+        for position, size in zip(index[1:], self._inner, strict=True):
             number = number * size + position
         return number
 

@@ -10,10 +10,12 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import aqz_core as aqz
 from aqz_micromanager.frame_hold import ArrivedFrame
+from aqz_micromanager.interrupts import InterruptWatch
 from aqz_micromanager.layout import ImageOptions
 from aqz_micromanager.recorder import LEARNING_NBYTES, RecorderOptions, RunRecorder, RunStatistics
 from aqz_micromanager.sequences import (
@@ -101,8 +103,11 @@ cameras_as_channels, learning_memory
         self._cameras: tuple[str, ...] = ()
         self._relay_memory = relay_memory
         self._in_relay = 0
+        self._on_the_way: deque[tuple[int, int]] = deque()
         self._relayed = threading.Condition()
         self._canceled = False
+        self._interrupted = False
+        self._interrupts = InterruptWatch(self._on_interrupt)
         self._patience = settings.stall_timeout if settings is not None else _STALL_SECONDS
         self._core = core
         self._gated = core is not None
@@ -139,9 +144,7 @@ cameras_as_channels, learning_memory
             self._fail(error)
         finally:
             if self._gated:
-                with self._relayed:
-                    self._in_relay -= image.nbytes
-                    self._relayed.notify_all()
+                self._handed_over(image)
 
     def sequenceFinished(self, sequence: Any) -> None:
         """Finish the store; an error is left to `close`."""
@@ -156,6 +159,7 @@ cameras_as_channels, learning_memory
         """Let the acquisition wait while too many frames are on their way to `frameReady`."""
         with self._relayed:
             self._in_relay += image.nbytes
+            self._on_the_way.append((id(image), image.nbytes))
             before, deadline = self._in_relay, time.monotonic() + self._patience
             while (
                 self._in_relay > max(self._relay_memory, image.nbytes)
@@ -176,15 +180,37 @@ cameras_as_channels, learning_memory
             )
         )
 
+    def _handed_over(self, image: Pixels) -> None:
+        """Forget a frame on its way, and those before it: another listener's error lost them."""
+        with self._relayed:
+            while self._on_the_way:
+                identity, nbytes = self._on_the_way.popleft()
+                self._in_relay -= nbytes
+                if identity == id(image):
+                    break
+            self._relayed.notify_all()
+
     def _fail(self, error: BaseException) -> None:
         """Keep an error and cancel the acquisition."""
         self._recorder.fail(error)
+        self._cancel()
+
+    def _cancel(self) -> None:
+        """Cancel the acquisition."""
         core = self._core
         if core is None:
             from pymmcore_plus import CMMCorePlus
 
             core = CMMCorePlus.instance()
         core.mda.cancel()
+
+    def _on_interrupt(self) -> bool:
+        """Cancel on the first Ctrl+C; `__exit__` raises it. The second one is raised at once."""
+        if self._interrupted:
+            return False
+        self._interrupted = True
+        self._cancel()
+        return True
 
     def _disconnect(self) -> None:
         """Leave the core alone from now on."""
@@ -225,6 +251,7 @@ cameras_as_channels, learning_memory
 
     def __enter__(self) -> Self:
         """Return the handler itself."""
+        self._interrupts.start()
         return self
 
     def __exit__(
@@ -234,5 +261,8 @@ cameras_as_channels, learning_memory
         traceback: TracebackType | None,
     ) -> None:
         """Finish the store. An error of the recording is raised, as it caused the one at hand."""
+        self._interrupts.stop()
         self._disconnect()
-        self._recorder.finish(aborted=error is not None)
+        self._recorder.finish(aborted=error is not None or self._interrupted)
+        if self._interrupted and error is None:
+            raise KeyboardInterrupt

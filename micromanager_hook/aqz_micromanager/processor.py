@@ -16,6 +16,7 @@ from aqz_micromanager.core_facts import camera_spec, core_summary, core_tags
 from aqz_micromanager.errors import AcquisitionError, UnknownCoordinateError
 from aqz_micromanager.events import read_events, watch_events
 from aqz_micromanager.frame_hold import ArrivedFrame
+from aqz_micromanager.interrupts import InterruptWatch
 from aqz_micromanager.layout import ImageOptions
 from aqz_micromanager.recorder import LEARNING_NBYTES, RecorderOptions, RunRecorder, RunStatistics
 from aqz_micromanager.tags import camera_of
@@ -128,6 +129,8 @@ class ZarrProcessor:
         self._taken_by_camera: Counter[tuple[object, ...]] = Counter()
         self._closing: threading.Thread | None = None
         self._refused = False
+        self._interrupted = False
+        self._interrupts = InterruptWatch(self._on_interrupt)
         declared = dict(axes or {})
         if self._cameras:
             declared["camera"] = self._cameras
@@ -167,7 +170,7 @@ class ZarrProcessor:
         """
         if self._recorder.error is not None:
             return (image, metadata) if self._passthrough else None
-        if self._recorder.is_finished:
+        if self._recorder.is_finished or self._interrupted:
             self._refuse()
             return None
         try:
@@ -215,12 +218,17 @@ class ZarrProcessor:
             self._taken_by_camera[others] += 1
         return axes
 
+    def _on_interrupt(self) -> bool:
+        """End the acquisition with the next image, for its end would wait for all of them."""
+        self._interrupted = True
+        return False
+
     def _refuse(self) -> None:
-        """Make the engine stop, once, if it goes on after the store was closed."""
+        """Make the engine stop, once, after Ctrl+C or if it goes on after the store was closed."""
         if self._refused:
             return
         self._refused = True
-        raise AcquisitionError("the store was closed while the acquisition went on; it ends here")
+        raise AcquisitionError("the recording was closed or interrupted; the acquisition ends here")
 
     # ---- what the user calls ----------------------------------------------------------------
 
@@ -280,6 +288,7 @@ class ZarrProcessor:
 
     def __enter__(self) -> Self:
         """Return the processor itself."""
+        self._interrupts.start()
         return self
 
     def __exit__(
@@ -289,6 +298,7 @@ class ZarrProcessor:
         traceback: TracebackType | None,
     ) -> None:
         """Finish the store. An error of the recording is raised, as it caused the one at hand."""
+        self._interrupts.stop()
         if self._closing is not None:
             self._closing.join()
         self._recorder.finish(aborted=error is not None)

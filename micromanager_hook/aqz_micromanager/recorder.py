@@ -28,7 +28,7 @@ from aqz_micromanager.store_recording import OnDuplicate, RunState, StoreRecordi
 from aqz_micromanager.tags import FrameMetadata, number, pixel_size_um, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from aqz_micromanager.run_plan import Value
 
@@ -286,7 +286,7 @@ class RunRecorder:
             state=self._state,
             frames=sum(store.frames for store in stores),
             held_frames=len(self._hold),
-            missing_frames=sum(store.missing for store in stores),
+            missing_frames=_missing(stores),
             duplicate_frames=sum(store.duplicates for store in stores),
             queue_fill=fill,
             peak_queue_fill=max(fill, self._peak_fill),
@@ -401,7 +401,7 @@ class RunRecorder:
                 for held in self._hold.release():
                     self._write(held)
         if self.error is None:
-            missing = any(store.missing for store in self._stores.values())
+            missing = _missing(list(self._stores.values()))
             self._state = "aborted" if aborted else "incomplete" if missing else "complete"
         if not self._stores:
             self._state = "failed" if self.error else "incomplete"
@@ -417,6 +417,12 @@ class RunRecorder:
             yield
         except Exception as error:
             self.fail(error)
+
+
+def _missing(stores: Sequence[StoreRecording]) -> int:
+    """Return how many frames lack, those that are in another one of the stores not counted."""
+    expected = max((store.frames + store.missing for store in stores), default=0)
+    return max(0, expected - sum(store.frames for store in stores))
 
 
 def _numbered(store: str, number: int) -> str:

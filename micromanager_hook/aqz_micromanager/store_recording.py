@@ -159,10 +159,10 @@ class StoreRecording:
         described: dict[str, Any] = {
             "state": state,
             "frames": coverage.count,
-            "axes": {
-                name: values if values is None else list(values)
+            "axes": [
+                {"name": name, "values": values if values is None else list(values)}
                 for name, values in self._plan.axes.items()
-            },
+            ],
             "position": _known(site, self._layout.wells.get(site.key)),
             **plain(self._notes),
         }

@@ -20,7 +20,7 @@ FrameMetadata: TypeAlias = Literal["compact", "full"] | None
 
 _NUMBERS = {
     "elapsed_ms": ("ElapsedTime-ms", "runner_time_ms"),
-    "received_us": ("TimeReceivedByCore",),
+    "received_by_core": ("TimeReceivedByCore",),
     "exposure_ms": ("Exposure", "Exposure-ms", "exposure_ms"),
     "image_number": ("ImageNumber",),
     "x_um": ("XPosition_um_Intended", "XPositionUm"),
@@ -29,7 +29,7 @@ _NUMBERS = {
 }
 _TEXTS = {
     "time": ("Time",),
-    "camera": ("Camera", "camera_device"),
+    "camera_name": ("Camera", "camera_device"),
     "position_name": ("PositionName",),
 }
 _READ = {name for names in (*_NUMBERS.values(), *_TEXTS.values()) for name in names}
@@ -131,6 +131,8 @@ class TagTable:
         for name, spellings in _NUMBERS.items():
             if (value := number(tags, *spellings)) is not None:
                 row[name] = int(value) if value.is_integer() and name != "elapsed_ms" else value
+            elif (said := text(tags, *spellings)) is not None:
+                row[name] = said  # a date, for instance: better kept than lost
         for name, spellings in _TEXTS.items():
             if (found := text(tags, *spellings)) is not None:
                 row[name] = found

@@ -254,7 +254,7 @@ def configured_camera(
         if exposure_ms is not None:
             core.setExposure(exposure_ms)
         core.setCircularBufferMemoryFootprint(buffer_mb)
-    except RuntimeError as error:
+    except (RuntimeError, OSError) as error:
         raise CameraError(f"{config} could not be loaded: {error}") from error
     return MicroManagerCamera(core)
 

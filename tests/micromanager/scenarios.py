@@ -1,0 +1,729 @@
+"""Real acquisitions on Micro-Manager's demo devices: one function each, run by `subprocesses`.
+
+``python -m tests.micromanager.scenarios NAME FOLDER JSON`` records into FOLDER and prints one line
+``REPORT {...}``. Frames that the camera gave are told by their crc32c, so that the test can compare
+them with those that are stored.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import os
+import sys
+import threading
+import time
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SCENARIOS = {}
+
+
+def scenario(function):
+    """Register a scenario by its name."""
+    SCENARIOS[function.__name__] = function
+    return function
+
+
+# ---- pycro-manager ------------------------------------------------------------------------------
+
+
+def start(buffer_mb=256, size=128, **properties):
+    """Start the Python engine with the DemoCamera and return the core."""
+    import mm_test_adapters
+    from mmpycorex import Core
+    from pycromanager import start_headless
+
+    start_headless(
+        mm_app_path=mm_test_adapters.device_adapter_path(),
+        config_file="MMConfig_demo.cfg",
+        python_backend=True,
+        buffer_size_mb=buffer_mb,
+    )
+    core = Core()
+    core.set_exposure(1.0)
+    properties = {
+        "OnCameraCCDXSize": str(size + 32),
+        "OnCameraCCDYSize": str(size),
+        "DisplayImageNumber": "1",
+        **properties,
+    }
+    for name, value in properties.items():
+        core.set_property("Camera", name, value)
+    return core
+
+
+def multi_d(t=2, z=2, c=("DAPI", "FITC"), **more):
+    """Return the events of a multi-dimensional acquisition."""
+    from pycromanager import multi_d_acquisition_events
+
+    arguments: dict[str, Any] = {}
+    if t:
+        arguments["num_time_points"] = t
+    if z:
+        arguments |= {"z_start": 0.0, "z_end": 0.5 * (z - 1), "z_step": 0.5}
+    if c:
+        arguments |= {"channel_group": "Channel", "channels": list(c)}
+    return multi_d_acquisition_events(**arguments, **more)
+
+
+class Witness:
+    """A processor that remembers which pixels came with which axes, and hands them on."""
+
+    def __init__(self):
+        self.seen = []
+
+    def __call__(self, image, metadata):
+        self.seen.append([dict(metadata["Axes"]), zlib.crc32(np.ascontiguousarray(image))])
+        return image, metadata
+
+
+def attempt(function):
+    """Call a function and return the names and messages of the errors that came out."""
+    try:
+        function()
+    except BaseException as error:
+        chain, cause = [], error
+        while cause is not None:
+            chain.append([type(cause).__name__, str(cause)])
+            cause = cause.__cause__
+        return chain
+    return []
+
+
+def record(store, acquired, *, acquisition=None, **options):
+    """Acquire events and record them; return the processor and what was raised."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    options.setdefault("events", acquired)
+    options.setdefault("processor", Witness())
+    made = []
+
+    def run():
+        with ZarrProcessor(store, **options) as zarr:
+            made.append(zarr)
+            with Acquisition(directory=None, image_process_fn=zarr, **(acquisition or {})) as acq:
+                acq.acquire(acquired)
+
+    raised = attempt(run)
+    return made[0], raised
+
+
+def report_of(zarr, raised=(), **more):
+    """Return what a test wants to know."""
+    statistics = zarr.statistics()
+    return {
+        "raised": list(raised),
+        "state": zarr.state,
+        "frames": statistics.frames,
+        "missing": statistics.missing_frames,
+        "duplicates": statistics.duplicate_frames,
+        "peak_queue_fill": statistics.peak_queue_fill,
+        "seen": getattr(getattr(zarr, "_processor", None), "seen", []),
+        **more,
+    }
+
+
+@scenario
+def positions(folder, known=True, wrap=False):
+    """Time, two positions, two channels, a stack: planned, or learned from the first time point."""
+    core = start()
+    events = multi_d(
+        xy_positions=np.array([[0, 0], [100, 50]]),
+        time_interval_s=0.02,
+        channel_exposures_ms=[1, 2],
+    )
+    if wrap:
+        from aqz_micromanager import ZarrProcessor
+
+        witness = Witness()
+        zarr = ZarrProcessor(folder / "run.ome.zarr", processor=witness)
+        from pycromanager import Acquisition
+
+        with zarr, Acquisition(directory=None, image_process_fn=zarr) as acq:
+            acq.acquire(zarr.watch(event for event in events))
+        return report_of(zarr)
+    options = {"core": core} if known else {"events": None}
+    return report_of(*record(folder / "run.ome.zarr", events, **options))
+
+
+@scenario
+def burst(folder):
+    """A camera sequence: numbers come as text, time has no end."""
+    start()
+    return report_of(*record(folder / "run.ome.zarr", multi_d(40, None, None), events=None))
+
+
+@scenario
+def well_labels(folder):
+    """Labels of wells become a plate."""
+    start()
+    events = multi_d(
+        1,
+        None,
+        xy_positions=np.array([[0, 0], [9000, 0], [9100, 0]]),
+        position_labels=["A1-Site_0", "A2-Site_0", "A2-Site_1"],
+    )
+    return report_of(*record(folder / "run.ome.zarr", events))
+
+
+@scenario
+def custom_axes(folder):
+    """Axes of the user's own, with numbers and text, some of them in no order."""
+    start()
+    events = [
+        {"axes": {"time": t, "polarization": p}, "exposure": 1}
+        for t in (2, 0, 1)
+        for p in ("left", "right")
+    ]
+    return report_of(*record(folder / "run.ome.zarr", events))
+
+
+@scenario
+def many_axes(folder):
+    """More axes than an OME-Zarr image can have."""
+    start()
+    events = [
+        {"axes": {"time": t, "channel": c, "z": z, "repetition": r, "angle": a}}
+        for t, c, z, r, a in itertools.product(range(2), ["x", "y"], range(2), range(2), (0, 90))
+    ]
+    return report_of(*record(folder / "run.ome.zarr", events))
+
+
+@scenario
+def notification(folder):
+    """Closed by the engine's last notification, without a with statement."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    events = multi_d(3, None)
+    zarr = ZarrProcessor(folder / "run.ome.zarr", events, processor=Witness())
+    with Acquisition(
+        directory=None, image_process_fn=zarr, notification_callback_fn=zarr.on_notification
+    ) as acq:
+        acq.acquire(events)
+    while zarr._closing is None:
+        time.sleep(0.01)
+    zarr._closing.join()
+    return report_of(zarr, attempt(zarr.close))
+
+
+@scenario
+def passthrough(folder):
+    """Frames also reach the engine's own storage."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    events = multi_d(2, 2)
+    with (
+        ZarrProcessor(folder / "run.ome.zarr", events, passthrough=True) as zarr,
+        Acquisition(directory=None, image_process_fn=zarr) as acq,
+    ):
+        acq.acquire(events)
+    dataset = acq.get_dataset()
+    return report_of(
+        zarr,
+        engine=[
+            [dict(axes), zlib.crc32(dataset.read_image(**axes))]
+            for axes in dataset.get_image_coordinates_list()
+        ],
+    )
+
+
+@scenario
+def nothing_piles_up(folder):
+    """By default the engine's own storage gets nothing."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    events = multi_d(5, None, None)
+    with (
+        ZarrProcessor(folder / "run.ome.zarr", events) as zarr,
+        Acquisition(directory=None, image_process_fn=zarr) as acq,
+    ):
+        acq.acquire(events)
+    return report_of(zarr, engine=len(list(acq.get_dataset().get_image_coordinates_list())))
+
+
+@scenario
+def user_processor(folder, result="none"):
+    """A user's processor drops frames, adds an axis, or returns lists."""
+    start()
+
+    def split(image, metadata):
+        if result == "none":
+            return None if metadata["Axes"]["time"] == 1 else (image, metadata)
+        pairs = []
+        for half in range(2):
+            one = copy.deepcopy(metadata)
+            one["Axes"]["half"] = half
+            part = image[:, half * 80 : (half + 1) * 80]
+            pairs.append((part, one))
+        return pairs
+
+    axes = {"half": 2} if result == "list" else None
+    events = multi_d(3, None, None)
+    zarr, raised = record(folder / "run.ome.zarr", events, processor=split, axes=axes)
+    return report_of(zarr, raised)
+
+
+@scenario
+def raising_processor(folder, wait=0.0):
+    """A user's processor raises on the third frame; the engine may have finished when it does."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    calls = []
+
+    def boom(image, metadata):
+        calls.append(1)
+        if len(calls) == 3:
+            raise ValueError("boom")
+        return image, metadata
+
+    events = multi_d(20)
+    made = []
+
+    def run():
+        with ZarrProcessor(folder / "run.ome.zarr", events, processor=boom) as zarr:
+            made.append(zarr)
+            with Acquisition(directory=None, image_process_fn=zarr) as acq:
+                acq.acquire(events)
+                time.sleep(wait)
+
+    raised = attempt(run)
+    return report_of(made[0], raised, calls=len(calls))
+
+
+@scenario
+def missing_frame(folder):
+    """A frame is lost on the way."""
+    start()
+    witness = Witness()
+
+    def lose(image, metadata):
+        axes = metadata["Axes"]
+        if (axes["time"], axes["channel"]) == (1, "FITC"):
+            return None
+        return witness(image, metadata)
+
+    events = multi_d(3, None)
+    zarr, raised = record(folder / "run.ome.zarr", events, processor=lose)
+    return report_of(zarr, raised, seen=witness.seen)
+
+
+@scenario
+def duplicate(folder, on_duplicate="error"):
+    """The same axes twice."""
+    start()
+    events = [{"axes": {"time": t}, "exposure": e} for t, e in ((0, 1), (1, 1), (1, 2), (2, 1))]
+    store = folder / "run.ome.zarr"
+    return report_of(*record(store, events, on_duplicate=on_duplicate))
+
+
+@scenario
+def unknown_position(folder):
+    """A position comes that was not planned."""
+    start()
+    events = [{"axes": {"time": 0, "position": p}} for p in (0, 1)]
+    return report_of(*record(folder / "run.ome.zarr", events, events=events[:1]))
+
+
+@scenario
+def roi_change(folder, on_change="error"):
+    """The region of interest changes in mid-run."""
+    core = start()
+
+    def change(event):
+        if event["axes"]["time"] == 2:
+            core.set_roi(0, 0, 64, 32)
+        return event
+
+    events = [{"axes": {"time": t}, "exposure": 1 + t} for t in range(4)]
+    return report_of(
+        *record(
+            folder / "run.ome.zarr",
+            events,
+            on_change=on_change,
+            acquisition={"pre_hardware_hook_fn": change},
+        )
+    )
+
+
+@scenario
+def aborted(folder):
+    """The user aborts a long acquisition."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    events = multi_d(200, 2, None, time_interval_s=0.05)
+    witness, enough = Witness(), threading.Event()
+
+    def count(image, metadata):
+        if len(witness.seen) == 6:
+            enough.set()
+        return witness(image, metadata)
+
+    zarr = ZarrProcessor(folder / "run.ome.zarr", events, processor=count)
+    with zarr:
+        acq = Acquisition(directory=None, image_process_fn=zarr)
+        acq.acquire(events)
+        enough.wait(20)
+        acq.abort()
+        acq.mark_finished()
+        acq.await_completion()
+    return report_of(zarr, seen=witness.seen)
+
+
+@scenario
+def interrupted(folder):
+    """Waits for SIGINT in the middle of an acquisition; the test sends it."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    events = multi_d(2000, None, None, time_interval_s=0.05)
+    witness = Witness()
+
+    def tell(image, metadata):
+        if len(witness.seen) == 4:
+            print("READY", flush=True)
+        return witness(image, metadata)
+
+    made = []
+
+    def run():
+        with ZarrProcessor(folder / "run.ome.zarr", events, processor=tell) as zarr:
+            made.append(zarr)
+            with Acquisition(directory=None, image_process_fn=zarr) as acq:
+                acq.acquire(events)
+
+    raised = attempt(run)
+    return report_of(made[0], raised, seen=witness.seen)
+
+
+@scenario
+def rgb(folder):
+    """Colour of 64 bits a pixel, which the engine leaves packed."""
+    start(PixelType="64bitRGB")
+    raw = []
+
+    def keep(image, metadata):
+        raw.append(image.copy())
+        return image, metadata
+
+    zarr, raised = record(folder / "run.ome.zarr", multi_d(2, None, None), processor=keep)
+    np.save(folder / "raw.npy", np.stack(raw))
+    return report_of(zarr, raised)
+
+
+@scenario
+def pixel_types(folder, pixel_type="8bit"):
+    """Grey pixels of another size."""
+    start(PixelType=pixel_type)
+    return report_of(*record(folder / "run.ome.zarr", multi_d(2, None, None)))
+
+
+@scenario
+def multi_camera(folder, t=1, named=True, as_channels=True):
+    """Two cameras whose frames have the same axes."""
+    core = start()
+    core.load_device("Camera2", "DemoCamera", "DCam")
+    core.initialize_device("Camera2")
+    for name in ("PixelType", "OnCameraCCDXSize", "OnCameraCCDYSize", "DisplayImageNumber"):
+        core.set_property("Camera2", name, core.get_property("Camera", name))
+    core.load_device("MultiCam", "Utilities", "Multi Camera")
+    core.initialize_device("MultiCam")
+    core.set_property("MultiCam", "Physical Camera 1", "Camera")
+    core.set_property("MultiCam", "Physical Camera 2", "Camera2")
+    core.set_camera_device("MultiCam")
+    core.snap_image()
+    tags = []
+
+    def keep(image, metadata):
+        camera = metadata.get("CameraChannelIndex", metadata["Camera"])
+        tags.append([str(camera), metadata["Axes"]["time"], zlib.crc32(image)])
+        return image, metadata
+
+    zarr, raised = record(
+        folder / "run.ome.zarr",
+        multi_d(t, None, None),
+        processor=keep,
+        cameras=["Camera", "Camera2"] if named else (),
+        cameras_as_channels=as_channels,
+    )
+    return report_of(zarr, raised, tags=tags)
+
+
+@scenario
+def slow_store(folder, back_pressure="block"):
+    """The store is slower than the camera."""
+    import aqz_core as aqz
+    from aqz_core.codecs import chain
+
+    core = start(buffer_mb=64, size=512)
+    encoder = chain._encoder
+
+    def slow_encoder(codecs):
+        encode = encoder(codecs)
+
+        def slow(data):
+            time.sleep(0.04)
+            return encode(data)
+
+        return slow
+
+    chain._encoder = slow_encoder
+    settings = aqz.StreamSettings(max_memory=32 << 20)
+    zarr, raised = record(
+        folder / "run.ome.zarr",
+        multi_d(80, None, None),
+        settings=settings,
+        back_pressure=back_pressure,
+    )
+    return report_of(zarr, raised, left=core.get_remaining_image_count())
+
+
+@scenario
+def overflow(folder):
+    """The camera's buffer overflows because nobody takes frames."""
+    start(buffer_mb=4, size=512)
+
+    def slow(image, metadata):
+        time.sleep(0.1)
+        return image, metadata
+
+    events = multi_d(300, None, None)
+    return report_of(*record(folder / "run.ome.zarr", events, processor=slow))
+
+
+@scenario
+def sequence_tester(folder, t=200, z=None):
+    """A camera whose pixels hold a serial number and the position of the stage."""
+    import mm_test_adapters
+    from mmpycorex import Core
+    from pycromanager import start_headless
+
+    start_headless(
+        mm_app_path=mm_test_adapters.device_adapter_path(),
+        config_file=None,
+        python_backend=True,
+        buffer_size_mb=64,
+    )
+    core = Core()
+    core.load_device("THub", "SequenceTester", "THub")
+    core.initialize_device("THub")
+    for label, device in (("TCamera", "TCamera-0"), ("TZ", "TZStage-0")):
+        core.load_device(label, "SequenceTester", device)
+        core.set_parent_label(label, "THub")
+    for name, value in (
+        ("ImageMode", "MachineReadable"),
+        ("ImageWidth", "128"),
+        ("ImageHeight", "128"),
+    ):
+        core.set_property("TCamera", name, value)
+    core.initialize_device("TCamera")
+    core.initialize_device("TZ")
+    core.set_camera_device("TCamera")
+    core.set_focus_device("TZ")
+    core.set_exposure(1)
+    return report_of(*record(folder / "run.ome.zarr", multi_d(t, z, None), processor=None))
+
+
+# ---- pymmcore-plus ------------------------------------------------------------------------------
+
+
+def plus_core(size=128):
+    """Return a pymmcore-plus core with the DemoCamera."""
+    import mm_test_adapters
+    from pymmcore_plus import CMMCorePlus
+
+    folder = mm_test_adapters.device_adapter_path()
+    core = CMMCorePlus()
+    core.setDeviceAdapterSearchPaths([folder])
+    core.loadSystemConfiguration(str(Path(folder) / "MMConfig_demo.cfg"))
+    core.setProperty("Camera", "OnCameraCCDXSize", str(size))
+    core.setProperty("Camera", "OnCameraCCDYSize", str(size))
+    core.setExposure(1)
+    return core
+
+
+class PlusWitness:
+    """Remembers what pymmcore-plus emitted."""
+
+    def __init__(self, core):
+        self.seen = []
+        core.mda.events.frameReady.connect(self.frame)
+
+    def frame(self, image, event, metadata):
+        index = {str(getattr(k, "value", k)): v for k, v in event.index.items()}
+        self.seen.append([index, zlib.crc32(np.ascontiguousarray(image))])
+
+
+@scenario
+def mda(folder, relay_memory=1 << 20):
+    """A sequence with time, positions, channels and a stack."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+    witness = PlusWitness(core)
+    sequence = useq.MDASequence(
+        time_plan={"interval": 0.02, "loops": 2},
+        channels=["DAPI", "FITC"],
+        z_plan={"range": 2, "step": 1},
+        stage_positions=[{"x": 0, "y": 0, "z": 0, "name": "left"}, (100, 50, 0)],
+        axis_order="tpcz",
+    )
+    with MDAHandler(folder / "run.ome.zarr", core=core, relay_memory=relay_memory) as handler:
+        core.mda.run(sequence, output=handler)
+    return report_of(handler, seen=witness.seen)
+
+
+@scenario
+def mda_wells(folder):
+    """A well plate of useq, two points in each well."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+    plan = useq.WellPlatePlan(
+        plate="96-well",
+        a1_center_xy=(0, 0),
+        selected_wells=([0, 1], [0, 1]),
+        well_points_plan=useq.GridRowsColumns(rows=1, columns=2),
+    )
+    with MDAHandler(folder / "run.ome.zarr", core=core) as handler:
+        core.mda.run(useq.MDASequence(stage_positions=plan, channels=["DAPI"]), output=handler)
+    return report_of(handler)
+
+
+@scenario
+def mda_error(folder):
+    """The region of interest changes: the acquisition ends, and close raises."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+    sequence = useq.MDASequence(time_plan={"interval": 0.02, "loops": 500}, channels=["DAPI"])
+    made = []
+
+    def run():
+        with MDAHandler(folder / "run.ome.zarr", core=core) as handler:
+            made.append(handler)
+
+            def change(image, event, metadata):
+                if event.index["t"] == 3:
+                    core.setROI(0, 0, 64, 32)
+
+            core.mda.events.frameReady.connect(change)
+            core.mda.run(sequence, output=handler)
+
+    begun = time.monotonic()
+    raised = attempt(run)
+    return report_of(made[0], raised, seconds=time.monotonic() - begun)
+
+
+@scenario
+def mda_canceled(folder):
+    """The user cancels."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+    witness = PlusWitness(core)
+
+    def cancel(image, event, metadata):
+        if event.index["t"] == 3:
+            core.mda.cancel()
+
+    core.mda.events.frameReady.connect(cancel)
+    sequence = useq.MDASequence(time_plan={"interval": 0.02, "loops": 500}, channels=["DAPI"])
+    with MDAHandler(folder / "run.ome.zarr", core=core) as handler:
+        core.mda.run(sequence, output=handler)
+    return report_of(handler, seen=witness.seen)
+
+
+@scenario
+def mda_interrupted(folder):
+    """Waits for SIGINT in the middle of a sequence; the test sends it."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+
+    def tell(image, event, metadata):
+        if event.index["t"] == 3:
+            print("READY", flush=True)
+
+    core.mda.events.frameReady.connect(tell)
+    sequence = useq.MDASequence(time_plan={"interval": 0.05, "loops": 2000}, channels=["DAPI"])
+    made = []
+
+    def run():
+        with MDAHandler(folder / "run.ome.zarr", core=core) as handler:
+            made.append(handler)
+            core.mda.run(sequence, output=handler)
+
+    raised = attempt(run)
+    return report_of(made[0], raised)
+
+
+@scenario
+def mda_iterator(folder):
+    """Events that are made while the acquisition runs."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+    witness = PlusWitness(core)
+    events = (
+        useq.MDAEvent(index={"t": t, "c": c}, channel=name, exposure=1)
+        for t in range(4)
+        for c, name in enumerate(["DAPI", "FITC"])
+    )
+    with MDAHandler(folder / "run.ome.zarr", core=core) as handler:
+        core.mda.run(events, output=handler)
+    return report_of(handler, seen=witness.seen)
+
+
+def main() -> None:
+    """Run the scenario that the command line names."""
+    name, folder, arguments = sys.argv[1], Path(sys.argv[2]), json.loads(sys.argv[3])
+    try:
+        report = SCENARIOS[name](folder, **arguments)
+        print("REPORT", json.dumps(report), flush=True)
+    except BaseException:
+        import traceback
+
+        traceback.print_exc()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)  # a failed acquisition leaves threads behind that never end
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""``aqz record`` with the real DemoCamera, in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import mm_test_adapters
+import numpy as np
+import pytest
+
+from tests.micromanager.stored import image
+
+pytestmark = pytest.mark.micromanager
+
+
+def record(*arguments):
+    return subprocess.run(
+        [Path(sys.executable).parent / "aqz", "record", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_records_the_demo_camera(tmp_path):
+    run = record("--frames", 20, "--exposure", 1, "--output", tmp_path / "a.zarr", "--pyramid")
+
+    assert run.returncode == 0, run.stderr
+    assert "20 of 20 frames are in" in run.stdout
+    assert image(tmp_path / "a.zarr").shape == (20, 512, 512)
+    assert (tmp_path / "a.zarr" / "1").exists()
+
+
+def test_records_the_camera_of_a_configuration(tmp_path):
+    config = Path(mm_test_adapters.device_adapter_path()) / "MMConfig_demo.cfg"
+    output = f"file://{tmp_path}/a.zarr"
+    run = record("--config", config, "--frames", 5, "--output", output, "--codec", "none")
+
+    assert run.returncode == 0, run.stderr
+    frames = image(tmp_path / "a.zarr")
+    assert frames.shape == (5, 512, 512)
+    assert len(np.unique(frames[:, 0, 0])) > 1
+
+
+def test_a_configuration_that_cannot_be_loaded_is_one_line(tmp_path):
+    config = tmp_path / "broken.cfg"
+    config.write_text("Device,Camera,NoSuchAdapter,DCam\n")
+    run = record("--config", config, "--frames", 5, "--output", tmp_path / "a.zarr")
+
+    assert run.returncode == 1
+    assert run.stderr.startswith("aqz: error: ")
+    assert "broken.cfg could not be loaded" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_a_store_that_is_there_is_left_alone(tmp_path):
+    store = tmp_path / "a.zarr"
+    assert record("--frames", 2, "--output", store).returncode == 0
+    run = record("--frames", 2, "--output", store)
+
+    assert run.returncode == 1
+    assert "--overwrite" in run.stderr

@@ -1,0 +1,309 @@
+"""Where frames go, told by a recorder that is fed by hand: no microscope, no engine."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import aqz_core as aqz
+from aqz_micromanager import (
+    AcquisitionError,
+    ArrivedFrame,
+    DuplicateFrameError,
+    LayoutUnknownError,
+    RunRecorder,
+    UnknownCoordinateError,
+    ZarrProcessor,
+)
+from aqz_micromanager.events import read_events
+from aqz_micromanager.positions import image_keys, well_of_label
+from aqz_micromanager.routing import Coverage, Router
+from aqz_micromanager.run_plan import PlanBuilder, Site
+from tests.micromanager.stored import attributes, image
+from tests.micromanager.stored import image_keys as stored_keys
+
+ORDERS = st.permutations(["time", "channel", "z", "position"])
+
+
+def plan_of(events):
+    """Return the plan of a list of events."""
+    builder = PlanBuilder()
+    read_events(events, builder)
+    return builder.plan()
+
+
+def grid(**axes):
+    """Return events for every combination of coordinates, the first axis slowest."""
+    names = list(axes)
+    return [{"axes": dict(zip(names, v, strict=True))} for v in itertools.product(*axes.values())]
+
+
+def frame_for(number, shape=(8, 8)):
+    """Return a frame that tells its number."""
+    return np.full(shape, number + 1, "uint16")
+
+
+def feed(zarr, events, shuffle=None):
+    """Hand over one frame for each event; return the number of each by its axes."""
+    numbers = list(range(len(events)))
+    if shuffle is not None:
+        shuffle.shuffle(numbers)
+    for number in numbers:
+        zarr(frame_for(number), {"Axes": events[number]["axes"]})
+    return {tuple(sorted(events[n]["axes"].items())): n for n in numbers}
+
+
+@settings(max_examples=40)
+@given(data=st.data())
+def test_frames_are_found_under_their_axes_whatever_the_order(data, tmp_path_factory):
+    sizes = {"time": st.integers(1, 3), "channel": st.integers(1, 3), "z": st.integers(1, 3)}
+    order = data.draw(ORDERS)
+    coordinates = {
+        name: [f"{name}{n}" for n in range(data.draw(sizes.get(name, st.integers(1, 2))))]
+        if data.draw(st.booleans())
+        else list(range(data.draw(sizes.get(name, st.integers(1, 2)))))
+        for name in data.draw(st.lists(st.sampled_from(order), min_size=1, unique=True))
+    }
+    events = grid(**coordinates)
+    store = tmp_path_factory.mktemp("run") / "run.zarr"
+    with ZarrProcessor(store, events, frame_metadata=None) as processor:
+        expected = feed(processor, events, data.draw(st.randoms(use_true_random=False)))
+
+    assert processor.state == "complete"
+    keys = image_keys(plan_of(events).sites)
+    for axes, number in expected.items():
+        axes = dict(axes)
+        site = (axes.pop("position"),) if "position" in axes else ()
+        index = [coordinates[n].index(axes[n]) for n in ("time", "channel", "z") if n in axes]
+        pixels = zarr.open_array(store / keys[site] / "0", mode="r")[tuple(index)]
+        assert (pixels == number + 1).all()
+
+
+def test_sizes_are_learned_from_the_first_time_point(tmp_path):
+    store = tmp_path / "run.zarr"
+    events = grid(time=range(3), position=["left", "right"], z=range(2))
+    with ZarrProcessor(store) as processor:
+        feed(processor, events[:4])
+        assert processor.statistics().held_frames == 4
+        feed(processor, events[4:])
+        assert processor.statistics().held_frames == 0
+
+    assert stored_keys(store) == ["left", "right"]
+    assert image(store, "right").shape == (3, 2, 8, 8)
+
+
+def test_a_single_stack_is_stored_when_it_ends(tmp_path):
+    store = tmp_path / "run.zarr"
+    with ZarrProcessor(store) as processor:
+        feed(processor, grid(channel=["a", "b"], z=range(3)))
+
+    assert image(store).shape == (2, 3, 8, 8)
+
+
+def test_a_first_time_point_without_end_is_an_error_that_says_what_to_do(tmp_path):
+    processor = ZarrProcessor(tmp_path / "run.zarr", learning_memory=1000)
+    with pytest.raises(LayoutUnknownError, match="events=, axes="):
+        feed(processor, grid(channel=["a", "b"], z=range(30)))
+    with pytest.raises(AcquisitionError):
+        processor.close()
+    assert image(tmp_path / "run.zarr")[0, 0, 0, 0] == 1  # what came is stored
+
+
+def test_declared_axes_open_the_store_with_the_first_frame(tmp_path):
+    store = tmp_path / "run.zarr"
+    axes = {"time": None, "channel": ["DAPI", "FITC"], "z": 3}
+    with ZarrProcessor(store, axes=axes) as processor:
+        feed(processor, [{"axes": {"time": 4, "channel": "FITC", "z": 2}}])
+        assert processor.state == "recording"
+
+    assert processor.state == "incomplete"
+    assert image(store).shape == (5, 2, 3, 8, 8)
+    assert attributes(store)["micromanager"]["missing_frames"] == 29
+    assert not image(store)[:4].any()
+
+
+@pytest.mark.parametrize(
+    ("axes", "message"),
+    [
+        ({"time": 0, "channel": "Cy5"}, "'Cy5' on axis 'channel' was not known"),
+        ({"time": 5, "channel": "DAPI"}, "5 on axis 'time' was not known"),
+        ({"time": 0, "channel": "DAPI", "laser": 1}, "a frame has axis 'laser'"),
+        ({"time": 0, "channel": "DAPI", "position": 1}, "came from position"),
+    ],
+)
+def test_places_that_were_not_planned_are_errors(tmp_path, axes, message):
+    events = grid(time=range(2), channel=["DAPI"])
+    processor = ZarrProcessor(tmp_path / "run.zarr", events)
+    with pytest.raises(UnknownCoordinateError, match=message):
+        processor(frame_for(0), {"Axes": axes})
+    with pytest.raises(AcquisitionError):
+        processor.close()
+
+
+def test_a_negative_time_is_an_error(tmp_path):
+    processor = ZarrProcessor(tmp_path / "run.zarr")
+    with pytest.raises(UnknownCoordinateError, match="no number from 0 up"):
+        processor(frame_for(0), {"Axes": {"time": -1}})
+    with pytest.raises(AcquisitionError):
+        processor.close()
+
+
+def test_negative_planes_are_sorted(tmp_path):
+    store = tmp_path / "run.zarr"
+    events = grid(time=[0], z=[1, -1, 0])
+    with ZarrProcessor(store, events) as processor:
+        feed(processor, events)
+
+    assert image(store)[0, :, 0, 0].tolist() == [2, 3, 1]
+
+
+def test_after_an_error_frames_are_ignored_and_the_error_is_raised_once(tmp_path):
+    events = grid(time=range(3))
+    processor = ZarrProcessor(tmp_path / "run.zarr", events)
+    feed(processor, events[:1])
+    with pytest.raises(DuplicateFrameError):
+        feed(processor, events[:1])
+    feed(processor, events)
+    assert processor.statistics().frames == 1
+    with pytest.raises(AcquisitionError, match="second frame") as caught:
+        processor.close()
+    assert isinstance(caught.value.__cause__, DuplicateFrameError)
+    processor.close()
+
+
+def test_images_after_closing_end_the_acquisition_once(tmp_path):
+    events = grid(time=range(3))
+    with ZarrProcessor(tmp_path / "run.zarr", events) as processor:
+        feed(processor, events[:1])
+    with pytest.raises(AcquisitionError, match="ends here"):
+        feed(processor, events[1:2])
+    feed(processor, events[1:])
+    assert image(tmp_path / "run.zarr").shape[0] in (1, 3)
+
+
+def test_rows_and_columns_are_positions_of_a_grid(tmp_path):
+    store = tmp_path / "run.zarr"
+    events = grid(row=range(2), column=range(2))
+    with ZarrProcessor(store, events) as processor:
+        feed(processor, events)
+
+    assert stored_keys(store) == ["0_0", "0_1", "1_0", "1_1"]
+    position = attributes(store, "1_0")["micromanager"]["position"]
+    assert (position["grid_row"], position["grid_column"]) == (1, 0)
+
+
+def test_settings_are_a_template(tmp_path):
+    dimensions = [aqz.Dimension(name="z", kind=aqz.DimensionType.SPACE, chunk_size_px=4)]
+    template = aqz.ArraySettings(
+        dimensions=dimensions, downsampling_method=aqz.DownsamplingMethod.MEAN
+    )
+    events = grid(time=range(2), z=range(8))
+    with ZarrProcessor(
+        tmp_path / "run.zarr",
+        events,
+        settings=aqz.StreamSettings(arrays=[template], durability="none"),
+    ) as processor:
+        for number, event in enumerate(events):
+            processor(frame_for(number, (128, 128)), {"Axes": event["axes"]})
+
+    level = zarr.open_array(tmp_path / "run.zarr" / "0", mode="r")
+    assert level.chunks == (1, 4, 128, 128)
+    assert level.compressors == ()
+    assert (tmp_path / "run.zarr" / "1").exists()
+
+
+def test_five_verbs_are_all_that_another_engine_needs(tmp_path):
+    store = tmp_path / "run.zarr"
+    recorder = RunRecorder(str(store))
+    recorder.expect(lambda builder: read_events(grid(time=range(2)), builder))
+    recorder.note("engine", {"name": "mine"})
+    for time in range(2):
+        recorder.put(ArrivedFrame(frame_for(time), {"time": time}, {"Exposure": "5"}))
+    recorder.finish()
+
+    assert attributes(store)["micromanager"]["engine"] == {"name": "mine"}
+    assert [row["exposure_ms"] for row in aqz.read_frame_metadata(store)] == [5, 5]
+
+
+def test_a_failure_of_the_engine_itself_is_kept(tmp_path):
+    recorder = RunRecorder(str(tmp_path / "run.zarr"))
+    recorder.put(ArrivedFrame(frame_for(0), {"time": 0}, {}))
+    recorder.fail(ValueError("stage stuck"))
+    with pytest.raises(AcquisitionError, match="stage stuck"):
+        recorder.finish()
+    assert attributes(tmp_path / "run.zarr")["micromanager"]["state"] == "failed"
+
+
+def test_no_frame_at_all_leaves_no_store(tmp_path, caplog):
+    with ZarrProcessor(tmp_path / "run.zarr", grid(time=range(2))) as processor:
+        pass
+
+    assert processor.state == "incomplete"
+    assert not (tmp_path / "run.zarr").exists()
+    assert "no frame came" in caplog.text
+
+
+def test_words_that_mean_nothing_are_refused(tmp_path):
+    with pytest.raises(aqz.SettingsError, match="use one of 'error', 'keep', 'replace'"):
+        ZarrProcessor(tmp_path / "run.zarr", on_duplicate="overwrite")
+
+
+@pytest.mark.parametrize(
+    ("label", "well"),
+    [
+        ("A1-Site_0", ("A", "1")),
+        ("B02_0001", ("B", "2")),
+        ("AF48-Site_12", ("AF", "48")),
+        ("A1", None),
+        ("Pos0", None),
+        ("Pos_000_001", None),
+        ("A0-Site_0", None),
+        ("left", None),
+    ],
+)
+def test_labels_that_name_wells(label, well):
+    assert well_of_label(label) == well
+
+
+def test_labels_that_cannot_be_names_still_give_different_keys():
+    sites = [Site((n,), name) for n, name in enumerate(["a/b", "a b", "µ", "OME", "A_B"])]
+    keys = list(image_keys(sites).values())
+    assert len({key.lower() for key in keys}) == 5
+    assert keys[0] == "a_b"
+    assert "ome" not in [key.lower() for key in keys]
+
+
+@given(
+    shape=st.lists(st.integers(1, 4), min_size=0, max_size=3),
+    endless=st.booleans(),
+    data=st.data(),
+)
+def test_coverage_counts_what_lacks(shape, endless, data):
+    sizes = tuple(shape)
+    coverage = Coverage((None, *sizes[1:]) if endless and sizes else sizes)
+    places = list(np.ndindex(sizes))
+    taken = data.draw(st.lists(st.sampled_from(places), unique=True)) if places else []
+    for place in taken:
+        assert not coverage.has(place)
+        coverage.take(place)
+        assert coverage.has(place)
+
+    if endless and sizes:
+        reached = max((place[0] for place in taken), default=-1) + 1
+        places = [place for place in places if place[0] < reached]
+    assert sorted(coverage.missing()) == sorted(set(places) - set(taken))
+    assert coverage.missing_count == len(places) - len(taken)
+
+
+def test_cameras_multiply_channels():
+    builder = PlanBuilder({"camera": ["left", "right"]})
+    read_events(grid(time=range(2), channel=["DAPI", "FITC"]), builder)
+    router = Router(builder.plan())
+    assert router.channels() == ["DAPI left", "DAPI right", "FITC left", "FITC right"]
+    axes = {"time": 1, "channel": "FITC", "camera": "left"}
+    assert router.place(axes).index == (1, 2)
