@@ -7,7 +7,6 @@ at a time, in a folder of its own that is removed in any case.
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 import time
@@ -19,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.camera_load import CameraLoad, deliver, make_ring
+from aqz_core.engine import worker_count
 from aqz_core.errors import SettingsError, StorageError
 from aqz_core.opening import open_stream
 
@@ -32,6 +32,9 @@ SPARE_NBYTES = 1 << 30
 
 COMFORTABLE = 1.3
 """Headroom from which on the answer is a plain yes: disks slow down when they fill or get warm."""
+
+BUSY = 0.75
+"""Part of what there is, or of what the disk has shown, from which on it counts as used up."""
 
 LONGEST_WAIT = 0.5
 """Seconds of frames that a camera's buffer may be asked to hold in a plain yes."""
@@ -71,6 +74,11 @@ class Run:
     def bytes_per_second(self) -> float:
         """Pixels recorded a second."""
         return self.bytes_in / self.seconds
+
+    @property
+    def stored_per_second(self) -> float:
+        """Bytes that reached the store a second."""
+        return self.bytes_stored / self.seconds
 
     @property
     def ratio(self) -> float:
@@ -297,7 +305,7 @@ def _judged(camera: CameraLoad, trial: CodecTrial, trials: Sequence[CodecTrial])
             f"{fps:.4g} of {camera.fps:g} frames/s. {_remedy(camera, trial, trials)}"
         )
         return Verdict(trial.codec, "no", headroom, text)
-    fold = f"{headroom:.1f}-fold headroom"
+    fold = f"{headroom:.2f}-fold headroom"
     if headroom < COMFORTABLE:
         text = (
             f"only just: {fold}. A disk that gets full or warm, or another program, may be too "
@@ -319,16 +327,22 @@ def _remedy(camera: CameraLoad, trial: CodecTrial, trials: Sequence[CodecTrial])
     """Say what to change for more headroom."""
     best = max(trials, key=lambda other: other.headroom(camera))
     if best is not trial and best.headroom(camera) >= COMFORTABLE:
-        return f"Use {best.codec}, which has {best.headroom(camera):.1f}-fold headroom."
-    cores = os.cpu_count() or 1
-    if trial.sustained.cores > 0.8 * cores:
+        return f"Use {best.codec}, which has {best.headroom(camera):.2f}-fold headroom."
+    cores, busy = worker_count(0), trial.sustained.cores
+    if busy > BUSY * cores:
         lighter = "" if trial.codec == "none" else "a lighter codec, "
         return (
-            f"The processor is the limit ({trial.sustained.cores:.1f} of {cores} cores busy): "
-            f"use {lighter}fewer or smaller frames, or more cores."
+            f"The processor is the limit ({busy:.1f} of {cores} cores busy): use {lighter}fewer "
+            "or smaller frames, or more cores."
         )
-    denser = "a codec, " if trial.codec == "none" else ""
+    fastest = max(other.sustained.stored_per_second for other in trials)
+    if trial.sustained.stored_per_second > BUSY * fastest:
+        denser = "a codec, " if trial.codec == "none" and len(trials) == 1 else ""
+        return (
+            f"The disk is the limit (it took {trial.sustained.stored_per_second / 1e6:.0f} MB/s): "
+            f"use {denser}a faster disk, or fewer or smaller frames."
+        )
     return (
-        f"The disk is the limit ({trial.sustained.cores:.1f} of {cores} cores busy): use "
-        f"{denser}a faster disk, or fewer or smaller frames."
+        f"Neither the disk nor the recording's own work explains it ({busy:.1f} of {cores} cores "
+        "busy with it): other programs seem to use the machine; measure again without them."
     )

@@ -26,8 +26,9 @@ __all__ = ["CameraLoad", "Delivery", "deliver", "make_ring"]
 RING_NBYTES = 256 << 20
 """Frames are made beforehand, as many different ones as fit in this, but sixteen at most."""
 
-MAX_TILE_EDGE = 2048
-"""Noise is drawn for no more rows and columns, and repeated beyond: codecs look no further back."""
+MAX_TILE_EDGE = 1024
+"""Noise is drawn for no more rows and columns, and repeated beyond, where the proposed chunks have
+ended: a codec does not meet the same noise twice."""
 
 EXPOSURES = 4
 

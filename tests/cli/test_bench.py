@@ -187,10 +187,10 @@ def trial(codec, megabytes_per_second, *, cores=0.1, backlog=0, latencies=(0.001
 @pytest.mark.parametrize(
     ("measured", "answer", "text"),
     [
-        (trial("none", 500), "yes", "yes, with 2.5-fold headroom."),
+        (trial("none", 500), "yes", "yes, with 2.50-fold headroom."),
         (trial("none", 500, backlog=9), "yes", "A buffer of 9 frames is enough."),
         (trial("none", 500, backlog=51), "only just", "more than 51 frames (102 MB)"),
-        (trial("none", 220), "only just", "1.1-fold headroom. A disk that gets full"),
+        (trial("none", 220), "only just", "1.10-fold headroom. A disk that gets full"),
         (trial("none", 220), "only just", "The disk is the limit"),
         (trial("none", 150), "no", "sustains 150 MB/s of the 200 MB/s"),
         (trial("none", 150), "no", "75 of 100 frames/s"),
@@ -208,11 +208,16 @@ def test_the_verdict_is_plain(measured, answer, text):
     assert text in verdict.text
 
 
+def test_what_neither_disk_nor_codec_explains_is_laid_to_others():
+    (_, verdict) = judge(CAMERA, [trial("none", 190), trial("zstd", 40)])
+    assert "measure again" in verdict.text
+
+
 def test_a_codec_that_does_better_is_named():
     slow, good, better = trial("none", 150), trial("blosc-lz4", 400), trial("zstd", 500)
     verdicts = judge(CAMERA, [slow, good, better])
     assert [verdict.answer for verdict in verdicts] == ["no", "yes", "yes"]
-    assert verdicts[0].text.endswith("Use zstd, which has 2.5-fold headroom.")
+    assert verdicts[0].text.endswith("Use zstd, which has 2.50-fold headroom.")
 
 
 # ---- the camera -----------------------------------------------------------------------------
