@@ -113,10 +113,14 @@ class ArrayPlan:
 
 @dataclass(frozen=True)
 class StreamPlan:
-    """Several arrays recorded into one store."""
+    """Several arrays recorded into one store.
+
+    The arrays of ``fields`` are those of a plate ``plate``: their keys are ``plate/row/col/field``.
+    """
 
     arrays: tuple[ArrayPlan, ...]
     options: dict[str, Any] = field(default_factory=dict)
+    fields: tuple[ArrayPlan, ...] = ()
 
 
 def axes(
@@ -150,6 +154,7 @@ def settings_for(api: ModuleType, plan: StreamPlan, path: Path) -> Any:
         store_path=str(path),
         arrays=[_array_settings(api, array) for array in plan.arrays],
         **plan.options,
+        **({"hcs_plates": [_plate(api, plan.fields)]} if plan.fields else {}),
     )
 
 
@@ -157,7 +162,7 @@ def record(api: ModuleType, plan: StreamPlan, path: Path) -> None:
     """Record the plan: the arrays take turns, one append each, until all have their frames."""
     stream = api.ZarrStream(settings_for(api, plan, path))
     try:
-        waiting = [(array.key, _appends(array)) for array in plan.arrays]
+        waiting = [(array.key, _appends(array)) for array in (*plan.arrays, *plan.fields)]
         while waiting:
             for turn in list(waiting):
                 key, parts = turn
@@ -184,7 +189,36 @@ def _appends(plan: ArrayPlan) -> Iterator[np.ndarray]:
         yield part[0] if len(part) == 1 else part
 
 
-def _array_settings(api: ModuleType, plan: ArrayPlan) -> Any:
+def _plate(api: ModuleType, fields: Sequence[ArrayPlan]) -> Any:
+    """Return the ``Plate`` of fields: every second one belongs to the second acquisition."""
+    wells: dict[tuple[str, str], list[Any]] = {}
+    for number, plan in enumerate(fields):
+        _, row, column, name = plan.key.split("/")
+        images = wells.setdefault((row, column), [])
+        images.append(
+            api.FieldOfView(
+                path=name,
+                acquisition_id=number % 2,
+                array_settings=_array_settings(api, plan, key=""),
+            )
+        )
+    return api.Plate(
+        path="plate",
+        name="A plate",
+        row_names=["A", "B", "C"],
+        column_names=["1", "2"],
+        wells=[
+            api.Well(row_name=row, column_name=column, images=images)
+            for (row, column), images in wells.items()
+        ],
+        acquisitions=[
+            api.Acquisition(id=0, name="first", start_time=1343731272000),
+            api.Acquisition(id=1, description="second", end_time=1343731273000),
+        ],
+    )
+
+
+def _array_settings(api: ModuleType, plan: ArrayPlan, key: str | None = None) -> Any:
     """Return the ``ArraySettings`` of one array."""
     compressor, codec = CODECS[plan.codec]
     more: dict[str, Any] = {}
@@ -197,10 +231,17 @@ def _array_settings(api: ModuleType, plan: ArrayPlan) -> Any:
             level=plan.level,
             shuffle=plan.shuffle,
         )
+    # Older releases of the vocabulary do not know these names.
+    if plan.max_levels:
+        more["max_levels"] = plan.max_levels
+    if plan.storage:
+        more["storage_dimension_order"] = list(plan.storage)
+    if plan.is_ngff:
+        more["is_ngff"] = True
     if plan.method is not None:
         more["downsampling_method"] = getattr(api.DownsamplingMethod, plan.method)
     return api.ArraySettings(
-        output_key=plan.key,
+        output_key=plan.key if key is None else key,
         data_type=np.dtype(plan.dtype),
         dimensions=[
             api.Dimension(
@@ -214,8 +255,5 @@ def _array_settings(api: ModuleType, plan: ArrayPlan) -> Any:
             )
             for axis in plan.axes
         ],
-        max_levels=plan.max_levels,
-        storage_dimension_order=list(plan.storage),
-        is_ngff=plan.is_ngff,
         **more,
     )
