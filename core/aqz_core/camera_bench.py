@@ -325,9 +325,10 @@ def _judged(camera: CameraLoad, trial: CodecTrial, trials: Sequence[CodecTrial])
 
 def _remedy(camera: CameraLoad, trial: CodecTrial, trials: Sequence[CodecTrial]) -> str:
     """Say what to change for more headroom."""
-    best = max(trials, key=lambda other: other.headroom(camera))
-    if best is not trial and best.headroom(camera) >= COMFORTABLE:
-        return f"Use {best.codec}, which has {best.headroom(camera):.2f}-fold headroom."
+    others = [other for other in trials if other.headroom(camera) >= COMFORTABLE]
+    if others:
+        smallest = max(others, key=lambda other: other.sustained.ratio)
+        return f"Use {smallest.codec}, which has {smallest.headroom(camera):.2f}-fold headroom."
     cores, busy = worker_count(0), trial.sustained.cores
     if busy > BUSY * cores:
         lighter = "" if trial.codec == "none" else "a lighter codec, "
