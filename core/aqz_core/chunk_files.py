@@ -29,6 +29,8 @@ class ChunkFiles:
         Gives the name of a chunk from its coordinate.
     sync
         Whether each is flushed to the device.
+    protect
+        Whether what was flushed to the device once must survive a loss of power ever after.
     on_shard
         Told of every file.
     """
@@ -41,11 +43,14 @@ class ChunkFiles:
         name: Callable[[LeadChunk], str],
         *,
         sync: bool,
+        protect: bool = True,
         on_shard: ShardListener,
     ) -> None:
         self._sink = sink
         self._name = name
         self._sync = sync
+        self._protect = protect
+        self._provisional: set[str] = set()
         self._on_shard = on_shard
         self._unsynced = Unsynced(sink)
 
@@ -60,10 +65,15 @@ class ChunkFiles:
         names = self._names(column, lead_chunks)
         first = batch.starts + batch.room
         for name, start, stop in zip(names, first, first + batch.sizes, strict=True):
-            self._sink.write(name, batch.memory[start:stop], sync=self._sync)
+            # What may have been flushed gives way only to what is on the device as well.
+            replaces = self._protect and name in self._provisional
+            self._sink.write(name, batch.memory[start:stop], sync=self._sync or replaces)
             if not self._sync:
                 self._unsynced.add(name)
-            if final:
+            if not final:
+                self._provisional.add(name)
+            else:
+                self._provisional.discard(name)
                 self._on_shard(name, int(stop - start), 1)
         return int(batch.sizes.sum())
 

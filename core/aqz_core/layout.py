@@ -215,8 +215,8 @@ class ArrayLayout:
 
     @property
     def index_room(self) -> int:
-        """Bytes of a shard's index, page-aligned; 0 without shards."""
-        return align(16 * self.chunks_per_shard + 4) if self.shard_chunks else 0
+        """Bytes of a shard's two indexes, page-aligned; 0 without shards."""
+        return 2 * align(16 * self.chunks_per_shard + 4) if self.shard_chunks else 0
 
     # ---- planes to layers, and back ---------------------------------------------------------
 

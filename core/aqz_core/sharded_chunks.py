@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aqz_core.chunk_store import LeadChunk, ShardListener
     from aqz_core.layout import ArrayLayout, Column, LayerKey
-    from aqz_core.sinks import Sink
+    from aqz_core.sinks import ShardFile, Sink
     from aqz_core.tiling import Tiles
 
 __all__ = ["ShardedChunks"]
@@ -39,6 +39,8 @@ class ShardedChunks:
         Whether shards can be read while they grow.
     max_chunk_nbytes
         Bytes that a chunk has at most once it is encoded.
+    protect
+        Whether what was flushed to the device once must survive a loss of power ever after.
     resumed
         For a store that may hold shards of an earlier recording, to go on with: tells of a chunk
         coordinate on the append axis whether the chunks there are complete.
@@ -55,6 +57,7 @@ class ShardedChunks:
         live: bool,
         sync: bool,
         max_chunk_nbytes: int,
+        protect: bool = True,
         resumed: Callable[[int], bool] | None = None,
         on_shard: ShardListener,
     ) -> None:
@@ -65,6 +68,7 @@ class ShardedChunks:
         self._layout = layout
         self._shard_chunks = layout.shard_chunks
         self._sync = sync
+        self._protect = protect
         self._on_shard = on_shard
         nbytes = layout.chunks_per_shard * layout.chunk_nbytes
         self.format = ShardFormat(
@@ -114,7 +118,8 @@ class ShardedChunks:
         """Write a shard of which every chunk is there."""
         name = self._name(shard)
         content = self.format.wrap(batch, numbers)
-        self._sink.write(name, content, sync=self._sync)
+        replaces = shard in self._provisional or self._resumed is not None
+        self._sink.write(name, content, sync=self._sync or (self._protect and replaces))
         if not self._sync:
             self._unsynced.add(name)
         if final:
@@ -212,15 +217,19 @@ class ShardedChunks:
         if self._resumed is not None or shard in self._provisional:
             stored = self._sink.open_shard(name)
             if stored is not None:
-                growing = GrowingShard(stored, self.format, expected, sync=self._sync)
+                growing = self._growing_shard(stored, expected)
                 growing.reopen(final=self._final_numbers(shard))
                 return growing
         if self.format.in_order:
             nbytes = self._max_nbytes  # decides the size of its parts; nothing is set aside
         file = self._sink.create_shard(name, nbytes, visible=self.format.live)
-        growing = GrowingShard(file, self.format, expected, sync=self._sync)
+        growing = self._growing_shard(file, expected)
         growing.begin()
         return growing
+
+    def _growing_shard(self, file: ShardFile, expected: int) -> GrowingShard:
+        """Return a shard whose bytes go to `file`."""
+        return GrowingShard(file, self.format, expected, sync=self._sync, protect=self._protect)
 
     def _final_numbers(self, shard: LeadChunk) -> npt.NDArray[np.bool_]:
         """Return which index entries of a stored shard are of chunks that lack no plane."""

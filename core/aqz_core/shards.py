@@ -35,6 +35,9 @@ __all__ = ["Batch", "GrowingShard", "ShardFormat", "decode_index", "encode_index
 MISSING = 2**64 - 1
 """Offset and size of a chunk that the shard does not hold."""
 
+SECTOR = 512
+"""Bytes that a device writes as a whole or not at all."""
+
 MIN_ALIGNED_NBYTES = 256 << 10
 """Shards of fewer bytes are packed: aligning them would waste more than it saves."""
 
@@ -68,14 +71,31 @@ class ShardFormat:
         return 16 * self.chunks + 4
 
     @property
+    def has_spare_index(self) -> bool:
+        """Whether there is a second index at the start; see `spare_offset`."""
+        return self.live and self.index_nbytes > SECTOR
+
+    @property
+    def spare_offset(self) -> int:
+        """Where the spare index is.
+
+        A loss of power may leave an index of several sectors half rewritten, and with it a shard
+        of which nothing can be found. So there are two: the spare one is written at a flush only,
+        and never while the first has not reached the device.
+        """
+        return self.padded(self.index_nbytes)
+
+    @property
     def header_nbytes(self) -> int:
         """Bytes in front of the first chunk."""
-        return self.padded(self.index_nbytes) if self.live else 0
+        if not self.live:
+            return 0
+        return self.padded(self.index_nbytes) * (2 if self.has_spare_index else 1)
 
     @property
     def room(self) -> int:
         """Bytes to leave in front of a body in memory, so that it can become a whole shard."""
-        return align(self.index_nbytes)
+        return align(max(self.index_nbytes, self.header_nbytes))
 
     def file_nbytes(self, end: int) -> int:
         """Return the size of a finished shard whose last chunk ends at `end`."""
@@ -179,10 +199,18 @@ class GrowingShard:
         How many chunks it will hold when it is complete.
     sync
         Whether it is flushed to the device when it is complete.
+    protect
+        Whether chunks that were flushed to the device must survive a loss of power ever after.
     """
 
     def __init__(
-        self, file: ShardFile, shard_format: ShardFormat, expected: int, *, sync: bool
+        self,
+        file: ShardFile,
+        shard_format: ShardFormat,
+        expected: int,
+        *,
+        sync: bool,
+        protect: bool = True,
     ) -> None:
         self._file = file
         self._format = shard_format
@@ -191,6 +219,9 @@ class GrowingShard:
         self._missing = expected
         self._end = shard_format.header_nbytes
         self._sync = sync
+        self._protect = protect
+        self._durable = self._entries
+        self._supersedes = False
         self._regions: dict[Hashable, _Region] = {}
         self._retired: list[_Region] = []
         self._free: list[_Region] = []
@@ -221,6 +252,7 @@ class GrowingShard:
         index_nbytes = self._format.index_nbytes
         first = 0 if self._format.live else nbytes - index_nbytes
         self._entries = decode_index(self._file.read(first, index_nbytes))
+        self._durable = self._entries.copy()
         self._end = self._format.padded(nbytes)
         self._final = final & (self._entries[:, 0] != MISSING)
         self._missing -= int(self._final.sum())
@@ -289,6 +321,9 @@ class GrowingShard:
     def record(self, numbers: Numbers, offsets: Numbers, sizes: Numbers, *, final: bool) -> None:
         """Take chunks that are written into the index."""
         with self._lock:
+            before = self._durable[numbers, 0]
+            if ((before != MISSING) & (before != offsets.astype(np.uint64))).any():
+                self._supersedes = True
             self._entries[numbers, 0] = offsets
             self._entries[numbers, 1] = sizes
             self._end = max(self._end, int((offsets + sizes).max()))
@@ -327,15 +362,30 @@ class GrowingShard:
         with self._publishing:
             if self._finished:
                 return
-            if sync:
-                self._file.sync()  # chunks before the index that names them
             with self._lock:
                 retired, self._retired = self._retired, []
-            self._file.write(0, self._index())
+                entries = self._entries.copy()
+                supersedes, self._supersedes = self._supersedes and self._protect, False
+            index = encode_index(entries)
+            if sync or supersedes:
+                self._file.sync()  # chunks before the index that names them
+            if sync and self._format.has_spare_index:
+                self._file.write(self._format.spare_offset, index)
+                self._file.sync()  # one index is whole at any time
+            self._file.write(0, index)
             if sync:
                 self._file.sync()
             with self._lock:
-                self._free += retired
+                if sync:
+                    self._durable = entries
+                for region in retired:
+                    still = self._protect and self._is_durable(region)
+                    (self._retired if still else self._free).append(region)
+
+    def _is_durable(self, region: _Region) -> bool:
+        """Tell whether the last index that was flushed to the device names a region."""
+        starts = self._durable[:, 0]
+        return bool(((starts >= region.offset) & (starts < region.offset + region.nbytes)).any())
 
     def show(self) -> None:
         """Let readers see the chunks of a hidden shard, although more will come."""
@@ -349,7 +399,7 @@ class GrowingShard:
             if self._finished:
                 return None
             self._finished = True
-            if self._sync:
+            if self._sync or (self._protect and self._supersedes):
                 self._file.sync()  # chunks before the index that names them
             index = self._index()
             nbytes = self._format.file_nbytes(self._end)

@@ -15,6 +15,7 @@ import google_crc32c
 import numpy as np
 import numpy.typing as npt
 
+from aqz_core.layout import align
 from aqz_core.shards import MISSING
 
 if TYPE_CHECKING:
@@ -34,18 +35,20 @@ class ShardIndexes:
     ----------
     nbytes
         Size of the file.
-    start, end
-        The index at either end, or None where no block with a right checksum stands.
+    start, end, spare
+        The index at either end, and the spare one behind that at the start, or None where no
+        block with a right checksum stands.
     """
 
     nbytes: int
     start: Entries | None
     end: Entries | None
+    spare: Entries | None = None
 
     def best(self, *, prefer_end: bool) -> Entries | None:
-        """Return the index that readers are told to use, or the other if that one is damaged."""
-        first, second = (self.end, self.start) if prefer_end else (self.start, self.end)
-        return second if first is None else first
+        """Return the index that readers are told to use, or another if that one is damaged."""
+        order = (self.end, self.start) if prefer_end else (self.start, self.end)
+        return next((entries for entries in (*order, self.spare) if entries is not None), None)
 
 
 def read_indexes(file: Path, chunks: int) -> ShardIndexes:
@@ -65,7 +68,12 @@ def read_indexes(file: Path, chunks: int) -> ShardIndexes:
         start = _decoded(stream.read(nbytes))
         stream.seek(size - nbytes)
         end = _decoded(stream.read(nbytes))
-    return ShardIndexes(size, start, end)
+        spare = None
+        for offset in dict.fromkeys((align(nbytes), nbytes)):
+            if start is None and end is None and spare is None and offset + nbytes <= size:
+                stream.seek(offset)
+                spare = _decoded(stream.read(nbytes))
+    return ShardIndexes(size, start, end, spare)
 
 
 def read_range(file: Path, offset: int, nbytes: int) -> bytes:
