@@ -547,6 +547,20 @@ def sequence_tester(folder, t=200, z=None):
     return report_of(*record(folder / "run.ome.zarr", multi_d(t, z, None), processor=None))
 
 
+@scenario
+def to_bucket(folder, endpoint, bucket_name, key, secret):
+    """Two positions go to an object store."""
+    import aqz_core as aqz
+
+    start()
+    s3 = aqz.S3Settings(
+        endpoint=endpoint, bucket_name=bucket_name, key=key, secret=secret, region="us-east-1"
+    )
+    events = multi_d(2, None, xy_positions=np.array([[0, 0], [100, 50]]))
+    settings = aqz.StreamSettings(s3=s3)
+    return report_of(*record("run.ome.zarr", events, settings=settings))
+
+
 # ---- pymmcore-plus ------------------------------------------------------------------------------
 
 
