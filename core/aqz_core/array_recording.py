@@ -130,13 +130,16 @@ class ArrayRecording:
         plan, sink = self.plan, self._engine.sink
         namer = chunk_namer(plan, level)
         if plan.layouts[level].shard_chunks is None:
-            return ChunkFiles(sink, namer, sync=self._sync, on_shard=listener)
+            return ChunkFiles(
+                sink, namer, sync=self._sync, protect=self._protect, on_shard=listener
+            )
         return ShardedChunks(
             sink,
             namer,
             plan.layouts[level],
             live=self._live,
             sync=self._sync,
+            protect=self._protect,
             max_chunk_nbytes=plan.codecs.max_encoded_size(plan.layouts[level].chunk_nbytes),
             resumed=self._finality(level),
             on_shard=listener,
@@ -418,6 +421,8 @@ class ArrayRecording:
         with self._documenting:
             changed = (lengths, certain) != (self._lengths, self._certain)
             if self._lengths is not None and (sync or changed):
+                if self._sync:  # the names of finished shards before the length that counts them
+                    self._engine.sink.commit()
                 self._lengths, self._certain = lengths, certain
                 self._write_documents("start" if self._live else "end", sync=sync)
 
@@ -467,7 +472,8 @@ class ArrayRecording:
             return
         if self._appending.acquire(blocking=False):
             try:
-                if all([writer.hand_over_whole_chunks() for writer in self._writers]):
+                nothing_left = [writer.hand_over_whole_chunks() for writer in self._writers]
+                if all(nothing_left):
                     self._waiting = (self._final_length(), self.frames)
             finally:
                 self._appending.release()
@@ -514,6 +520,11 @@ class ArrayRecording:
     def unfinished_shards(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards that are still open."""
         return [call for writer in self._writers for call in writer.store.unfinished()]
+
+    def commit(self) -> None:
+        """Return when every shard, finished by now, would survive a loss of power."""
+        for writer in self._writers:
+            writer.store.publish(sync=True)
 
     def finish_documents(self) -> None:
         """Store the metadata of the finished array."""

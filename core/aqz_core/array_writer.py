@@ -82,6 +82,7 @@ class ArrayWriter:
         self._sizes = [slab_nbytes(tiling.nbytes, self._room) for tiling in self._tilings]
         self._layers: dict[LayerKey, Layer] = {}
         self._shelved: dict[LayerKey, list[int]] = {}
+        self._handed_early: dict[LayerKey, int] = {}
         self._skipped: dict[LayerKey, int] = {}
         self._current: Layer | None = None
         self._slot = 0
@@ -194,6 +195,9 @@ class ArrayWriter:
             layer.reduced = len(layer.slots)
             self._load(layer)
         layer.skipped = self._skipped.pop(key, 0)
+        early = self._handed_early.get(key, 0)
+        layer.expected -= early
+        layer.first_member = early // self.layout.slab_planes
         self._layers[key] = layer
         return layer
 
@@ -204,6 +208,8 @@ class ArrayWriter:
         del self._layers[layer.key]
         if layer is self._current:
             self._current, self._run = None, 0
+        if layer.complete:
+            self._handed_early.pop(layer.key, None)
         if layer.skipped and final:
             self._fill_skipped(layer)
         readers = 1 if self.reduce is None else 2
@@ -238,6 +244,36 @@ class ArrayWriter:
             else:
                 urgency = 2 * self._level + 1
                 engine.workers.submit(self._jobs, self._encode, *arguments, urgency=urgency)
+
+    def hand_over_whole_chunks(self) -> bool:
+        """Hand over chunks that are complete but share their slabs with later ones.
+
+        Returns
+        -------
+        bool
+            Whether no plane is left that is not handed over.
+        """
+        with self._lock:
+            for layer in list(self._layers.values()):
+                if self._has_whole_chunks_only(layer):
+                    early = self._handed_early.get(layer.key, 0)
+                    self._handed_early[layer.key] = early + len(layer.slots)
+                    self._hand_over(layer)
+            return not self._layers
+
+    def _has_whole_chunks_only(self, layer: Layer) -> bool:
+        """Tell whether a layer of several chunks has no incomplete one, and nothing is missing."""
+        if self.layout.slab_chunks == 1 or not layer.slots or layer.skipped:
+            return False
+        members = self._members(layer)
+        first = layer.first_member
+        in_a_row = members == list(range(first, first + len(members)))
+        return in_a_row and len(layer.slots) == len(members) * self.layout.slab_planes
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything that was handed over is not stored yet."""
+        return bool(self._jobs.unfinished)
 
     def flush(self) -> None:
         """Store every layer as it is now, missing planes as the fill value, and keep it open.
@@ -386,10 +422,11 @@ class ArrayWriter:
             members = self._members(layer)
             size = self.layout.chunk_nbytes
             chunks = np.add.outer(np.array(members) * column.chunks, np.arange(column.chunks))
-            starts = chunks.ravel() * size
+            first = layer.first_member * column.chunks * size
+            starts = chunks.ravel() * size - first
             nbytes = int(starts[-1]) + size
             sizes = np.full(starts.size, size)
-            batch = Batch(slab.memory, self._room, nbytes, starts, sizes, plain=True)
+            batch = Batch(slab.memory, self._room + first, nbytes, starts, sizes, plain=True)
             self._store(layer, number, members, batch, final)
         finally:
             if release:
@@ -420,7 +457,7 @@ class ArrayWriter:
     ) -> None:
         """Take note of a slab that is stored, and that readers see it when they do."""
         self.bytes_stored += nbytes
-        if final:
+        if final and layer.complete:
             seen = partial(self._stored.append, layer.key[0])
             self.store.when_visible(column, lead_chunk, seen)
 

@@ -31,9 +31,21 @@ class Layer:
         How many of them the next level has seen.
     skipped
         How many planes will never come.
+    first_member
+        Which of its chunk layers is the first that was not handed over before.
     """
 
-    __slots__ = ("_all_slots", "expected", "key", "reduced", "skipped", "slabs", "slots", "tiles")
+    __slots__ = (
+        "_all_slots",
+        "expected",
+        "first_member",
+        "key",
+        "reduced",
+        "skipped",
+        "slabs",
+        "slots",
+        "tiles",
+    )
 
     def __init__(
         self, layout: ArrayLayout, key: LayerKey, slabs: list[Slab], tiles: list[Tiles]
@@ -45,6 +57,7 @@ class Layer:
         self.slots: list[int] = []
         self.reduced = 0
         self.skipped = 0
+        self.first_member = 0
         self._all_slots = layout.slots
 
     @property

@@ -169,7 +169,7 @@ def plan_memory(
     least += max((field.open_layers for field in fields), default=0)
     one_more = max((array.layer for array in every), default=0)
     minimum = fixed + int(least * share)
-    comfortable = fixed + int((least + one_more) * share) + more_parts
+    comfortable = fixed + int((least + 2 * one_more) * share) + more_parts
     total = max_memory if max_memory is not None else max(DEFAULT_BUDGET, comfortable)
     if total < minimum:
         raise MemoryBudgetError(
