@@ -170,7 +170,7 @@ class AfterButtons:
             return
         needed = self._needed_rate()
         rows = "".join(
-            f"<tr><td>{'<b>✔</b> ' if r.megabytes_per_second > needed else '&nbsp;'}{r.codec}</td>"
+            f"<tr><td>{'✔ ' if 0 < needed < r.megabytes_per_second else ''}{r.codec}</td>"
             f"<td align='right'>{r.megabytes_per_second:.0f}</td>"
             f"<td align='right'>{r.ratio:.2f}</td></tr>"
             for r in results

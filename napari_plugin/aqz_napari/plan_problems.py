@@ -92,8 +92,10 @@ def problems(plan: RecordingPlan) -> list[Problem]:
 
 def _array_problems(array: ArrayPlan) -> list[Problem]:
     """Look at axes against what the source delivers, and at units."""
-    found = []
+    found: list[Problem] = []
     name = f"{array.key}: " if array.key else ""
+    if unknown := [axis.name for axis in array.axes if axis.size < 0]:
+        return [Problem("dimensions", f"{name}the size of {unknown[0]} is no number")]
     tail = tuple(axis.size for axis in array.axes[-len(array.update_shape) :])
     if tail != array.update_shape:
         found.append(
@@ -105,9 +107,6 @@ def _array_problems(array: ArrayPlan) -> list[Problem]:
                 fix=lambda plan: plan.with_array(_with_sizes(array)),
             )
         )
-    if unknown := [axis.name for axis in array.axes if axis.size < 0]:
-        found.append(Problem("dimensions", f"{name}the size of {unknown[0]} is no number"))
-        return found
     if any(axis.chunk < 1 for axis in array.axes):
         found.append(
             Problem(

@@ -31,11 +31,11 @@ _KEPT = ("ElapsedTime-ms", "ImageNumber", "TimeReceivedByCore", "Camera")
 
 def running_core() -> Any | None:
     """Return the pymmcore-plus core of this program if it has a camera, else None."""
-    module = sys.modules.get("pymmcore_plus")
-    if module is None:
-        return None
-    core = module.CMMCorePlus.instance()
-    return core if core.getCameraDevice() else None
+    # CMMCorePlus.instance() would make a core where there is none.
+    module = sys.modules.get("pymmcore_plus.core._mmcore_plus")
+    reference = getattr(module, "_instance", None)
+    core = reference() if reference is not None else None
+    return core if core is not None and core.getCameraDevice() else None
 
 
 class LiveCameraSource:

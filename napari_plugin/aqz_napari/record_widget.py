@@ -21,8 +21,8 @@ from magicgui.widgets import (
     PushButton,
     SpinBox,
 )
-from qtpy.QtCore import QTimer
-from qtpy.QtWidgets import QMainWindow
+from qtpy.QtCore import QSize, Qt, QTimer
+from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from aqz_napari.after_buttons import AfterButtons
 from aqz_napari.axis_table import AxisTable
@@ -63,11 +63,11 @@ _LIMITS = {
     "after MB": "MB",
 }
 _SHUFFLES = {"no shuffle": 0, "bytes": 1, "bits": 2}
-_WIDTH = 390
-_LATEST_PREVIEW = 0.04
+_FOLLOW_SECONDS = 1.0
+_WIDTH, _SCROLL_BAR = 390, 18
 
 
-class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed here
+class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
     """Record to Zarr.
 
     Parameters
@@ -82,11 +82,13 @@ class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed he
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
         # napari hands a proxy to plug-ins, whose layers are other objects at each look.
         self._viewer = getattr(viewer, "__wrapped__", viewer)
         self.recorder: Recorder | None = None
         self._opening: threading.Thread | None = None
         self._opening_error: BaseException | None = None
+        self._start_problem: Problem | None = None
         self._arrays: dict[object, tuple[SourceSpec, ArrayPlan]] = {}
         self._source_problem = ""
         self._live: LiveView | None = None
@@ -95,29 +97,17 @@ class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed he
         self._ticks = 0
         self._filling = False
         self._build()
-        super().__init__(
-            widgets=[
-                *[section.container for section in self.sections.values()],
-                self.estimates, self._run_row, self.progress, self.health, self.message,
-                self._options_row, self.after.container,
-            ],
-            labels=False,
-            scrollable=True,
-        )  # fmt: skip
-        self.native.layout().setSpacing(2)
-        self.root_native_widget.setMinimumWidth(_WIDTH)
-        self.native.setMaximumWidth(_WIDTH - 12)
-        self._check_timer = QTimer(self.native)
+        self._lay_out()
+        self._check_timer = QTimer(self)
         self._check_timer.setSingleShot(True)
         self._check_timer.setInterval(_CHECK_MS)
         self._check_timer.timeout.connect(self.check)
-        self._status_timer = QTimer(self.native)
+        self._status_timer = QTimer(self)
         self._status_timer.setInterval(_STATUS_MS)
         self._status_timer.timeout.connect(self.tick)
         self._status_timer.start()
         self._guard: WindowGuard | None = None
         self._bind_key()
-        self.root_native_widget.verticalScrollBar().setValue(0)
         self.sources.choose(*self._active_layer())
         self._sources_changed()
         self.check()
@@ -221,11 +211,43 @@ class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed he
         self.follow.tooltip = "Show what is in the store while it grows, the newest frame in front"
         self._options_row = row(self.open_after, self.follow)
 
+    def _lay_out(self) -> None:
+        """Put everything below each other, to be scrolled where the dock is low."""
+        self.form = Container(
+            widgets=[
+                *[section.container for section in self.sections.values()],
+                self.estimates,
+                self._run_row,
+                self.progress,
+                self.health,
+                self.message,
+                self._options_row,
+                self.after.container,
+            ],
+            labels=False,
+        )
+        self.form.native.layout().setSpacing(2)
+        self.form.native.layout().addStretch(1)
+        self.form.native.setFixedWidth(_WIDTH - _SCROLL_BAR)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setWidget(self.form.native)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(scroll)
+        self.setMinimumWidth(_WIDTH)
+
+    def sizeHint(self) -> QSize:
+        """Ask for no more than the width of the form."""
+        return QSize(_WIDTH, 760)
+
     @property
     def guard(self) -> WindowGuard | None:
         """The guard of the window that the dock is in; None while it is in none."""
         if self._guard is None:
-            parent = self.native.parentWidget()
+            parent = self.parentWidget()
             while parent is not None and not isinstance(parent, QMainWindow):
                 parent = parent.parentWidget()
             if parent is not None:
@@ -363,8 +385,9 @@ class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed he
             found = problems(plan)
             if self._source_problem:
                 found.insert(0, Problem("source", self._source_problem))
+        shown = [*found, self._start_problem] if self._start_problem else found
         for field in FIELDS:
-            self.sections[field].show(next((p for p in found if p.field == field), None))
+            self.sections[field].show(next((p for p in shown if p.field == field), None))
         errors = [problem for problem in found if problem.is_error]
         if not self._is_busy():
             self.record.enabled = not errors
@@ -444,8 +467,13 @@ class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed he
         except (SourceError, TypeError, ValueError) as error:
             self._say(str(error), ERROR)
             return False
-        self.recorder = Recorder(settings, sources, stop_rule=plan.stop)
-        self._opening_error = None
+        self.recorder = Recorder(
+            settings,
+            sources,
+            stop_rule=plan.stop,
+            publish_every=_FOLLOW_SECONDS if self.follow.value else None,
+        )
+        self._opening_error = self._start_problem = None
         self._opening = threading.Thread(target=self._open, args=(self.recorder,), daemon=True)
         self._last_state = RecorderState.IDLE
         self._set_form_enabled(False)
@@ -506,7 +534,8 @@ class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed he
                 self.recorder = None
             self._set_form_enabled(True)
             field = "source" if isinstance(error, SourceError) else "destination"
-            self.sections[field].show(Problem(field, message))  # type: ignore[arg-type]
+            self._start_problem = Problem(field, message)  # type: ignore[arg-type]
+            self.check()
             self._say("The recording did not start.", ERROR)
             return
         if self.guard is not None:
@@ -555,6 +584,7 @@ class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed he
 
     def _finished(self, recorder: Recorder) -> None:
         """Say how it ended, and show the result."""
+        self._last_state = recorder.state  # adding layers lets timers run
         status = recorder.status()
         self._show_progress(replace(status, state=RecorderState.FINISHING))
         self._set_form_enabled(True)
@@ -621,7 +651,7 @@ class RecordWidget(Container):  # type: ignore[misc]  # magicgui is not typed he
         """Choose the folder of the store."""
         from qtpy.QtWidgets import QFileDialog
 
-        folder = QFileDialog.getExistingDirectory(self.native, "Folder for recordings")
+        folder = QFileDialog.getExistingDirectory(self, "Folder for recordings")
         if folder:
             name = str(self.destination.value).rpartition("/")[2] or "{layer}_{n:03}.ome.zarr"
             self.destination.value = f"{folder}/{name}"

@@ -72,6 +72,9 @@ class Recorder:
     wait : float, default 0.05
         Seconds that a producer may be held up when the queue is full, before its frame is
         dropped and counted. Sources that can wait say so themselves.
+    publish_every : float, optional
+        Seconds after which everything taken so far is made readable, for those who follow the
+        recording in the store; by default chunks become readable when they are complete.
     plugins : iterable of object
         As for `aqz_core.ZarrStream`.
 
@@ -91,6 +94,7 @@ class Recorder:
         stop_rule: StopRule | None = None,
         queue_nbytes: int | None = None,
         wait: float = 0.05,
+        publish_every: float | None = None,
         plugins: Iterable[object] = (),
     ) -> None:
         self.settings = settings
@@ -99,6 +103,7 @@ class Recorder:
         self._plugins = tuple(plugins)
         self._queue = FrameQueue(default_capacity() if queue_nbytes is None else queue_nbytes)
         self._wait = wait
+        self._publish_every = publish_every
         self._lock = threading.RLock()
         self._state = RecorderState.IDLE
         self._message = ""
@@ -111,7 +116,7 @@ class Recorder:
         self._report: RecordingReport | None = None
         self._taps: dict[str, SourceTap] = {}
         self._thread: threading.Thread | None = None
-        self._started = self._ended = self._paused_at = 0.0
+        self._started = self._ended = self._paused_at = self._published = 0.0
         self._pauses: list[dict[str, Any]] = []
         self._accepted_nbytes = self._written_nbytes = 0
         self._history: deque[tuple[float, int, int]] = deque()
@@ -421,8 +426,20 @@ class Recorder:
         if floor is not None and free is not None and free < floor:
             self.ask_to_stop(f"the disk is almost full: {free / 1e9:.1f} GB are free")
         stream = self._stream
-        if stream is not None and not stream.is_active() and not self._stop_asked.is_set():
+        assert stream is not None
+        if not stream.is_active() and not self._stop_asked.is_set():
             self.ask_to_stop("the store failed")
+        elif self._publish_every is not None and now - self._published >= self._publish_every:
+            self._published = now
+            self._publish(stream)
+
+    def _publish(self, stream: aqz.ZarrStream) -> None:
+        """Make readable what was taken so far; a failure ends the recording."""
+        try:
+            stream.flush()
+        except Exception as error:
+            self._error = self._error or error
+            self.ask_to_stop(_first_line(error), error)
 
     def _finish(self) -> None:
         """Take what is on its way, close the store, and say how it went."""

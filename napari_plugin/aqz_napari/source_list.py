@@ -6,7 +6,8 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, Label
+from qtpy.QtWidgets import QComboBox
 
 from aqz_napari.form_parts import cell, column, row, text
 from aqz_napari.frame_source import registered_sources
@@ -57,12 +58,17 @@ class SourceList:
             choices=[(words, name) for name, words in UPDATES.items()], value="stack"
         )
         self.update.tooltip = "What of the layer each update records"
+        for box in (self.capture, self.update):
+            box.native.setMinimumContentsLength(10)
+            box.native.setSizeAdjustPolicy(
+                QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon
+            )
         self.interval = cell(FloatSpinBox(value=0.1, min=0.001, max=3600, step=0.01), 74)
         self.interval.tooltip = "Seconds from one look at the layer to the next"
         self.skip = CheckBox(text="skip unchanged", value=False)
         self._timer_row = row(self.interval, self.skip)
-        self._capture_row = row(cell(text("capture", small=True), 52), self.capture)
-        self._update_row = row(cell(text("record", small=True), 52), self.update)
+        self._capture_row = row(cell(Label(value="capture"), 62), self.capture)
+        self._update_row = row(cell(Label(value="record"), 62), self.update)
         self.container = column(
             self._body, self.empty, self._capture_row, self._timer_row, self._update_row
         )

@@ -1,0 +1,390 @@
+"""The dock widget in a real napari window; needs a display, which ``tests/run`` provides."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aqz_core as aqz
+from aqz_napari.frame_source import register_source, unregister_source
+from aqz_napari.generator_source import GeneratorSource
+from aqz_napari.recorder_status import RecorderState
+
+pytest.importorskip("napari", reason="needs the extra `napari`")
+pytestmark = pytest.mark.skipif(
+    sys.platform == "linux" and not os.environ.get("DISPLAY"),
+    reason="needs a display: xvfb-run python -m pytest tests/napari",
+)
+
+DEADLINE = 20.0
+
+
+def pump(condition, timeout=DEADLINE):
+    """Let the window work until something is so."""
+    from qtpy.QtWidgets import QApplication
+
+    deadline = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        QApplication.processEvents()
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    """One viewer for the module: opening the first takes seconds."""
+    os.environ["NAPARI_CONFIG"] = str(tmp_path_factory.mktemp("config") / "settings.yaml")
+    import napari
+
+    viewer = napari.Viewer(show=False)
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture
+def viewer(window):
+    window.layers.clear()
+    yield window
+    window.layers.clear()
+
+
+@pytest.fixture
+def widget(viewer, tmp_path, monkeypatch):
+    """The widget, opened as the menu does it, that records into a folder of its own."""
+    monkeypatch.setattr("tempfile.gettempdir", lambda: "/nowhere")
+    dock, widget = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
+    widget.destination.value = str(tmp_path / "{layer}_{n:03}.ome.zarr")
+    widget.check()
+    yield widget
+    if widget.recorder is not None:
+        widget.recorder.stop()
+        widget.recorder.wait(DEADLINE)
+    viewer.window.remove_dock_widget(dock)
+
+
+@pytest.fixture
+def live(viewer, frame_of):
+    return viewer.add_image(
+        frame_of(0), name="live", scale=(0.5, 0.25), units=("um", "um"), axis_labels=("y", "x"),
+        colormap="green", contrast_limits=(0, 2000),
+    )  # fmt: skip
+
+
+def start(widget):
+    assert widget.start(), [problem.message for problem in widget.check()]
+    pump(lambda: widget._opening is None)
+    assert widget.recorder is not None
+    return widget.recorder
+
+
+def finish(widget):
+    pump(lambda: widget.recorder.state.is_over)
+    widget.tick()
+
+
+def notice(widget, field):
+    """Return what stands beside a part of the form."""
+    return str(widget.sections[field].message.value)
+
+
+def test_a_new_user_gets_a_recording_of_the_layer(viewer, widget, live, frame_of):
+    assert [axis.name for axis in widget.table.axes()] == ["t", "y", "x"]
+    assert [axis.unit for axis in widget.table.axes()] == ["", "micrometer", "micrometer"]
+    pump(lambda: widget.record.enabled)
+    assert "1000 frames: 3.07 MB raw" in widget.estimates.value
+    start(widget)
+    for number in range(300):
+        live.data = frame_of(number)
+    widget.tick()
+    assert widget.record.text == "■ Stop"
+    assert "dropped 0" in widget.health.value
+    widget.toggle()
+    finish(widget)
+
+    status = widget.recorder.status()
+    assert (status.written, status.dropped) == (300, 0)
+    result = viewer.layers["live_001"]
+    assert np.allclose(result.scale[1:], live.scale)
+    assert [str(u) for u in result.units[1:]] == [str(u) for u in live.units]
+    assert result.axis_labels == ("t", "y", "x")
+    assert result.contrast_limits == [0, 2000]
+    for number in (0, 1, 150, 299):
+        assert np.array_equal(np.asarray(result.data[number]), frame_of(number))
+    assert "Done: stopped. 300 frames" in widget.message.value
+    assert widget.record.text == "● Record"
+    assert widget.record.enabled
+
+
+def test_without_layers_the_form_says_what_to_do(viewer, widget):
+    widget.check()
+    assert "choose at least one layer" in notice(widget, "source")
+    assert not widget.record.enabled
+    assert "choose at least one layer" in widget.record.tooltip
+    assert widget.start() is False
+
+
+def test_layers_that_cannot_be_recorded_are_refused_beside_the_source(widget, live):
+    widget.sources.update.value = "added"
+    widget.check()
+    assert "no axis that could grow" in notice(widget, "source")
+    assert not widget.record.enabled
+
+
+def test_an_existing_store_gets_another_name_by_one_click(widget, live, tmp_path):
+    (tmp_path / "a.zarr").mkdir()
+    widget.destination.value = str(tmp_path / "a.zarr")
+    widget.check()
+    assert "there already" in notice(widget, "destination")
+    assert not widget.record.enabled
+    widget.sections["destination"].fix.native.click()
+    assert widget.destination.value.endswith("a_001.zarr")
+    assert widget.record.enabled
+
+
+def test_a_missing_folder_is_made_by_one_click(widget, live, tmp_path):
+    widget.destination.value = str(tmp_path / "new" / "a.zarr")
+    widget.check()
+    widget.sections["destination"].fix.native.click()
+    assert (tmp_path / "new").is_dir()
+    assert widget.record.enabled
+
+
+def test_a_huge_chunk_and_a_bad_size_stand_beside_the_dimensions(widget, live):
+    widget.table._rows[0].chunk.value = 2_000_000
+    widget.check()
+    assert "GB" in notice(widget, "dimensions")
+    assert not widget.record.enabled
+    widget.sections["dimensions"].fix.native.click()
+    assert widget.record.enabled
+    widget.table._rows[1].size.value = "many"
+    widget.check()
+    assert "is no number" in notice(widget, "dimensions")
+
+
+def test_units_that_napari_does_not_know_warn_and_do_not_stop(widget, live):
+    widget.table._rows[2].unit.value = "smoots"
+    widget.check()
+    assert "smoots" in notice(widget, "dimensions")
+    assert widget.record.enabled
+
+
+def test_a_wrong_template(widget, live):
+    widget.destination.value = "/somewhere/{what}.zarr"
+    widget.check()
+    assert "{date} {time} {layer} {n:03}" in notice(widget, "destination")
+
+
+def test_what_opening_the_store_finds_stands_beside_the_destination(widget, live, monkeypatch):
+    def refuse(*_):
+        raise aqz.StorageError(13, "the bucket 'wrong' does not exist")
+
+    monkeypatch.setattr("aqz_core.ZarrStream", refuse)
+    assert widget.start()
+    pump(lambda: widget._opening is None)
+    assert "bucket 'wrong'" in notice(widget, "destination")
+    assert widget.record.enabled
+    assert widget.recorder is None
+
+
+def test_axes_can_be_added_moved_and_removed(widget, live):
+    widget.table.add.native.click()
+    assert [axis.name for axis in widget.table.axes()] == ["t", "c", "y", "x"]
+    widget.table._rows[1].up.native.click()
+    assert [axis.name for axis in widget.table.axes()] == ["c", "t", "y", "x"]
+    widget.table._rows[0].out.native.click()
+    assert [axis.name for axis in widget.table.axes()] == ["t", "y", "x"]
+    widget.check()
+    assert widget.record.enabled
+
+
+def test_the_form_follows_a_layer_that_is_calibrated_later(viewer, widget, live):
+    live.scale = (2, 2)
+    widget._ticks = 4
+    widget.tick()
+    assert [axis.scale for axis in widget.table.axes()] == [1.0, 2.0, 2.0]
+
+
+def test_a_limit_ends_the_recording(widget, live, frame_of):
+    widget.rule.value, widget.limit.value = "after frames", 5
+    start(widget)
+    for number in range(9):
+        live.data = frame_of(number)
+    finish(widget)
+    assert widget.recorder.status().written == 5
+    assert "limit of 5 frames" in widget.message.value
+
+
+def test_nothing_recorded_is_told_and_not_opened(viewer, widget, live):
+    start(widget)
+    widget.stop()
+    finish(widget)
+    assert "no frames came" in widget.message.value
+    assert len(viewer.layers) == 1
+
+
+@pytest.mark.parametrize("event", ["removed", "shape", "dtype"])
+def test_a_layer_that_goes_or_changes_ends_the_recording(viewer, widget, live, frame_of, event):
+    start(widget)
+    live.data = frame_of(1)
+    if event == "removed":
+        viewer.layers.remove(live)
+    else:
+        live.data = np.zeros((9, 9), np.uint16) if event == "shape" else frame_of(1, dtype=np.uint8)
+    finish(widget)
+    assert event.removesuffix("dtype") in widget.message.value
+    assert widget.recorder.state is RecorderState.FINISHED
+    assert aqz.ZarrArrayReader(Path(widget.recorder.store_path, "0")).shape[0] == 1
+
+
+def test_a_pause(widget, live, frame_of):
+    recorder = start(widget)
+    live.data = frame_of(0)
+    widget.pause.native.click()
+    live.data = frame_of(1)
+    widget.tick()
+    assert "paused" in widget.progress.value
+    assert widget.pause.text == "Go on"
+    widget.pause.native.click()
+    live.data = frame_of(2)
+    widget.stop()
+    finish(widget)
+    assert recorder.status().written == 2
+    records = aqz.read_frame_metadata(recorder.store_path)
+    assert "gap" in records[1]
+    assert records[1]["timestamp"] > records[0]["timestamp"]
+
+
+def test_two_layers_go_into_one_store_each_at_its_rate(viewer, widget, live, frame_of):
+    other = viewer.add_image(frame_of(0, dtype=np.uint8), name="other eye")
+    widget.sources.choose(live, other)
+    assert widget.array.visible or widget.array.native.isVisibleTo(widget)
+    start(widget)
+    for number in range(6):
+        live.data = frame_of(number)
+        if number % 3 == 0:
+            other.data = frame_of(number, dtype=np.uint8)
+    widget.stop()
+    finish(widget)
+    store = Path(widget.recorder.store_path)
+    assert aqz.ZarrArrayReader(store / "live" / "0").shape[0] == 6
+    assert aqz.ZarrArrayReader(store / "other_eye" / "0").shape[0] == 2
+    assert len(viewer.layers) == 4
+
+
+def test_a_registered_source_delivers_every_frame(viewer, widget, frame_of):
+    register_source("beads", lambda: GeneratorSource(lambda: map(frame_of, range(50)), "beads"))
+    try:
+        widget.sources.refresh()
+        widget.sources.choose("beads")
+        start(widget)
+        finish(widget)
+    finally:
+        unregister_source("beads")
+    assert widget.recorder.status().written == 50
+    assert viewer.layers["beads_001"].data.shape == (50, 32, 48)
+
+
+def test_following_while_recording_moves_the_slider(viewer, widget, live, frame_of):
+    widget.follow.value = True
+    recorder = start(widget)
+    for number in range(8):
+        live.data = frame_of(number)
+
+    def followed():
+        widget.tick()
+        shown = [layer for layer in viewer.layers if layer.name.endswith("(recording)")]
+        return bool(shown) and shown[0].data.shape[0] >= 4
+
+    pump(followed)
+    assert viewer.dims.current_step[0] >= 3
+    widget.stop()
+    finish(widget)
+    assert not any(layer.name.endswith("(recording)") for layer in viewer.layers)
+    assert recorder.status().written == 8
+
+
+def test_the_recording_outlives_its_dock_and_shows_in_the_status_bar(
+    viewer, widget, live, frame_of
+):
+    recorder = start(widget)
+    widget.tick()
+    widget.parentWidget().close()
+    live.data = frame_of(1)
+    pump(lambda: "recording: 1 frames" in widget.guard._label.text())
+    widget.stop()
+    finish(widget)
+    assert recorder.status().written == 1
+    assert not widget.guard._label.isVisibleTo(widget.guard._window)
+
+
+def test_closing_the_window_asks_and_finishes(widget, live, frame_of, monkeypatch):
+    from qtpy.QtGui import QCloseEvent
+
+    recorder = start(widget)
+    live.data = frame_of(1)
+    widget.tick()
+    guard = widget.guard
+    monkeypatch.setattr(guard, "ask", lambda: False)
+    event = QCloseEvent()
+    assert guard.eventFilter(guard._window, event) is True
+    assert not event.isAccepted()
+    assert recorder.state is RecorderState.RECORDING
+    monkeypatch.setattr(guard, "ask", lambda: True)
+    assert guard.eventFilter(guard._window, QCloseEvent()) is False
+    assert recorder.state is RecorderState.FINISHED
+    assert aqz.ZarrArrayReader(Path(recorder.store_path, "0")).shape[0] == 1
+
+
+def test_the_shortcut_starts_and_stops(viewer, widget, live):
+    (press,) = [call for key, call in viewer.keymap.items() if str(key) == "Ctrl+Shift+R"]
+    press(viewer)
+    pump(lambda: widget.recorder is not None and widget.recorder.state.is_running)
+    pump(lambda: widget._opening is None)
+    press(viewer)
+    finish(widget)
+
+
+def test_buttons_beside_recording(widget, live, frame_of, tmp_path):
+    from qtpy.QtWidgets import QApplication
+
+    compile(widget.after.copy_script(), "script", "exec")
+    assert "aqz.ZarrStream(settings)" in QApplication.clipboard().text()
+    widget.after.try_codecs()
+    pump(lambda: "blosc-zstd" in widget.after.codec_table.value)
+    widget.after.presets.value = "Few, small files"
+    assert (widget.codec.value, widget.level.value) == ("blosc-zstd", 5)
+    assert widget.after.presets.value == "presets…"
+    start(widget)
+    live.data = frame_of(1)
+    widget.stop()
+    finish(widget)
+    widget.after.verify.native.click()
+    pump(lambda: "Verified" in widget.message.value)
+    widget.after.copy_path.native.click()
+    assert QApplication.clipboard().text() == widget.recorder.store_path
+
+
+def test_presets_in_files_are_the_engines_own(widget, live, tmp_path, monkeypatch):
+    from aqz_napari import presets
+
+    widget.codec.value = "zstd"
+    widget.table._rows[0].shard.value = 17
+    path = tmp_path / "mine.yaml"
+    presets.save_preset(widget.plan(), path)
+    assert aqz.StreamSettings.from_file(path).arrays[0].dimensions[0].shard_size_chunks == 17
+    widget.after.presets.value = "Fast disk"
+    assert widget.codec.value == "none"
+    widget.show_plan(presets.load_preset(widget.plan(), path))
+    assert widget.codec.value == "zstd"
+    assert widget.table.axes()[0].shard == 17
+
+
+def test_it_is_narrow_and_everything_has_a_tooltip_or_a_label(widget, live):
+    assert widget.minimumWidth() <= 400
+    for item in (widget.destination, widget.codec, widget.level, widget.record, widget.pause):
+        assert item.tooltip
