@@ -6,6 +6,8 @@ same everywhere, and whoever makes the engine do more for a frame or a shard fin
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
 from pathlib import Path
 
@@ -17,7 +19,8 @@ import aqz_core as aqz
 from aqz_core import publisher, tiling
 from aqz_core.engine import IO_THREADS, worker_count
 from aqz_core.opening import compression_settings
-from tests.support.counting_sink import CountingSink, is_mapped
+from aqz_core.sinks import MemorySink
+from tests.support.counting_sink import CountingSink, is_mapped, is_shard
 from tests.support.memory_probe import probe_memory
 
 FRAME = (512, 512)
@@ -298,6 +301,31 @@ def test_memory_is_not_allocated_again_once_there_was_enough(layout, compression
             for _ in range(many):
                 stream.append(frame)
                 assert stream.get_current_memory_usage() == warm
+
+
+def test_nothing_is_kept_of_frames_and_shards_that_are_stored():
+    class Sink(MemorySink):
+        """Keeps no pixels, or they would be counted."""
+
+        @aqz.hookimpl
+        def aqz_sinks(self):
+            return aqz.SinkProvider(schemes=("counted",), open=lambda url, settings: self)
+
+        def write(self, name, data, *, sync):
+            if not is_shard(name):
+                super().write(name, data, sync=sync)
+
+    given = frames(10, (64, 64))
+    shard = ((10, 64, 64), (1, 1, 1))
+    kept = []
+    with aqz.ZarrStream(settings(shard, frame=(64, 64)), plugins=[Sink()]) as stream:
+        for _ in range(5):
+            for _ in range(200):
+                stream.append(given)
+            stream.flush()
+            gc.collect()
+            kept.append(sys.getallocatedblocks())
+    assert kept[-1] - kept[1] < 100  # objects, for 600 shards and 6000 frames
 
 
 def test_as_many_threads_whatever_is_recorded(monkeypatch):

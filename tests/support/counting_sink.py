@@ -15,7 +15,7 @@ import numpy as np
 import aqz_core as aqz
 from aqz_core.sinks import MemorySink
 
-__all__ = ["CountingSink"]
+__all__ = ["CountingSink", "is_mapped", "is_shard"]
 
 
 class CountingSink(MemorySink):
