@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -105,8 +106,9 @@ def test_more_objects_than_one_request_deletes(bucket):
     s3 = bucket.settings()
     with aqz.ZarrStream(settings("a.zarr", s3, chunk=1, shard=1)) as stream:
         sink = stream._recording.sink
-        for number in range(1005):
-            sink.write(f"junk/{number}", b"x", sync=False)
+        with ThreadPoolExecutor(8) as threads:
+            for number in range(1005):
+                threads.submit(sink.write, f"junk/{number}", b"x", sync=False)
     recorded(frames(1), "a.zarr", s3, overwrite=True)
     assert len(bucket.listing()) == 2
 

@@ -37,8 +37,8 @@ BATCH = 1000
 
 DEFAULT_IN_FLIGHT = 8
 
-MAX_LAST_NBYTES = 1 << 20
-"""Objects up to this size are still tried when a recording has failed: its metadata."""
+MAX_SMALL_NBYTES = 256 << 10
+"""Objects up to this size are metadata, or cost no more memory than such."""
 
 
 class ObjectStoreSink:
@@ -139,22 +139,28 @@ class ObjectStoreSink:
     def write(self, name: str, data: Bytes, *, sync: bool) -> None:
         """Store or replace an object; what is longer than a part goes in parts."""
         view = as_view(data)
-        if self._connection.error is not None and len(view) <= MAX_LAST_NBYTES:
-            self._write_last(name, view)
+        if len(view) <= MAX_SMALL_NBYTES:
+            self._write_small(name, view)
             return
         growing = self.create_shard(name, len(view), visible=False)
         growing.write(0, view)
         growing.finish(len(view), sync=sync)
 
-    def _write_last(self, name: str, content: memoryview) -> None:
-        """Store metadata after a failure, if the store still answers: so that they fit the data."""
+    def _write_small(self, name: str, content: memoryview) -> None:
+        """Store metadata; after a failure too, if the store still answers, so that they are right.
+
+        Their memory is not counted, and does not drive larger pieces out of the pool.
+        """
         from aqz_core.sinks.objects.request_body import PartBody
 
         key = self._root + name
         body = PartBody(len(content))
         body[:] = content
-        if not self._connection.tidy(lambda: self._service.put(key, body)):
-            self._connection.check()
+        connection, put = self._connection, self._service.put
+        if connection.error is None:
+            connection.call(lambda: put(key, body), f"storing {name!r}", nbytes=len(body))
+        elif not connection.tidy(lambda: put(key, body)):
+            connection.check()
 
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> GrowingObject:
         """Start an object of at most `nbytes` bytes."""

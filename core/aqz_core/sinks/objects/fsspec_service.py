@@ -11,10 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import SettingsError
-from aqz_core.sinks.objects.service import Body, Listing, Upload
+from aqz_core.sinks.objects.service import Listing, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from aqz_core.sinks.objects.request_body import PartBody
 
 __all__ = ["FsspecService", "filesystem_class"]
 
@@ -120,13 +122,13 @@ class FsspecService:
             return None
         return int(told["size"])
 
-    async def put(self, key: str, body: Body) -> None:
+    async def put(self, key: str, body: PartBody) -> None:
         """Store an object, and the directory it is in where there are directories."""
         try:
-            await self._call("pipe_file", key, bytes(body))
+            await self._call("pipe_file", key, bytes(body.view()))
         except FileNotFoundError:
             await self._call("makedirs", key.rsplit("/", 1)[0], exist_ok=True)
-            await self._call("pipe_file", key, bytes(body))
+            await self._call("pipe_file", key, bytes(body.view()))
 
     async def list_page(self, prefix: str, *, deep: bool, page: str | None) -> Listing:
         """List everything at once."""
@@ -158,7 +160,7 @@ class FsspecService:
         """Refuse."""
         raise NotImplementedError
 
-    async def put_part(self, upload: Upload, number: int, body: Body) -> object:
+    async def put_part(self, upload: Upload, number: int, body: PartBody) -> object:
         """Refuse."""
         raise NotImplementedError
 

@@ -96,11 +96,11 @@ class GrowingObject:
     def _add(self, data: memoryview) -> None:
         """Copy bytes into parts, and send those that are full when more is to come."""
         while data:
-            if self._body is not None and self._filled == len(self._body):
+            if self._body is not None and self._filled == self._body.capacity:
                 self._send_part()
             if self._body is None:
                 self._body = self._pool.take(self._part_nbytes)
-            count = min(len(data), len(self._body) - self._filled)
+            count = min(len(data), self._body.capacity - self._filled)
             self._body[self._filled : self._filled + count] = data[:count]
             self._filled += count
             data = data[count:]
@@ -109,18 +109,17 @@ class GrowingObject:
         """Begin to send the part that is being filled, and forget it here."""
         body, self._body = self._body, None
         assert body is not None
-        nbytes = self._part_nbytes
+        body.length = self._filled
         self._sent_nbytes += self._filled
-        del body[self._filled :]
         self._filled = 0
         self._pool.send()
         try:
             part = self._connection.start(self._put_part(*self._next_part(), body))
         except BaseException:
-            self._pool.give_back(body, nbytes, sent=True, clean=False)
+            self._pool.give_back(body, sent=True, clean=False)
             raise
         self._parts.append(part)
-        part.add_done_callback(lambda done: self._part_ended(done, body, nbytes))
+        part.add_done_callback(lambda done: self._part_ended(done, body))
 
     def _next_part(self) -> tuple[Future[Upload], int]:
         """Return the upload and the number of its next part; begin it if need be.
@@ -136,11 +135,11 @@ class GrowingObject:
                 part.add_done_callback(self._copy_ended)
         return self._begun, len(self._parts) + 1
 
-    def _part_ended(self, part: Future[object], body: PartBody, nbytes: int) -> None:
+    def _part_ended(self, part: Future[object], body: PartBody) -> None:
         """Give a part's memory back; an error ends the whole recording."""
         error = None if part.cancelled() else part.exception()
         stored = error is None and not part.cancelled()
-        self._pool.give_back(body, nbytes, sent=True, clean=stored and body.attempts == 1)
+        self._pool.give_back(body, sent=True, clean=stored and body.attempts == 1)
         if error is not None:
             self._connection.fail(error)
 
@@ -239,19 +238,25 @@ class GrowingObject:
     def _put_whole(self) -> None:
         """Store the object by one request."""
         body, self._body = self._body or self._pool.take(0), None
-        taken = len(body)
-        del body[self._filled :]
+        body.length = self._filled
         self._sent_nbytes, self._filled = self._filled, 0
         self._pool.send()
+        clean = False
         try:
             self._put(body)
+            clean = body.attempts == 1
         finally:
-            self._pool.give_back(body, taken, sent=True, clean=False)
+            self._pool.give_back(body, sent=True, clean=clean)
 
     def _put(self, body: PartBody) -> None:
         """Store the object and wait for it."""
         connection, service, key = self._connection, self._connection.service, self._key
-        request = connection.send(lambda: service.put(key, body), f"storing {key!r}", len(body))
+
+        def attempt() -> Awaitable[None]:
+            body.attempts += 1
+            return service.put(key, body)
+
+        request = connection.send(attempt, f"storing {key!r}", len(body))
         try:
             connection.wait(connection.start(request))
         except BaseException as error:
@@ -295,7 +300,7 @@ class GrowingObject:
             for part in self._parts:
                 part.cancel()
             if self._body is not None:
-                self._pool.give_back(self._body, self._part_nbytes, sent=False, clean=True)
+                self._pool.give_back(self._body, sent=False, clean=True)
                 self._body = None
             self._unfinished.abort([self._key])
 

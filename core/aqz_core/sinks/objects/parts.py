@@ -35,6 +35,7 @@ class PartPool:
         self._in_use = 0
         self._peak = 0
         self._sending = 0
+        self._kept = 0
         self._spare: list[PartBody] = []
         self._changed = threading.Condition()
 
@@ -64,9 +65,11 @@ class PartPool:
             self._in_use += nbytes
             self._peak = max(self._peak, self._in_use)
             for position, body in enumerate(self._spare):
-                if len(body) == nbytes:
+                if body.capacity == nbytes:
+                    self._kept -= nbytes
                     return self._spare.pop(position)
-            self._spare.clear()
+            while self._spare and self._in_use + self._kept > self.capacity:
+                self._kept -= self._spare.pop().capacity
         return PartBody(nbytes)
 
     def send(self) -> None:
@@ -74,23 +77,27 @@ class PartPool:
         with self._changed:
             self._sending += 1
 
-    def give_back(self, body: PartBody, nbytes: int, *, sent: bool, clean: bool) -> None:
-        """Return a buffer that was taken with `nbytes`.
+    def give_back(self, body: PartBody, *, sent: bool, clean: bool) -> None:
+        """Return a buffer that was taken.
 
         Parameters
         ----------
-        body, nbytes
-            The buffer, and its size when it was taken.
+        body
+            The buffer.
         sent
             Whether `send` was called for it.
         clean
             Whether it may be used again: an attempt that was given up may still read it.
         """
+        nbytes = body.capacity
         with self._changed:
             self._in_use -= nbytes
             self._sending -= sent
-            if clean and len(body) == nbytes and self._in_use + nbytes <= self.capacity:
+            total = self._in_use + self._kept + nbytes
+            if clean and total <= self.capacity:
+                self._kept += nbytes
                 body.attempts = 0
+                body.length = nbytes
                 self._spare.append(body)
             self._changed.notify_all()
 
@@ -98,3 +105,4 @@ class PartPool:
         """Free what is kept for reuse."""
         with self._changed:
             self._spare.clear()
+            self._kept = 0

@@ -22,23 +22,49 @@ SLICE_NBYTES = 256 << 10
 
 
 class PartBody(bytearray):
-    """Bytes of a part.
+    """Bytes of a part, in memory that may be longer than the part.
+
+    Memory of this size is best used again: given back, the allocator would keep it apart for each
+    of the threads that asked for it.
+
+    Parameters
+    ----------
+    nbytes
+        Size of the memory, and of the part for now.
 
     Attributes
     ----------
     attempts
         How often sending it was begun.
+    length
+        How many bytes are sent; also the result of ``len``.
     """
 
-    __slots__ = ("attempts",)
+    __slots__ = ("attempts", "length")
 
     def __init__(self, nbytes: int) -> None:
         super().__init__(nbytes)
         self.attempts = 0
+        self.length = nbytes
+
+    def __len__(self) -> int:
+        """Return how many bytes are sent."""
+        return self.length
+
+    @property
+    def capacity(self) -> int:
+        """Size of the memory."""
+        return super().__len__()
+
+    def view(self) -> memoryview:
+        """Return the bytes that are sent."""
+        return memoryview(self)[: self.length]
 
 
 class _SlicedPayload(aiohttp.payload.BytesPayload):
     """Sends a `PartBody`."""
+
+    _value: PartBody  # type: ignore[assignment]  # only this class is registered for it
 
     def __init__(self, value: PartBody, *args: Any, **kwargs: Any) -> None:
         kwargs.setdefault("content_type", "application/octet-stream")
@@ -50,7 +76,7 @@ class _SlicedPayload(aiohttp.payload.BytesPayload):
     ) -> None:
         """Write up to `content_length` bytes."""
         stop = len(self._value) if content_length is None else content_length
-        with memoryview(self._value) as view:
+        with self._value.view() as view:
             for start in range(0, min(stop, len(view)), SLICE_NBYTES):
                 await writer.write(view[start : min(start + SLICE_NBYTES, stop)])
 
@@ -62,7 +88,7 @@ class _SlicedPayload(aiohttp.payload.BytesPayload):
 aiohttp.payload.register_payload(_SlicedPayload, PartBody)
 
 
-def crc32c(body: bytes | bytearray) -> bytes:
+def crc32c(body: PartBody) -> bytes:
     """Return the CRC-32C of a body, big endian as HTTP headers have it."""
-    value: int = google_crc32c.value(np.frombuffer(body, np.uint8) if body else b"")
+    value: int = google_crc32c.value(np.frombuffer(body, np.uint8, body.length) if body else b"")
     return value.to_bytes(4, "big")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import s3fs
 from botocore.exceptions import ClientError
 
-from aqz_core.sinks.objects.request_body import crc32c
-from aqz_core.sinks.objects.service import Body, Listing, Upload
+from aqz_core.sinks.objects.request_body import PartBody, crc32c
+from aqz_core.sinks.objects.service import Listing, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +110,7 @@ class S3Service:
             raise
         return int(answer["ContentLength"])
 
-    async def put(self, key: str, body: Body) -> None:
+    async def put(self, key: str, body: PartBody) -> None:
         """Store an object."""
         await self._client.put_object(
             Bucket=self._bucket, Key=key, Body=body, **self._checksum(body)
@@ -157,7 +157,7 @@ class S3Service:
         answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **options)
         return Upload(key, answer["UploadId"])
 
-    async def put_part(self, upload: Upload, number: int, body: Body) -> object:
+    async def put_part(self, upload: Upload, number: int, body: PartBody) -> object:
         """Upload a part."""
         checksum = self._checksum(body)
         answer = await self._client.upload_part(
@@ -216,7 +216,7 @@ class S3Service:
                 "UploadIdMarker": answer["NextUploadIdMarker"],
             }
 
-    def _checksum(self, body: Body) -> dict[str, str]:
+    def _checksum(self, body: PartBody) -> dict[str, str]:
         """Return the checksum to send with a body."""
         if not self._checksums:
             return {}

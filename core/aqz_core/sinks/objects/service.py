@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Body", "Listing", "ObjectService", "Upload"]
+    from aqz_core.sinks.objects.request_body import PartBody
 
-Body = bytes | bytearray
-"""The content of an object or of a part; network libraries take no views of memory."""
+__all__ = ["Listing", "ObjectService", "Upload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +73,7 @@ class ObjectService(Protocol):
     async def size(self, key: str) -> int | None:
         """Return the size of an object in bytes, or None if there is none."""
 
-    async def put(self, key: str, body: Body) -> None:
+    async def put(self, key: str, body: PartBody) -> None:
         """Store or replace an object."""
 
     async def list_page(self, prefix: str, *, deep: bool, page: str | None) -> Listing:
@@ -86,7 +85,7 @@ class ObjectService(Protocol):
     async def begin(self, key: str) -> Upload:
         """Start an upload in parts."""
 
-    async def put_part(self, upload: Upload, number: int, body: Body) -> object:
+    async def put_part(self, upload: Upload, number: int, body: PartBody) -> object:
         """Upload a part, counted from 1; return what `complete` needs of it."""
 
     async def copy_part(self, upload: Upload, number: int, start: int, stop: int) -> object:
