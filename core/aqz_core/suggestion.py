@@ -1,7 +1,6 @@
 """Chunks and shards that suit an array: a proposal from its shape and data type alone.
 
-What a proposal costs, in memory and in files, is worked out with the arithmetic that the engine
-itself plans by, so that it is what a recording will take.
+What a proposal costs in memory is what the engine itself plans for such a recording.
 """
 
 from __future__ import annotations
@@ -9,24 +8,32 @@ from __future__ import annotations
 import math
 import operator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aqz_core.codecs import BloscCodec, CodecChain
-from aqz_core.engine import worker_count
-from aqz_core.enums import DataType, DimensionType
+from aqz_core.enums import (
+    CompressionCodec,
+    Compressor,
+    DataType,
+    DimensionType,
+    DownsamplingMethod,
+)
 from aqz_core.errors import SettingsError
-from aqz_core.layout import plan_layout
-from aqz_core.memory import ArrayMemory, plan_memory
-from aqz_core.pyramid import level_geometry
+from aqz_core.hooks import create_plugin_manager
+from aqz_core.settings import (
+    ArraySettings,
+    CompressionSettings,
+    Dimension,
+    S3Settings,
+    StreamSettings,
+)
+from aqz_core.stream_plan import plan_stream
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     from numpy.typing import DTypeLike
 
-    from aqz_core.layout import ArrayLayout
-    from aqz_core.pyramid import LevelGeometry
+    from aqz_core.memory import MemoryPlan
 
 __all__ = ["AXIS_KINDS", "TARGETS", "LayoutSuggestion", "Target", "suggest_layout"]
 
@@ -39,6 +46,9 @@ MAX_OPEN_NBYTES = 64 << 20
 of theirs multiply that, chunks get fewer planes."""
 
 UNLIMITED = 2**31
+
+LZ4 = CompressionSettings(compressor=Compressor.BLOSC1, codec=CompressionCodec.BLOSC_LZ4)
+"""Stands for every codec: they need the same memory, but for a few bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,22 +191,33 @@ def suggest_layout(
     """
     wanted = _target(target)
     sizes, names = _checked(shape, axes)
-    pixel = DataType.of(dtype).dtype
-    chunk = _chunk(sizes, names, pixel.itemsize, wanted)
+    data_type = DataType.of(dtype)
+    itemsize = data_type.dtype.itemsize
+    chunk = _chunk(sizes, names, itemsize, wanted)
     if chunk_shape is not None:
         chunk = tuple(map(int, chunk_shape))
         if len(chunk) != len(sizes) or min(chunk) < 1:
             raise SettingsError(
                 f"chunks {chunk} must have one size, 1 at least, for each axis of shape {sizes}"
             )
-    shard = _shard(sizes, chunk, pixel.itemsize, wanted.shard_nbytes)
-    kinds = [AXIS_KINDS.get(name, DimensionType.OTHER) for name in names]
-    geometry = level_geometry(sizes, chunk, shard, kinds, 0)[: None if pyramid else 1]
-    codecs = _codecs(pixel, compressed=compressed)
-    levels = _levels(geometry, pixel, pieces=codecs.is_identity and wanted.random_access)
-    array = ArrayMemory.of(levels, codecs, levels[0].index_room)
-    memory = plan_memory([array], worker_count(0), None)
-    chunk_nbytes = math.prod(chunk) * pixel.itemsize
+    shard = _shard(sizes, chunk, itemsize, wanted.shard_nbytes)
+    array = ArraySettings(
+        data_type=data_type,
+        dimensions=[
+            Dimension(
+                name=name,
+                kind=AXIS_KINDS.get(name, DimensionType.OTHER),
+                array_size_px=size,
+                chunk_size_px=pixels,
+                shard_size_chunks=chunks,
+            )
+            for name, size, pixels, chunks in zip(names, sizes, chunk, shard, strict=True)
+        ],
+        compression=LZ4 if compressed else None,
+        downsampling_method=DownsamplingMethod.MEAN if pyramid else None,
+    )
+    memory = _memory(array, wanted)
+    chunk_nbytes = math.prod(chunk) * itemsize
     return LayoutSuggestion(
         target=target,
         shape=sizes,
@@ -289,16 +310,8 @@ def _shard(
     return tuple(shard)
 
 
-def _levels(
-    geometry: Sequence[LevelGeometry], dtype: np.dtype[Any], *, pieces: bool
-) -> list[ArrayLayout]:
-    """Lay out each level of an array as the engine will."""
-    return [
-        plan_layout(level.shape, level.chunk_shape, level.shard_chunks, dtype, pieces=pieces)
-        for level in geometry
-    ]
-
-
-def _codecs(dtype: np.dtype[Any], *, compressed: bool) -> CodecChain:
-    """Return what chunks pass through: blosc-lz4 stands for every codec."""
-    return CodecChain((BloscCodec(dtype.itemsize),) if compressed else ())
+def _memory(array: ArraySettings, target: Target) -> MemoryPlan:
+    """Plan the memory of a stream that records such an array alone."""
+    s3 = None if target.random_access else S3Settings()
+    stream = StreamSettings(arrays=[array], s3=s3)
+    return plan_stream(stream, create_plugin_manager(load_entry_points=False)).memory

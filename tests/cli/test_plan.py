@@ -104,6 +104,9 @@ def test_every_proposal_can_be_recorded_in_the_memory_it_names(
 
     stream = aqz.StreamSettings(
         store_path="not made",
+        s3=aqz.S3Settings(endpoint="http://host", bucket_name="bucket")
+        if target == "object-store"
+        else None,
         max_memory=layout.least_memory_nbytes,
         arrays=[
             aqz.ArraySettings(
@@ -132,11 +135,12 @@ def test_every_proposal_can_be_recorded_in_the_memory_it_names(
             )
         ],
     )
-    if target != "object-store":  # whose shards are written in order, which needs no pieces
-        assert stream.get_maximum_memory_usage() == layout.least_memory_nbytes
-        stream.max_memory -= 1
-        with pytest.raises(aqz.MemoryBudgetError):
-            stream.get_maximum_memory_usage()
+    assert stream.get_maximum_memory_usage() == layout.least_memory_nbytes
+    stream.max_memory -= 1
+    with pytest.raises(aqz.MemoryBudgetError):
+        stream.get_maximum_memory_usage()
+    stream.max_memory = None
+    assert stream.get_maximum_memory_usage() == layout.memory_nbytes
 
 
 @pytest.mark.parametrize(
