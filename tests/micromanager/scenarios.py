@@ -365,6 +365,36 @@ def roi_change(folder, on_change="error"):
 
 
 @scenario
+def z_sequence(folder):
+    """The stage steps through each stack by hardware, triggered by the camera."""
+    core = start()
+    core.set_property("Z", "UseSequences", "Yes")
+    return report_of(*record(folder / "run.ome.zarr", multi_d(3, 5, None)))
+
+
+@scenario
+def error_in_body(folder):
+    """The user's code inside the acquisition's block raises."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    events = multi_d(5, None)
+    made = []
+
+    def run():
+        with ZarrProcessor(folder / "run.ome.zarr", events, processor=Witness()) as zarr:
+            made.append(zarr)
+            with Acquisition(directory=None, image_process_fn=zarr) as acq:
+                acq.acquire(events)
+                raise KeyError("mine")
+
+    raised = attempt(run)
+    return report_of(made[0], raised)
+
+
+@scenario
 def aborted(folder):
     """The user aborts a long acquisition."""
     from pycromanager import Acquisition

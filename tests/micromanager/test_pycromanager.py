@@ -210,6 +210,18 @@ def test_another_shape_may_go_to_another_store(tmp_path, store):
     assert image(tmp_path / "run_2.ome.zarr").shape == (4, 32, 64)
 
 
+def test_stacks_sequenced_by_hardware(tmp_path, store):
+    check_whole(run_scenario("z_sequence", tmp_path), store, 15)
+
+
+def test_an_error_in_the_users_own_code_comes_out_and_the_store_is_finished(tmp_path, store):
+    report = run_scenario("error_in_body", tmp_path)
+
+    assert report["raised"] == [["KeyError", "'mine'"]]
+    assert report["state"] == "aborted"
+    assert frames_by_axes(store) == seen_by_axes(report)
+
+
 def test_an_aborted_acquisition_is_whole_as_far_as_it_came(tmp_path, store):
     report = run_scenario("aborted", tmp_path)
 

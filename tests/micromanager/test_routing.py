@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from inspect import signature
 
 import numpy as np
 import pytest
@@ -246,6 +247,20 @@ def test_no_frame_at_all_leaves_no_store(tmp_path, caplog):
     assert processor.state == "incomplete"
     assert not (tmp_path / "run.zarr").exists()
     assert "no frame came" in caplog.text
+
+
+def test_the_engine_sees_exactly_two_parameters(tmp_path):
+    assert len(signature(ZarrProcessor(tmp_path / "run.zarr")).parameters) == 2
+
+
+def test_an_array_that_a_processor_reuses_is_copied_while_it_waits(tmp_path):
+    reused = np.zeros((8, 8), "uint16")
+    with ZarrProcessor(tmp_path / "run.zarr") as processor:
+        for number, event in enumerate(grid(time=range(2), z=range(2))):
+            reused[:] = number + 1
+            processor(reused, {"Axes": event["axes"]})
+
+    assert image(tmp_path / "run.zarr")[:, :, 0, 0].tolist() == [[1, 2], [3, 4]]
 
 
 def test_words_that_mean_nothing_are_refused(tmp_path):
