@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 from aqz_core.enums import (
@@ -19,12 +20,11 @@ from aqz_core.settings import (
     Dimension,
     StreamSettings,
 )
-from aqz_core.store_path import local_path
+from aqz_core.store_path import local_path, url_scheme
 from aqz_core.stream import ZarrStream
 from aqz_core.suggestion import AXIS_KINDS, suggest_layout
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import DTypeLike
@@ -74,8 +74,8 @@ def open_stream(
         Name of each axis: ``"tyx"``. The names t, c, z, y and x mean time, channel and space;
         others are custom axes. By default the last of ``"tczyx"`` that fit.
     chunks, shards : sequence of int, optional
-        Pixels of a chunk, and chunks of a shard, on each axis. Chosen for the data when left
-        out: see `suggest_layout`.
+        Pixels of a chunk, and chunks of a shard, on each axis. Chosen for the data, and for an
+        object store if `store_path` is the URL of one, when left out: see `suggest_layout`.
     compression : {"blosc-lz4", "blosc-zstd", "zstd", "gzip", "none"}
         How chunks are compressed.
     pyramid : {"mean", "decimate", "min", "max"}, optional
@@ -124,7 +124,9 @@ def open_stream(
         if sizes is not None and len(sizes) != len(shape):
             raise SettingsError(f"{what} {tuple(sizes)} must have one size for each of {names}")
     if chunks is None or shards is None:
-        layout = suggest_layout(shape, data_type, names, chunk_shape=chunks)
+        local = url_scheme(os.fspath(store_path)) in (None, "file")
+        target = "recording" if local else "object-store"
+        layout = suggest_layout(shape, data_type, names, target=target, chunk_shape=chunks)
         chunks = layout.chunk_shape
         shards = layout.shard_chunks if shards is None else shards
     per_axis = zip(names, shape, chunks, shards, strict=False)

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 import aqz_core as aqz
 from aqz_core.cli import main
+from aqz_core.sinks import FilesystemSink
 from aqz_core.suggestion import TARGETS
-from tests.support.finished import stored_files
+from tests.support.finished import array_nodes, stored_files
 
 FRAME_SIZES = st.integers(1, 3000)
 LEAD_SIZES = st.lists(st.integers(1, 50), max_size=3)
@@ -191,6 +192,26 @@ def test_chunks_that_are_settled_get_shards_that_fit():
     layout = aqz.suggest_layout((0, 2048, 2048), "uint16", chunk_shape=(64, 64, 64))
     assert layout.chunk_shape == (64, 64, 64)
     assert layout.shard_chunks == (1, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "target"), [("", "recording"), ("file://", "recording"), ("mine://", "object-store")]
+)
+def test_a_stream_takes_what_suits_its_store(scheme, target, tmp_path):
+    class Plugin:
+        @aqz.hookimpl
+        def aqz_sinks(self):
+            return aqz.SinkProvider(
+                schemes=("mine",), open=lambda url, settings: FilesystemSink(tmp_path / "s.zarr")
+            )
+
+    path = f"{scheme}{tmp_path}/s.zarr"
+    shape = (0, 1100, 1100)
+    with aqz.open_stream(path, shape=shape, dtype="uint8", plugins=[Plugin()]) as stream:
+        stream.append(np.zeros(shape[1:], np.uint8))
+    (array,) = array_nodes(tmp_path / "s.zarr").values()
+    shard = array["chunk_grid"]["configuration"]["chunk_shape"]
+    assert tuple(shard) == aqz.suggest_layout(shape, "uint8", target=target).shard_shape
 
 
 @pytest.mark.parametrize(
