@@ -213,7 +213,7 @@ def test_other_threads_run_while_a_stream_closes(tmp_path):
     "keys", [("a", "a"), ("a", "/a/"), ("a", "a/b"), ("", "a"), ("a/zarr.json",)]
 )
 def test_keys_that_exclude_each_other(tmp_path, keys):
-    with pytest.raises(aqz.SettingsError, match="key|name"):
+    with pytest.raises(aqz.SettingsError, match=r"key|name"):
         aqz.ZarrStream(settings(tmp_path / "s", *map(series, keys)))
     assert not (tmp_path / "s").exists()
 

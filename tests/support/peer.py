@@ -139,6 +139,8 @@ def _comparable(document: Any) -> Any:
     attributes.pop("aqz", None)
     for name in ("consolidated_metadata", "storage_transformers"):
         document.pop(name, None)
+    if isinstance(document.get("compressor"), dict):  # of Zarr V2
+        document["compressor"].pop("blocksize", None)
     block = attributes.get("ome", attributes)
     # 0.10.0 gives the image's name beside the list of images, where NGFF has no name.
     if isinstance(block, dict) and "multiscales" in block:
