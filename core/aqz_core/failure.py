@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import AqzError, StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Failure"]
 
@@ -50,6 +51,18 @@ class Failure:
     def on_set(self, callback: Callable[[], None]) -> None:
         """Call `callback` when the first error is set."""
         self._callbacks.append(callback)
+
+    @contextlib.contextmanager
+    def guard(self) -> Iterator[None]:
+        """Keep an error of the operating system that the block meets, and raise it as `check`."""
+        try:
+            yield
+        except AqzError:
+            raise
+        except OSError as error:
+            self.set(error)
+            self.check()
+            raise
 
     def check(self) -> None:
         """Raise the first error, if there is one.

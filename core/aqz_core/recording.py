@@ -16,7 +16,13 @@ from aqz_core.acquire_json import AcquireJson
 from aqz_core.array_recording import ArrayRecording
 from aqz_core.engine import Engine
 from aqz_core.enums import ZarrVersion
-from aqz_core.errors import AqzError, FrameShapeError, StreamClosedError, UnknownArrayError
+from aqz_core.errors import (
+    AqzError,
+    FrameShapeError,
+    StorageError,
+    StreamClosedError,
+    UnknownArrayError,
+)
 from aqz_core.events import (
     ArrayReport,
     Progress,
@@ -72,11 +78,14 @@ class Recording:
         self.lock = lock_store(settings) if resumption is None else resumption.lock
         try:
             self._open(plan, hooks, resumption)
-        except BaseException:
+        except BaseException as error:
             if (sink := getattr(self, "sink", None)) is not None:
                 sink.close()
             if self.lock is not None:
                 self.lock.release()
+            if isinstance(error, OSError) and not isinstance(error, AqzError):
+                message = f"{settings.store_path} cannot be recorded into: {error}"
+                raise StorageError(error.errno, message) from error
             raise
 
     def _open(self, plan: StreamPlan, hooks: Hooks, resumption: Resumption | None) -> None:
@@ -208,13 +217,15 @@ class Recording:
         self._check_open()
         for array in arrays:
             self._engine.failure.check()
-            array.flush(sync=self.settings.durability != "none")
+            with self._engine.failure.guard():
+                array.flush(sync=self.settings.durability != "none")
 
     def add_metadata(self, metadata: object, key: str | None, metadata_key: str | None) -> None:
         """Merge a user's metadata into the attributes of one array."""
         array = self._array_for(key)
         self._engine.failure.check()
-        array.add_attributes(metadata, metadata_key)
+        with self._engine.failure.guard():
+            array.add_attributes(metadata, metadata_key)
         if self.settings.version is ZarrVersion.V2:
             self._acquire_json.merge(array.plan.key, metadata, metadata_key)
 
@@ -284,7 +295,8 @@ class Recording:
             self._closed = True
             self._publisher.stop()
             try:
-                self._finish()
+                with self._engine.failure.guard():
+                    self._finish()
             except BaseException as error:
                 self._engine.failure.set(error)
                 self._abandon()
@@ -330,6 +342,8 @@ class Recording:
         finishing.wait(engine.stall_timeout)
         engine.failure.check()
         for array in arrays:
+            if self.settings.durability != "none":
+                array.commit()
             array.finish_documents()
         if self.settings.durability != "none":
             self.sink.commit()
