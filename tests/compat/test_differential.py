@@ -189,7 +189,7 @@ def plans_of_0_5(draw, v3):
     )
 
 
-@few(EXAMPLES // 10)
+@few(EXAMPLES // 16)
 @given(plan=plans_of_0_5(v3=False))
 def test_zarr_v2_as_0_5(peer_0_5, plan):
     v2 = {"version": 2}
@@ -199,7 +199,7 @@ def test_zarr_v2_as_0_5(peer_0_5, plan):
             assert_recorded_alike(StreamPlan((plan,)), peer_0_5, aqz, ours_options=FAST | v2)
 
 
-@few(EXAMPLES // 10)
+@few(EXAMPLES // 16)
 @given(plan=plans_of_0_5(v3=True))
 def test_zarr_v3_as_0_5(peer_0_5, plan):
     options = {"version": v0_5.ZarrVersion.V3}

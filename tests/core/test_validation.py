@@ -523,8 +523,6 @@ def test_validate_accepts_and_changes_nothing(tmp_path):
         ({"stall_timeout": math.nan}, ["stall_timeout is nan"]),
         ({"stall_timeout": math.inf}, ["stall_timeout is inf"]),
         ({"store_path": ""}, ["store_path ''", "empty"]),
-        ({"version": ZarrVersion.V2}, ["ZarrVersion.V2 is not supported yet"]),
-        ({"hcs_plates": [plate()]}, ["hcs_plates are not supported yet"]),
         ({"s3": S3Settings(bucket_name="b")}, ["bucket_name 'b'", "3 to 63"]),
         ({"store_path": "s3://bucket", "overwrite": True}, ["root of the bucket", "'bucket'"]),
     ],
