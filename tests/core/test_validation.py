@@ -17,7 +17,6 @@ from aqz_core.enums import (
     DataType,
     DimensionType,
     DownsamplingMethod,
-    ZarrVersion,
 )
 from aqz_core.errors import SettingsError
 from aqz_core.settings import (

@@ -253,7 +253,8 @@ class ZarrStream(aqz_core.ZarrStream):
         if not isinstance(given[0], str) or not isinstance(given[1], bool):
             kinds = ", ".join(type(one).__name__ for one in given)
             raise TypeError(
-                f"write_custom_metadata takes (custom_metadata: str, overwrite: bool), got ({kinds})"
+                "write_custom_metadata takes (custom_metadata: str, overwrite: bool), "
+                f"got ({kinds})"
             )
         self._recording.write_acquire_json(custom_metadata, overwrite=overwrite)
         return True
