@@ -63,8 +63,8 @@ class Case:
 
 CASES = {
     # what acquire-zarr 0.10.0 survives: each frame is a chunk, each chunk a shard
-    "frame": Case(400, 1024, (1, 1024, 1024), (1, 1, 1)),
-    "shard64": Case(400, 1024, (8, 512, 512), (4, 2, 2)),
+    "frame": Case(1000, 1024, (1, 1024, 1024), (1, 1, 1)),
+    "shard64": Case(1000, 1024, (8, 512, 512), (4, 2, 2)),
     "open64": Case(320, 2048, (1, 256, 256), (80, 1, 1), max_memory=768 << 20),
 }
 WRITERS = ("aqz", "acquire", "zarr-python", "s3fs", "obstore")

@@ -322,8 +322,8 @@ class Recording:
         *others, message = error.args
         return type(error)(
             *others,
-            f"{message} Of the {taken} frames that were accepted, {lost} cannot be read from the "
-            "store.",
+            f"{str(message).rstrip('.')}. Of the {taken} frames that were accepted, {lost} cannot "
+            "be read from the store.",
         )
 
     def _finish(self) -> None:

@@ -155,7 +155,7 @@ class ObjectStoreSink:
 
         key = self._root + name
         body = PartBody(len(content))
-        body[:] = content
+        body.fill(0, content)
         connection, put = self._connection, self._service.put
         if connection.error is None:
             connection.call(lambda: put(key, body), f"storing {name!r}", nbytes=len(body))

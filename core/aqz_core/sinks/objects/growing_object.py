@@ -101,7 +101,7 @@ class GrowingObject:
             if self._body is None:
                 self._body = self._pool.take(self._part_nbytes)
             count = min(len(data), self._body.capacity - self._filled)
-            self._body[self._filled : self._filled + count] = data[:count]
+            self._body.fill(self._filled, data[:count])
             self._filled += count
             data = data[count:]
 
@@ -205,10 +205,10 @@ class GrowingObject:
         with self._lock:
             self._connection.check()
             kept, filled, sent = self._body, self._filled, self._sent_nbytes
-            content = b"" if kept is None else memoryview(kept)[:filled]
             last = PartBody(filled + len(as_view(tail)))
-            last[:filled] = content
-            last[filled:] = as_view(tail)
+            if kept is not None:
+                last.fill(0, memoryview(kept)[:filled])
+            last.fill(filled, as_view(tail))
             if not sent:
                 self._put(last)
                 return

@@ -56,6 +56,10 @@ class PartBody(bytearray):
         """Size of the memory."""
         return super().__len__()
 
+    def fill(self, start: int, data: memoryview) -> None:
+        """Copy bytes into the memory; other threads can run meanwhile."""
+        np.frombuffer(self, np.uint8)[start : start + len(data)] = data
+
     def view(self) -> memoryview:
         """Return the bytes that are sent."""
         return memoryview(self)[: self.length]
