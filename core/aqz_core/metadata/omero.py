@@ -68,8 +68,13 @@ def omero_attributes(channels: Sequence[ChannelLike], dtype: np.dtype[Any]) -> D
             }
             for index, channel in enumerate(channels)
         ],
-        # "greyscale" makes viewers ignore the colour, so it must not hide a chosen one.
-        "rdefs": {"model": "greyscale" if single and channels[0].color is None else "color"},
+        # "greyscale" makes viewers ignore the colour, so it must not hide a chosen one. iohub
+        # refuses rdefs without the plane to show first, which the specification leaves open.
+        "rdefs": {
+            "defaultT": 0,
+            "defaultZ": 0,
+            "model": "greyscale" if single and channels[0].color is None else "color",
+        },
     }
 
 

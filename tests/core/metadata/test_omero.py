@@ -58,7 +58,7 @@ def test_names_and_colours_are_kept_in_order() -> None:
     made = omero_attributes(channels, np.dtype("uint16"))
     assert [one["label"] for one in made["channels"]] == ["DAPI", "GFP"]
     assert [one["color"] for one in made["channels"]] == ["0000FF", "00FF00"]
-    assert made["rdefs"] == {"model": "color"}
+    assert made["rdefs"] == {"defaultT": 0, "defaultZ": 0, "model": "color"}
 
 
 def test_the_channels_of_the_settings_are_taken_as_they_are() -> None:
@@ -73,7 +73,7 @@ def test_channels_without_colour_are_told_apart_and_one_alone_is_grey() -> None:
     assert len({one["color"] for one in made["channels"]}) == 3
     alone = omero_attributes([Channel("a")], np.dtype("uint8"))
     assert alone["channels"][0]["color"] == "FFFFFF"
-    assert alone["rdefs"] == {"model": "greyscale"}
+    assert alone["rdefs"] == {"defaultT": 0, "defaultZ": 0, "model": "greyscale"}
 
 
 @pytest.mark.parametrize("color", ["green", "FFF", "00FF00AA", "GG0000"])
