@@ -56,3 +56,57 @@ def test_store_is_kept_unless_it_shall_be_overwritten(url):
 def test_memory_for_whole_shards_is_part_of_the_budget(url):
     with pytest.raises(aqz.MemoryBudgetError):
         aqz.ZarrStream(settings(url, shard=64, max_memory=64 << 20))
+
+
+def axis(name, kind, size, chunk, shard):
+    return aqz.Dimension(
+        name=name, kind=kind, array_size_px=size, chunk_size_px=chunk, shard_size_chunks=shard
+    )
+
+
+def small_array(*leading):
+    """An array of frames of 64 x 64."""
+    space = aqz.DimensionType.SPACE
+    plane = [axis("y", space, 64, 64, 1), axis("x", space, 64, 64, 1)]
+    return aqz.ArraySettings(dimensions=[*leading, *plane], data_type=np.uint16)
+
+
+TIME = axis("t", aqz.DimensionType.TIME, 0, 2, 2)
+
+
+def test_frames_in_any_order(url):
+    channels = axis("c", aqz.DimensionType.CHANNEL, 2, 1, 1)
+    expected = np.zeros((10, 2), np.uint16)
+    with aqz.ZarrStream(
+        aqz.StreamSettings(store_path=url, arrays=[small_array(TIME, channels)])
+    ) as stream:
+        for t in (3, 1, 0, 2, 9):
+            for c in (1, 0):
+                expected[t, c] = 10 * t + c + 1
+                stream.write(np.full((64, 64), expected[t, c], np.uint16), {"t": t, "c": c})
+        stream.flush()
+        assert np.array_equal(zarr.open_array(url, mode="r")[:, :, 0, 0], expected)
+    assert np.array_equal(zarr.open_array(url, mode="r")[:, :, 0, 0], expected)
+
+
+def test_fields_of_a_plate_in_turn(url):
+    def well(column):
+        field = aqz.FieldOfView(path="0", acquisition_id=0, array_settings=small_array(TIME))
+        return aqz.Well(row_name="A", column_name=column, images=[field])
+
+    plate = aqz.Plate(
+        path="plate",
+        name="plate",
+        row_names=["A"],
+        column_names=["1", "2"],
+        acquisitions=[aqz.Acquisition(id=0, name="first")],
+        wells=[well("1"), well("2")],
+    )
+    given = aqz.StreamSettings(store_path=url, hcs_plates=[plate])
+    with aqz.ZarrStream(given) as stream:
+        for t in range(5):
+            for number, key in enumerate(given.get_array_keys()):
+                stream.append(np.full((64, 64), 10 * t + number, np.uint16), key=key)
+    group = zarr.open_group(url, mode="r")
+    for number, key in enumerate(given.get_array_keys()):
+        assert group[f"{key}/0"][:, 0, 0].tolist() == [10 * t + number for t in range(5)]
