@@ -408,9 +408,19 @@ class ArrayRecording:
 
     def publish(self) -> None:
         """Let readers see everything that is stored by now."""
-        self._log.write()
         self._store_waiting()
+        self._engine.run(self._show)
+
+    def _show(self) -> None:
+        """Store the frames' metadata, and publish; runs where a stalled store holds nobody."""
+        self._log.write()
         self._publish(sync=False)
+
+    def _show_for_good(self) -> None:
+        """Publish so that it would survive a loss of power."""
+        self._publish(sync=True)
+        self._log.commit()
+        self._engine.sink.commit()
 
     def _publish(self, *, sync: bool) -> None:
         """Make stored chunks visible, then the length that they reach."""
@@ -437,12 +447,7 @@ class ArrayRecording:
         """Make every frame taken so far readable and, if asked, safe from a loss of power."""
         with self._appending:
             self._store_layers()
-            self._publish(sync=sync)
-            if sync:
-                self._log.commit()
-                self._engine.sink.commit()
-            else:
-                self._log.write()
+            self._engine.run(self._show_for_good if sync else self._show)
 
     def _store_layers(self) -> None:
         """Store incomplete layers as they are, level by level, and take them as published."""
@@ -505,10 +510,10 @@ class ArrayRecording:
         with contextlib.suppress(AqzError):
             for writer in self._writers:
                 writer.wait()
-        with contextlib.suppress(AqzError, OSError):
-            self._log.write()
-        self._publish(sync=False)
-        self.write_documents()
+        for last_words in (self._log.write, partial(self._publish, sync=False)):
+            with contextlib.suppress(AqzError, OSError):
+                self._engine.run(last_words)
+        self._engine.run(self.write_documents)
 
     @property
     def unreadable_frames(self) -> int:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.failure import Failure
-from aqz_core.pools import TaskPool
+from aqz_core.pools import JobGroup, TaskPool
 from aqz_core.slabs import SlabPool
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Engine:
         self.pixels = SlabPool(memory.pixels, self.failure, stall_timeout)
         self.staging = SlabPool(memory.staging, self.failure, stall_timeout)
         self.workers = TaskPool("aqz-worker", workers, self.failure, urgencies=2 * levels)
-        self.io = TaskPool("aqz-io", IO_THREADS, self.failure)
+        self.io = TaskPool("aqz-io", IO_THREADS, self.failure, urgencies=2)
         self.writers: list[ArrayWriter] = []
         self._scratch = threading.local()
 
@@ -82,6 +82,23 @@ class Engine:
     def nbytes(self) -> int:
         """Bytes of pixel memory allocated now."""
         return self.pixels.nbytes + self.staging.nbytes
+
+    def run(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call on an I/O thread, before anything that is queued, and wait for the end of it.
+
+        A store that does not answer then holds neither a caller nor the thread that publishes.
+
+        Raises
+        ------
+        StalledError
+            It did not end within the time that the stream may wait.
+        AqzError
+            It failed, or something did before.
+        """
+        group = JobGroup()
+        self.io.submit(group, function, *arguments, urgency=1)
+        group.wait(self.stall_timeout)
+        self.failure.check()
 
     def stop(self) -> None:
         """End the threads."""

@@ -19,6 +19,7 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.errors import (
     AqzError,
     FrameShapeError,
+    StalledError,
     StorageError,
     StreamClosedError,
     UnknownArrayError,
@@ -343,14 +344,16 @@ class Recording:
         engine.failure.check()
         for array in arrays:
             if self.settings.durability != "none":
-                array.commit()
-            array.finish_documents()
+                engine.run(array.commit)
+            engine.run(array.finish_documents)
         if self.settings.durability != "none":
-            self.sink.commit()
+            engine.run(self.sink.commit)
         self._events.publish(StreamClosed(self._report(), self.sink.url))
 
     def _abandon(self) -> None:
         """After an error: let readers see what was stored, as far as the store still works."""
+        if isinstance(self._engine.failure.error, StalledError):
+            return  # it does not answer, and nobody shall wait for it once more
         for array in self._arrays.values():
             with contextlib.suppress(AqzError, OSError):
                 array.abandon()
