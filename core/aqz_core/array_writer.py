@@ -311,7 +311,8 @@ class ArrayWriter:
         """Store the layer that was opened first, incomplete as it is, and free its memory."""
         if self._level or not self.store.can_load or self.layout.in_pieces:
             return False
-        layer = next((layer for layer in self._layers.values() if layer is not self._current), None)
+        others = (layer for layer in self._layers.values() if layer is not self._current)
+        layer = next(others, self._current)
         if layer is None:
             return False
         layer.fill_missing(self.layout.fill_value)

@@ -377,7 +377,7 @@ def plan_layout(
     *,
     fill_value: int | float = 0,
     pieces: bool = False,
-    in_order: bool = True,
+    grouped: bool = True,
 ) -> ArrayLayout:
     """Choose how many planes and chunk layers a slab holds.
 
@@ -389,9 +389,9 @@ def plan_layout(
         Whether chunks may be written in runs of planes while they fill: chunks are stored without
         a codec, in shards that can be written at any offset, and unwritten bytes read as the fill
         value.
-    in_order
-        Whether planes come with the last leading axis counting fastest; if not, slabs of several
-        chunk layers would stay incomplete for long.
+    grouped
+        Whether small chunk layers may share a slab. They should not where such a slab would stay
+        incomplete for long: planes come in another order, or many arrays take turns.
 
     Returns
     -------
@@ -405,7 +405,7 @@ def plan_layout(
         planes = _piece_planes(whole)
         if planes < whole.chunk_planes:
             return ArrayLayout(shape, chunk_shape, shard_chunks, dtype, fill_value, planes, 1)
-    group = _grouped_chunks(whole) if in_order else 1
+    group = _grouped_chunks(whole) if grouped else 1
     return ArrayLayout(
         shape, chunk_shape, shard_chunks, dtype, fill_value, whole.chunk_planes, group
     )

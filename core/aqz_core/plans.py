@@ -205,7 +205,7 @@ def plan_array(
             dtype,
             fill_value=settings.fill_value,
             pieces=pieces,
-            in_order=not permutation[:-2] or permutation[-3] == len(permutation) - 3,
+            grouped=not in_plate and permutation[-3:-2] in ((), (len(permutation) - 3,)),
         )
         for level in geometry
     )
