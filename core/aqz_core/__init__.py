@@ -50,6 +50,7 @@ from aqz_core.hooks import CodecProvider, FrameProcessor, FrameSpec, SinkProvide
 from aqz_core.log_level import get_log_level, set_log_level
 from aqz_core.opening import open_stream
 from aqz_core.reader import ZarrArrayReader
+from aqz_core.recovery import ValidationReport, repair_store, validate_store
 from aqz_core.reduction import Downsampler
 from aqz_core.settings import (
     Acquisition,
@@ -119,6 +120,7 @@ __all__ = [
     "StreamSettings",
     "StreamStatistics",
     "UnknownArrayError",
+    "ValidationReport",
     "Well",
     "ZarrArrayReader",
     "ZarrStream",
@@ -128,7 +130,9 @@ __all__ = [
     "hookimpl",
     "open_stream",
     "read_frame_metadata",
+    "repair_store",
     "set_log_level",
     "suggest_layout",
     "validate_settings",
+    "validate_store",
 ]

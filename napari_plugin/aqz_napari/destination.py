@@ -20,6 +20,7 @@ __all__ = [
     "is_remote",
     "local_file",
     "next_free",
+    "short_path",
     "try_remote",
 ]
 
@@ -95,6 +96,12 @@ def next_free(path: str, exists: Callable[[str], bool] = _exists) -> str:
     stem, suffix = (path[: match.start()], match[0]) if match else (path, "")
     stem = re.sub(r"_\d{3}$", "", stem)
     return expand(f"{_escaped(stem)}_{{n:03}}{_escaped(suffix)}", exists=exists)
+
+
+def short_path(path: str) -> str:
+    """Return a local path as people write it, from their home directory."""
+    home = str(Path.home())
+    return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path
 
 
 def free_bytes(path: str) -> int | None:

@@ -112,7 +112,7 @@ def _array_problems(array: ArrayPlan) -> list[Problem]:
             Problem(
                 "dimensions",
                 f"{name}chunks need at least 1 pixel on every axis",
-                fix_label="Suggest",
+                fix_label="Use the suggested layout",
                 fix=lambda plan: plan.with_array(suggested(array)),
             )
         )
@@ -136,7 +136,7 @@ def _array_problems(array: ArrayPlan) -> list[Problem]:
                 f"{name}a chunk has {readable_bytes(chunk)}; viewers read whole chunks, and "
                 "recording needs memory for several",
                 is_error=chunk > 2**31,
-                fix_label="Suggest",
+                fix_label="Use the suggested layout",
                 fix=lambda plan: plan.with_array(suggested(array)),
             )
         )
@@ -216,7 +216,9 @@ def _engine_fix(message: str) -> tuple[str, Callable[[RecordingPlan], RecordingP
     if "shuffle is" in message:
         return "No shuffle", lambda plan: replace(plan, storage=replace(plan.storage, shuffle=0))
     if re.search(r"chunk|shard", message):
-        return "Suggest", lambda plan: replace(plan, arrays=tuple(map(suggested, plan.arrays)))
+        return "Use the suggested layout", lambda plan: replace(
+            plan, arrays=tuple(map(suggested, plan.arrays))
+        )
     return "", None
 
 

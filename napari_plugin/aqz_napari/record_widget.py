@@ -26,7 +26,13 @@ from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidge
 
 from aqz_napari.after_buttons import AfterButtons
 from aqz_napari.axis_table import AxisTable
-from aqz_napari.destination import DEFAULT_DESTINATION, free_bytes, is_remote, try_remote
+from aqz_napari.destination import (
+    DEFAULT_DESTINATION,
+    free_bytes,
+    is_remote,
+    short_path,
+    try_remote,
+)
 from aqz_napari.estimates import estimate, memory_needed, readable_bytes
 from aqz_napari.form_parts import ERROR, GOOD, WARNING, Section, cell, row, text
 from aqz_napari.frame_source import SourceError
@@ -399,7 +405,10 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         return found
 
     def _show_place(self, plan: RecordingPlan) -> None:
-        """Show where the store will be, and the space there."""
+        """Show where the store will be, or is being recorded, and the space there."""
+        if self._is_busy() and self.recorder is not None:
+            self.place.value = f"→ {short_path(self.recorder.store_path)}"
+            return
         try:
             path = store_path_of(plan)
         except ValueError:
@@ -408,7 +417,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self.try_place.visible = is_remote(path)
         free = free_bytes(path)
         space = "" if free is None else f"  ({readable_bytes(free)} free)"
-        self.place.value = f"→ {path}{space}"
+        self.place.value = f"→ {short_path(path)}{space}"
 
     def _show_estimates(self, plan: RecordingPlan, errors: list[Problem]) -> None:
         """Show what the plan comes to."""
@@ -480,6 +489,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self.record.text = "Opening…"
         self._say("", "")
         self._opening.start()
+        self._show_place(plan)
         return True
 
     def stop(self) -> None:
@@ -596,10 +606,10 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
             self.guard.watch(None)
             self.guard.show_text("")
         failed = status.state is RecorderState.FAILED
-        size = readable_bytes(status.nbytes)
+        size, path = readable_bytes(status.nbytes), short_path(recorder.store_path)
         self._say(
             f"{'Failed' if failed else 'Done'}: {status.message}. {status.written} frames, {size} "
-            f"in {status.seconds:.1f} s, dropped {status.dropped}.\n{recorder.store_path}",
+            f"in {status.seconds:.1f} s, dropped {status.dropped}.\n{path}",
             ERROR if failed or status.dropped else GOOD,
         )
         self.after.show_result(recorder.store_path)

@@ -421,7 +421,7 @@ class Recorder:
         self._look_at_disk()
         rule = self.stop_rule
         if rule.seconds is not None and now - self._started >= rule.seconds:
-            self.ask_to_stop(f"the limit of {rule.seconds:g} s is reached")
+            self.ask_to_stop(f"the limit of {rule.seconds:g} s is reached", take_rest=True)
         floor, free = rule.disk_floor, self._free_disk
         if floor is not None and free is not None and free < floor:
             self.ask_to_stop(f"the disk is almost full: {free / 1e9:.1f} GB are free")

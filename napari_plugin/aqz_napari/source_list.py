@@ -89,15 +89,14 @@ class SourceList:
                 self._rates.pop(source).stop()
         for source, label in wanted.items():
             if source not in self._boxes:
-                box = CheckBox(text=label, value=False)
+                # The first layer that comes is what most people want to record.
+                box = CheckBox(text=label, value=not self.chosen() and not isinstance(source, str))
                 box.changed.connect(self._changed)
                 self._boxes[source] = box
                 self._body.append(box)
                 if not isinstance(source, str):
                     self._rates[source] = _RateMeter(source)
             self._boxes[source].text = self._label(source, label)
-        if len(self._boxes) == 1 and not self.chosen():
-            next(iter(self._boxes.values())).value = True
         self.empty.visible = not self._boxes
         self._show_options()
 

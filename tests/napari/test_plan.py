@@ -119,7 +119,7 @@ def test_a_temporary_folder_is_warned_of(plan):
 
 def test_huge_chunks_name_their_size_and_can_be_mended(plan):
     (problem,) = errors(with_axis(plan, 0, chunk=100_000))
-    assert (problem.field, problem.fix_label) == ("dimensions", "Suggest")
+    assert (problem.field, problem.fix_label) == ("dimensions", "Use the suggested layout")
     assert "52.4 GB" in problem.message
     assert errors(problem.fix(plan)) == []
 

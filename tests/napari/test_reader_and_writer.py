@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
+from aqz_napari import registered_sources, unregister_source
 from aqz_napari.ome_reader import get_reader, list_plate_fields, read_layers
 from aqz_napari.ome_writer import write_layers
 from aqz_napari.simulated_camera import sample_data
@@ -142,6 +143,8 @@ def test_units_that_napari_does_not_know_are_left_out(tmp_path, viewer_model, fr
 
 def test_the_sample_is_a_calibrated_movie(viewer_model):
     ((data, options, _),) = sample_data()
+    assert "simulated camera" in registered_sources()
+    unregister_source("simulated camera")
     layer = viewer_model.add_image(data, **options)
     assert layer.data.shape == (40, 256, 256)
     assert np.ptp(layer.data[0]) > 100

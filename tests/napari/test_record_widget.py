@@ -289,6 +289,39 @@ def test_a_registered_source_delivers_every_frame(viewer, widget, frame_of):
     assert viewer.layers["beads_001"].data.shape == (50, 32, 48)
 
 
+def test_a_running_micromanager_camera_is_offered_and_keeps_the_preview_alive(
+    viewer, widget, frame_of
+):
+    pymmcore_plus = pytest.importorskip("pymmcore_plus", reason="needs pymmcore-plus")
+    adapters = pytest.importorskip("mm_test_adapters", reason="needs mm-test-adapters")
+    core = pymmcore_plus.CMMCorePlus.instance()
+    core.setDeviceAdapterSearchPaths([str(adapters.device_adapter_path())])
+    core.loadDevice("Demo", "DemoCamera", "DCam")
+    try:
+        core.initializeAllDevices()
+        core.setCameraDevice("Demo")
+        core.setExposure(10)
+        viewer.add_image(np.zeros((512, 512), np.uint8), name="preview")
+        widget.sources.refresh()
+        widget.sources.choose("camera")
+        assert "every frame" in widget.sources._boxes["camera"].text
+        widget.rule.value, widget.limit.value = "after frames", 60
+        recorder = start(widget)
+        source = widget.sources.source("camera")
+        finish(widget)
+        status = recorder.status()
+        assert (status.written, status.dropped) == (60, 0)
+        assert viewer.layers["preview"].data.any()
+        numbers = [
+            int(record["source"]["ImageNumber"])
+            for record in aqz.read_frame_metadata(recorder.store_path)
+        ]
+        assert numbers == list(range(60))
+        assert source.acquired >= 60
+    finally:
+        core.unloadAllDevices()
+
+
 def test_following_while_recording_moves_the_slider(viewer, widget, live, frame_of):
     widget.follow.value = True
     recorder = start(widget)
