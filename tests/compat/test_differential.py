@@ -14,13 +14,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, event, given, reject, settings
 from hypothesis import strategies as st
 
 import aqz_core as aqz
 from aqz_core.compat import v0_5
 from tests.support.decoders import read_with_zarr_python
-from tests.support.peer import comparable_metadata
+from tests.support.peer import PeerError, comparable_metadata
 from tests.support.plans import StreamPlan, record
 from tests.support.strategies import array_plans
 
@@ -105,7 +105,11 @@ def assert_recorded_alike(plan, peer, ours, theirs_options=None, ours_options=No
     """Record a plan by both, and compare."""
     with tempfile.TemporaryDirectory() as folder:
         left, right = Path(folder) / "left.zarr", Path(folder) / "right.zarr"
-        peer.record(replace(plan, options=theirs_options or {}), right)
+        try:
+            peer.record(replace(plan, options=theirs_options or {}), right)
+        except PeerError as error:
+            event(f"the peer failed: {str(error)[:60]}")
+            reject()  # too many of these fail the test: hypothesis counts them
         record(ours, replace(plan, options=ours_options or {}), left)
         metadata = comparable_metadata(left)
         assert metadata == comparable_metadata(right)
