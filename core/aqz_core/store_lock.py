@@ -33,6 +33,9 @@ __all__ = ["StoreLock", "is_locked", "lock_path", "lock_store"]
 _log = logging.getLogger("aqz")
 
 _BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
+_OPEN = os.O_RDWR if os.name == "nt" else os.O_RDONLY
+"""A file that is open for writing would keep its file system from being mounted read-only."""
+
 _ATTEMPTS = 100
 """How often a lock file may be removed by its owner just before we lock it."""
 
@@ -120,7 +123,7 @@ def is_locked(store: Path) -> bool:
     """Tell whether somebody writes the store at this moment; changes nothing."""
     path = lock_path(store)
     try:
-        descriptor = os.open(path, os.O_RDWR)
+        descriptor = os.open(path, _OPEN)
     except OSError:
         return False
     try:
@@ -136,8 +139,18 @@ def is_locked(store: Path) -> bool:
 
 def _acquire(path: Path) -> int | None:
     """Return the descriptor of the locked file, or None when somebody else has it."""
+    try:
+        return _acquire_open(path, _OPEN)
+    except OSError as error:
+        if error.errno != errno.EBADF:
+            raise
+        return _acquire_open(path, os.O_RDWR)  # as network mounts want it
+
+
+def _acquire_open(path: Path, flags: int) -> int | None:
+    """Do so with a file that is opened as `flags` say."""
     for _ in range(_ATTEMPTS):
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        descriptor = os.open(path, flags | os.O_CREAT, 0o666)
         try:
             if not _try_lock(descriptor):
                 os.close(descriptor)
