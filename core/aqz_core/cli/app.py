@@ -265,6 +265,30 @@ def repair(
 
 
 @app.command()
+def upload(
+    store: Annotated[Path, typer.Argument(help="A store on this machine.")],
+    destination: Annotated[str, typer.Argument(help="Where it goes: s3://bucket/name.ome.zarr")],
+    endpoint: Annotated[str, typer.Option(help="URL of the S3 service, if it is not AWS.")] = "",
+    region: Annotated[str | None, typer.Option(help="Region of the bucket.")] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Section of the AWS configuration files.")
+    ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store that is already there.")
+    ] = False,
+) -> None:
+    """Send a finished store to an object store."""
+    from aqz_core.cli.wording import write_bytes
+    from aqz_core.settings import S3Settings
+    from aqz_core.upload import upload_store
+
+    given = endpoint or region or profile
+    s3 = S3Settings(endpoint=endpoint, region=region, profile=profile) if given else None
+    files, nbytes = upload_store(store, destination, s3=s3, overwrite=overwrite)
+    typer.echo(f"{files} files, {write_bytes(nbytes)}, sent to {destination}")
+
+
+@app.command()
 def bench(
     folder: Annotated[
         Path,

@@ -1,0 +1,116 @@
+"""Sending a store on this machine to an object store, file by file.
+
+Metadata go last, those of outer groups after those inside of them: a reader who finds a node finds
+all of its data as well.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aqz_core.errors import SettingsError, StorageError, StoreExistsError
+from aqz_core.hooks import create_plugin_manager
+from aqz_core.settings import StreamSettings
+from aqz_core.sinks.choosing import open_sink, store_scheme
+from aqz_core.store_lock import is_locked
+from aqz_core.store_path import local_path
+from aqz_core.validation_store import check_store
+
+if TYPE_CHECKING:
+    import os
+
+    from aqz_core.settings import S3Settings
+    from aqz_core.sinks import Sink
+
+__all__ = ["upload_store"]
+
+METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
+PIECE_NBYTES = 8 << 20
+FILES_AT_ONCE = 4
+
+
+def upload_store(
+    source: str | os.PathLike[str],
+    store_path: str,
+    *,
+    s3: S3Settings | None = None,
+    overwrite: bool = False,
+) -> tuple[int, int]:
+    """Copy a store to a bucket, or to another place that objects can be put.
+
+    Parameters
+    ----------
+    source : str or os.PathLike
+        A store on this machine that nobody records to.
+    store_path, s3
+        Where it goes, as for `StreamSettings`.
+    overwrite : bool, default False
+        Remove what is at `store_path` first.
+
+    Returns
+    -------
+    files, nbytes : int
+        How much was sent.
+
+    Raises
+    ------
+    SettingsError
+        The destination is no object store, or cannot be used.
+    StorageError
+        `source` is no store or is being recorded, or something could not be sent.
+    StoreExistsError
+        There is something at the destination.
+    """
+    root = local_path(str(source))
+    names = _names(root)
+    settings = StreamSettings(store_path=store_path, s3=s3, overwrite=overwrite)
+    if store_scheme(settings) == "file":
+        raise SettingsError(f"{store_path!r} is on this machine; copy the directory instead")
+    check_store(settings)
+    sink = open_sink(settings, create_plugin_manager().sinks())
+    try:
+        if overwrite:
+            sink.remove("")
+        elif next(sink.names(""), None) is not None:
+            raise StoreExistsError(
+                f"there is something at {sink.url} already. Choose another place, or overwrite it."
+            )
+        data = [name for name in names if Path(name).name not in METADATA]
+        with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
+            sizes = list(threads.map(lambda name: _send(sink, root, name), data))
+        metadata = sorted(set(names) - set(data), key=lambda name: -name.count("/"))
+        sizes += [_send(sink, root, name) for name in metadata]
+        sink.commit()
+    finally:
+        sink.close()
+    return len(sizes), sum(sizes)
+
+
+def _names(root: Path) -> list[str]:
+    """Return the files of a store, relative and with slashes."""
+    if not any((root / name).is_file() for name in METADATA):
+        raise StorageError(f"{root} is no Zarr store: it has no zarr.json, .zgroup or .zarray")
+    if is_locked(root):
+        raise StorageError(f"{root} is being recorded; send it when the stream is closed")
+    return [
+        path.relative_to(root).as_posix()
+        for path in sorted(root.rglob("*"))
+        if path.is_file() and not path.name.endswith(".aqz-partial")
+    ]
+
+
+def _send(sink: Sink, root: Path, name: str) -> int:
+    """Send one file in pieces; return its size."""
+    path = root / name
+    nbytes = path.stat().st_size
+    if nbytes <= PIECE_NBYTES:
+        sink.write(name, path.read_bytes(), sync=True)
+        return nbytes
+    shard = sink.create_shard(name, nbytes, visible=False)
+    with path.open("rb") as file:
+        for offset in range(0, nbytes, PIECE_NBYTES):
+            shard.write(offset, file.read(PIECE_NBYTES))
+    shard.finish(nbytes, sync=True)
+    return nbytes
