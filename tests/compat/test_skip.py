@@ -42,7 +42,7 @@ def record_with_gaps(plan, gaps, path):
         stream.skip(run * frames_of(plan)[:1].nbytes if plan.frames else 0)
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=30, derandomize=True, deadline=None)
 @given(
     plan=array_plans(dtypes=("uint8", "int16", "float32"), codecs=("none", "zstd")),
     gaps=st.frozensets(st.integers(0, 30), min_size=1, max_size=20),

@@ -36,7 +36,7 @@ def assert_recorded(plan, store):
         assert [axis["name"] for axis in image["axes"]] == [a.name for a in plan.stored_axes]
 
 
-@settings(max_examples=50, derandomize=True, deadline=None)
+@settings(max_examples=30, derandomize=True, deadline=None)
 @given(array_plans(permuted=True))
 def test_any_order_reads_back_equal_on_every_level(plan):
     with tempfile.TemporaryDirectory() as folder:
