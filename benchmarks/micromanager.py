@@ -139,7 +139,10 @@ def compare(
     print(f"\n{size} x {size} uint16, {exposure} ms, {frames} frames, median of {repeats}")
     print("writer       frames/s   MB/s   of none   closed f/s   +RSS MB   call p50 / p99 ms")
     for writer, results in runs.items():
-        middle = {key: statistics.median(run[key] for run in results) for key in results[0]}
+        keys = max(results, key=len)
+        middle = {
+            key: statistics.median(run.get(key, float("nan")) for run in results) for key in keys
+        }
         ratios = statistics.median(
             run["fps"] / other["fps"] for run, other in zip(results, runs["none"], strict=True)
         )
@@ -158,6 +161,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--where", type=Path, help="folder on the disk to record to")
     parser.add_argument("--buffer", type=int, default=1024, help="camera buffer, MiB")
+    parser.add_argument("--case", type=int, choices=range(len(CASES)), help="only this one")
     parser.add_argument("--share", type=float, default=1.0, help="of the usual number of frames")
     parser.add_argument("--job", help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -166,7 +170,8 @@ def main() -> None:
         figures = acquire(writer, size, exposure, frames, Path(folder), buffer_mb)
         print(json.dumps(figures), flush=True)
         os._exit(0)
-    for size, exposure, frames in CASES:
+    chosen = CASES if options.case is None else CASES[options.case : options.case + 1]
+    for size, exposure, frames in chosen:
         count = max(20, int(frames * options.share))
         compare(size, exposure, count, options.repeats, options.where, options.buffer)
 
