@@ -6,11 +6,13 @@ Frames are cheap: one noisy background drawn beforehand, shifted, with a few bri
 from __future__ import annotations
 
 import itertools
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aqz_napari.frame_source import register_source
 from aqz_napari.generator_source import GeneratorSource
 
 if TYPE_CHECKING:
@@ -24,6 +26,8 @@ PIXEL_SIZE = 0.65
 """Micrometres."""
 
 _EDGE = 13
+_FED = "fed by the simulated camera"
+_FEED_MS = 100
 
 
 def frames(
@@ -74,17 +78,43 @@ def simulated_source(
 
 
 def sample_data() -> list[tuple[Any, dict[str, Any], str]]:
-    """Return a short recording of the camera, for File > Open Sample; offers the camera too."""
-    from aqz_napari.frame_source import register_source
+    """Return a live view of the camera, for File > Open Sample; offers the camera too.
 
+    The layer is fed while it is in a viewer with a window.
+    """
     register_source("simulated camera", simulated_source)
-    movie = np.stack(list(frames((256, 256), None, 40)))
+    camera = frames(rate=None)
     options = {
-        "name": "simulated camera",
-        "scale": (0.02, PIXEL_SIZE, PIXEL_SIZE),
-        "units": ("second", "micrometer", "micrometer"),
-        "axis_labels": ("t", "y", "x"),
+        "name": "live",
+        "scale": (PIXEL_SIZE, PIXEL_SIZE),
+        "units": ("micrometer", "micrometer"),
+        "axis_labels": ("y", "x"),
         "colormap": "green",
-        "contrast_limits": (150, 3000),
+        "contrast_limits": (260, 3000),
+        "metadata": {_FED: True},
     }
-    return [(movie, options, "image")]
+    _feed(camera)
+    return [(next(camera), options, "image")]
+
+
+def _feed(camera: Iterator[NDArray[np.uint16]]) -> None:
+    """Show frame after frame in the sample's layer, until it is removed."""
+    napari = sys.modules.get("napari")
+    viewer = napari.current_viewer() if napari is not None else None
+    if viewer is None:
+        return
+    from qtpy.QtCore import QTimer
+
+    timer = QTimer(viewer.window._qt_window)
+    fed: list[Any] = []
+
+    def show() -> None:
+        if not fed:
+            fed.extend(layer for layer in viewer.layers if layer.metadata.pop(_FED, False))
+        elif fed[0] in viewer.layers:
+            fed[0].data = next(camera)
+        else:
+            timer.stop()
+
+    timer.timeout.connect(show)
+    timer.start(_FEED_MS)

@@ -322,6 +322,21 @@ def test_a_running_micromanager_camera_is_offered_and_keeps_the_preview_alive(
         core.unloadAllDevices()
 
 
+def test_the_sample_is_a_live_layer_that_can_be_recorded(viewer, widget):
+    try:
+        (layer,) = viewer.open_sample("aqz", "simulated_camera")
+        first = layer.data
+        pump(lambda: layer.data is not first)
+        widget.rule.value, widget.limit.value = "after frames", 3
+        start(widget)
+        finish(widget)
+        assert widget.recorder.status().written == 3
+        widget.sources.refresh()
+        assert "simulated camera" in widget.sources._boxes
+    finally:
+        unregister_source("simulated camera")
+
+
 def test_following_while_recording_moves_the_slider(viewer, widget, live, frame_of):
     widget.follow.value = True
     recorder = start(widget)
