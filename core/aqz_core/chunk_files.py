@@ -68,7 +68,7 @@ class ChunkFiles:
             # What may have been flushed gives way only to what is on the device as well.
             replaces = self._protect and name in self._provisional
             self._sink.write(name, batch.memory[start:stop], sync=self._sync or replaces)
-            if not self._sync:
+            if self._protect and not self._sync:
                 self._unsynced.add(name)
             if not final:
                 self._provisional.add(name)

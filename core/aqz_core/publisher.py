@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Publisher"]
 
-INTERVAL = 0.2
+INTERVAL = 0.5
 """Seconds between two looks. A reader that meets an index just as it is rewritten must try again,
 so rewriting is gathered; a viewer does not need more than a few updates a second."""
 

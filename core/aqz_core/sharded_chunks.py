@@ -120,7 +120,7 @@ class ShardedChunks:
         content = self.format.wrap(batch, numbers)
         replaces = shard in self._provisional or self._resumed is not None
         self._sink.write(name, content, sync=self._sync or (self._protect and replaces))
-        if not self._sync:
+        if self._protect and not self._sync:
             self._unsynced.add(name)
         if final:
             self._provisional.discard(shard)
@@ -252,7 +252,7 @@ class ShardedChunks:
         """Write a shard's last bytes and forget it, unless another thread does."""
         nbytes = growing.finish()
         if nbytes is not None:
-            if not self._sync:
+            if self._protect and not self._sync:
                 self._unsynced.add(self._name(shard))
             with self._lock:
                 del self._growing[shard]

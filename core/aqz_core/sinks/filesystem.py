@@ -23,6 +23,7 @@ import numpy as np
 
 from aqz_core.layout import PAGE
 from aqz_core.sinks.base import as_view
+from aqz_core.sinks.durable_names import DurableNames
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -45,6 +46,10 @@ MIN_DIRECT_NBYTES = 128 << 10
 """Below this the page cache is cheaper than a direct write."""
 
 
+MAX_KNOWN = 4096
+"""Directories that are remembered as made."""
+
+
 class FilesystemSink:
     """A directory of a local or mounted filesystem.
 
@@ -60,8 +65,7 @@ class FilesystemSink:
         self.root = root
         self.url = str(root)
         self._known: set[str] = set()
-        self._changed: set[str] = set()
-        self._lock = threading.Lock()
+        self.names_changed = DurableNames(self.url)
         root.mkdir(parents=True, exist_ok=True)
         self._direct = _takes_direct(root)
 
@@ -83,12 +87,7 @@ class FilesystemSink:
         partial = path + _PARTIAL
         _write_file(partial, data, _CREATE | self._direct_flag(data), sync)
         os.replace(partial, path)
-        self.note_change(path)
-
-    def note_change(self, path: str) -> None:
-        """Remember that the directory of `path` has changed."""
-        with self._lock:
-            self._changed.add(os.path.dirname(path))
+        self.names_changed.note(path)
 
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _ShardOnDisk:
         """Create the shard's file and, if its size is known, set its room aside."""
@@ -100,7 +99,7 @@ class FilesystemSink:
                 _set_aside(descriptor, nbytes)
         finally:
             os.close(descriptor)
-        self.note_change(path)
+        self.names_changed.note(path)
         return shard
 
     def open_shard(self, name: str) -> _ShardOnDisk | None:
@@ -119,14 +118,10 @@ class FilesystemSink:
             os.close(descriptor)
 
     def commit(self, names: Iterable[str] = ()) -> None:
-        """Flush files, then every directory in which a name has changed."""
+        """Flush files, then every name that has changed."""
         for name in names:
-            _sync_path(self._path(name), _WRITE)
-        with self._lock:
-            changed, self._changed = self._changed, set()
-        for directory in changed:
-            with contextlib.suppress(FileNotFoundError):
-                _sync_directory(directory)
+            _sync_path(self._path(name))
+        self.names_changed.commit()
 
     def remove(self, name: str) -> None:
         """Delete a file or a whole directory; the store's own directory is emptied."""
@@ -174,9 +169,11 @@ class FilesystemSink:
     def _make(self, directory: str) -> None:
         """Make a directory and those above it, and remember that each has a new name in it."""
         os.makedirs(directory, exist_ok=True)
+        if len(self._known) > MAX_KNOWN:  # a long recording has more than are worth remembering
+            self._known.clear()
         while directory not in self._known:
             self._known.add(directory)
-            self.note_change(directory)
+            self.names_changed.note(directory)
             if directory == self.url:
                 return
             directory = os.path.dirname(directory)
@@ -212,7 +209,7 @@ class _ShardOnDisk:
 
     def sync(self) -> None:
         """Flush the file to the device."""
-        _sync_path(self.current, _WRITE)
+        _sync_path(self.current)
 
     def finish(self, nbytes: int, *, sync: bool) -> None:
         """Cut the file to its size, flush it and give it its name."""
@@ -222,7 +219,7 @@ class _ShardOnDisk:
         if self.current != self._final:
             os.replace(self.current, self._final)
             self.current = self._final
-            self._sink.note_change(self._final)
+            self._sink.names_changed.note(self._final)
 
     def discard(self) -> None:
         """Delete the file if nobody was meant to see it yet."""
@@ -270,19 +267,13 @@ else:  # Windows has no positioned write; descriptors are not shared, so seeking
 _sync = getattr(os, "fdatasync", os.fsync)
 
 
-def _sync_path(path: str, flags: int) -> None:
+def _sync_path(path: str) -> None:
     """Flush a file."""
-    descriptor = os.open(path, flags)
+    descriptor = os.open(path, _WRITE)
     try:
         _sync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _sync_directory(path: str) -> None:
-    """Flush the names in a directory, where the system lets a directory be opened."""
-    if os.name != "nt":
-        _sync_path(path, os.O_RDONLY)
 
 
 def _set_aside(descriptor: int, nbytes: int) -> None:
