@@ -34,7 +34,7 @@ def grey(key="img", **fields):
     return ArrayPlan(axes=axes("tyx", (0, 20, 30), (4, 8, 8)), key=key, **{"frames": 6, **fields})
 
 
-@settings(max_examples=40, derandomize=True, deadline=None)
+@settings(max_examples=25, derandomize=True, deadline=None)
 @given(st.booleans().flatmap(lambda other: array_plans(key="a/b", permuted=other)))
 def test_any_recording_reads_back_equal(plan):
     with tempfile.TemporaryDirectory() as folder:
