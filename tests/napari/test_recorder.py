@@ -310,3 +310,14 @@ for n in range(20):
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
     assert aqz.ZarrArrayReader(tmp_path / "left.zarr").shape == (20, 16, 16)
+
+
+def test_a_store_at_a_url(settings, frame_of):
+    here = settings()
+    here.store_path = "memory://recorder/a.ome.zarr"
+    with Recorder(here) as recorder:
+        recorder.push(frame_of(4))
+        assert recorder.status().free_disk is None
+    zarr = pytest.importorskip("zarr", reason="reads the store back")
+    stored = zarr.open_array("memory://recorder/a.ome.zarr/0", mode="r")
+    assert np.array_equal(stored[0], frame_of(4))
