@@ -163,18 +163,13 @@ class _Search:
     def _frames_from(self, certain: int) -> int:
         """Return how many frames are stored: the certain ones and those that follow them.
 
-        A chunk of several planes may have been stored half-full, so that its last planes count
-        only up to one that is not all fill value.
+        A chunk of several planes may have been stored half-full, so that one of its planes counts
+        only if it is not all fill value. Chunks may have been stored in another order than that
+        of their frames: those behind a gap do not count.
         """
-        base = self._planes[0]
-        frames = number = certain
-        while number != self.router.limit:
-            lead = self.router.lead(number)
-            if not base.has(lead):
-                break
-            number += 1
-            if self._plan.base.chunk_planes == 1 or base.in_use(lead):
-                frames = number
+        frames = certain
+        while frames != self.router.limit and self._is_stored(self.router.lead(frames)):
+            frames += 1
         return frames
 
     def _complete_length(self) -> int:
