@@ -87,6 +87,19 @@ def test_faults_that_stay_end_the_stream_soon(endpoint, kind, pattern, part):
     assert endpoint.uploads == {}
 
 
+def test_credentials_of_the_environment_are_renewed(endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "quite-secret")
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "old")
+    given = movie(endpoint)
+    given.s3.key = given.s3.secret = None
+    stream = aqz.ZarrStream(given)
+    endpoint.fail("expired", PART, times=2)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", "new")
+    record(stream)
+    assert "a.zarr/c/1/0/0" in endpoint.objects
+
+
 def record(stream):
     """Append everything and close."""
     try:
