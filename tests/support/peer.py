@@ -86,7 +86,7 @@ class Peer:
         process = self._process
         assert process.stdin is not None
         assert process.stdout is not None
-        deadline = Timer(10, process.kill)
+        deadline = Timer(6 if self._once else 10, process.kill)
         deadline.start()
         try:
             pickle.dump((plan, path), process.stdin)
