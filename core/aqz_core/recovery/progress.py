@@ -101,7 +101,7 @@ def find_progress(
     search = _Search(plan, levels, providers, live, gaps=owner.aqz.get("gaps") is True)
     certain = owner.aqz.get("frames")
     if certain is None:
-        return search.by_index(logged)
+        return search.by_index(logged, closed=owner.aqz.get("state") == "complete")
     limit = search.router.limit
     if type(certain) is not int or certain < 0 or (limit is not None and certain > limit):
         raise ResumeError(f"{owner.folder}: the attribute aqz speaks of {certain!r} frames")
@@ -136,7 +136,9 @@ class _Search:
         frames = self._frames_from(certain)
         start = 0
         if plan.lead_order and plan.lead_order[0] == 0:
-            start = min(frames // per_index, self._complete_length()) // self._unit * self._unit
+            # A repair may have made levels longer than they are complete, but not the count.
+            known = frames if not self._live else certain
+            start = min(known // per_index, self._complete_length()) // self._unit * self._unit
         first = start * per_index
         if not self._gaps:
             self._check_certain(first, certain, start)
@@ -200,8 +202,11 @@ class _Search:
 
     # ---- frames that were written by index --------------------------------------------------
 
-    def by_index(self, logged: Iterable[LeadIndex]) -> ArrayProgress:
-        """Find the progress of frames that were written by index, with gaps."""
+    def by_index(self, logged: Iterable[LeadIndex], *, closed: bool) -> ArrayProgress:
+        """Find the progress of frames that were written by index, with gaps.
+
+        Nothing tells which chunks of a pyramid are complete, unless the stream was closed.
+        """
         stored = {
             self.router.number(self._arrived(lead)): lead
             for lead in dict.fromkeys(logged)
@@ -213,6 +218,7 @@ class _Search:
             unit
             for unit, count in counts.items()
             if count == self._frames_in(unit) and self._stop(unit) <= reached
+            if closed or len(self._planes) == 1
         }
         start = 0
         while start // self._unit in complete:
