@@ -64,7 +64,7 @@ def remount(folder):
     deadline = monotonic() + 10
     command = ["mount", "-o", "remount,ro", str(folder)]
     while (run := subprocess.run(command, capture_output=True, check=False)).returncode:
-        held = [os.readlink(link) for link in Path("/proc/self/fd").iterdir() if link.exists()]
+        held = [str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.exists()]
         held = [path for path in held if path.startswith(str(folder))]
         assert monotonic() < deadline, (run.stderr, held)
 
