@@ -89,6 +89,7 @@ class ArrayRecording:
         self._state: RecordingState = "recording"
         self._certain = 0
         self._ome: object = None
+        self._documents: dict[str, bytes] = {}
         self._live = live and engine.sink.random_access
         self._attributes = attributes
         self._process = process
@@ -403,8 +404,11 @@ class ArrayRecording:
         if self._ome is not None:  # of an image that others may have added to
             documents[join(self.plan.key, "zarr.json")]["attributes"]["ome"] = self._ome
         for name, document in documents.items():
-            # The old document must not give way to one whose bytes a loss of power can take.
-            self._engine.sink.write(name, to_json(document), sync=sync or self._protect)
+            content = to_json(document)
+            if sync or self._documents.get(name) != content:
+                # The old document must not give way to one whose bytes a loss of power can take.
+                self._engine.sink.write(name, content, sync=sync or self._protect)
+                self._documents[name] = content
 
     def publish(self) -> None:
         """Let readers see everything that is stored by now."""

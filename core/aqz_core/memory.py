@@ -184,9 +184,7 @@ def plan_memory(
         )
     more_parts = min(more_parts, (total - minimum) // 2)
     pixels = int((total - fixed - more_parts) / share)
-    return MemoryPlan(
-        total, pixels, staging, minimum, (parts.least if parts else 0) + more_parts
-    )
+    return MemoryPlan(total, pixels, staging, minimum, (parts.least if parts else 0) + more_parts)
 
 
 def _layer_nbytes(layout: ArrayLayout, room: int) -> int:
