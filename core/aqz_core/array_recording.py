@@ -90,7 +90,8 @@ class ArrayRecording:
         self._certain = 0
         self._ome: object = None
         self._documents: dict[str, bytes] = {}
-        self._live = live and engine.sink.random_access
+        self._random_access = engine.sink.random_access
+        self._live = live and self._random_access
         self._attributes = attributes
         self._process = process
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
@@ -380,6 +381,11 @@ class ArrayRecording:
 
     # ---- metadata ---------------------------------------------------------------------------
 
+    def begin(self, *, protect: bool) -> None:
+        """Store the metadata before the first frame; `protect` them from a loss of power."""
+        with self._documenting:
+            self._write_documents("start" if self._live else "end", sync=False, protect=protect)
+
     def write_documents(self) -> None:
         """Store the metadata as they are now."""
         with self._documenting:
@@ -394,7 +400,7 @@ class ArrayRecording:
             )
             self._write_documents("start" if self._live else "end", sync=False)
 
-    def _write_documents(self, index_location: Any, *, sync: bool) -> None:
+    def _write_documents(self, index_location: Any, *, sync: bool, protect: bool = True) -> None:
         """Store the metadata, with the lock held."""
         frames = None if self._written is not None else self._certain
         gaps = self._writers[0].head.skips_gaps
@@ -407,7 +413,7 @@ class ArrayRecording:
             content = to_json(document)
             if sync or self._documents.get(name) != content:
                 # The old document must not give way to one whose bytes a loss of power can take.
-                self._engine.sink.write(name, content, sync=sync or self._protect)
+                self._engine.sink.write(name, content, sync=sync or (protect and self._protect))
                 self._documents[name] = content
 
     def publish(self) -> None:
@@ -460,9 +466,14 @@ class ArrayRecording:
             writer.wait()
             self._engine.failure.check()
             writer.store.reveal()
-        if self._lengths is not None:
+        if self._lengths is not None and self._shows_at_flush:
             self._flushed = self._final_length()
-        self._flushed_frames = self.frames
+            self._flushed_frames = self.frames
+
+    @property
+    def _shows_at_flush(self) -> bool:
+        """Whether a flush can show incomplete shards: not those that are hidden in a file."""
+        return self._live or self.plan.base.shard_chunks is None or not self._random_access
 
     def _store_waiting(self) -> None:
         """When frames come slowly, store whole chunks that wait for others to share a write.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aqz_core.codecs import CodecChain, chain_for
+from aqz_core.codecs import CodecChain, Crc32cCodec, chain_for
 from aqz_core.enums import DimensionType, ZarrVersion
 from aqz_core.errors import FrameIndexError, OutOfBoundsError
 from aqz_core.keys import normalise_key
@@ -183,6 +183,8 @@ def plan_array(
     stored = [dimensions[axis] for axis in permutation]
     dtype = settings.data_type.dtype
     codecs = chain_for(settings.compression, dtype, codec_providers)
+    if settings.checksum:
+        codecs = CodecChain((*codecs.codecs, Crc32cCodec()))
     method = settings.downsampling_method
     downsampler = downsamplers[method.name.lower()] if method is not None else None
     shape = tuple(d.array_size_px for d in stored)

@@ -56,6 +56,9 @@ if TYPE_CHECKING:
 __all__ = ["Recording"]
 
 
+FEW_ARRAYS = 8
+
+
 class Recording:
     """Everything behind one stream.
 
@@ -118,8 +121,12 @@ class Recording:
             }
             if resumption is None:
                 self._write_groups(plan, existing)
+            # Hundreds of arrays are flushed to the device together, not each on its own.
+            many = len(self._arrays) > FEW_ARRAYS
             for array in self._arrays.values():
-                array.write_documents()
+                array.begin(protect=not many)
+            if many and settings.durability != "none":
+                self.sink.commit()
             for array in self._arrays.values():
                 array.restore()
         except BaseException:

@@ -197,6 +197,9 @@ class ArraySettings(SettingsBase):
         Value of pixels that were never written.
     channels : list of Channel
         Display settings, one for each channel; needs `is_ngff`.
+    checksum : bool, default False
+        Add a CRC-32C to every chunk (the Zarr V3 codec ``crc32c``), by which readers notice
+        a bit that has changed. Not for Zarr V2.
 
     Raises
     ------
@@ -237,6 +240,7 @@ class ArraySettings(SettingsBase):
     channels: list[Channel] = attrs.field(
         factory=list, metadata=checked(check.list_of("Channel", check.instance(Channel)))
     )
+    checksum: bool = attrs.field(default=False, metadata=checked(check.flag()))
 
     @property
     def is_ngff(self) -> bool:

@@ -75,6 +75,11 @@ def check_array(
         if array.compression.compressor is Compressor.BLOSC1:
             _check_blosc_chunk(array, where)
     _check_fill_value(array, where)
+    if array.checksum and not sharded:
+        raise SettingsError(
+            f"{where}: checksum=True needs Zarr V3, whose codec crc32c holds it; "
+            "leave it out for Zarr V2"
+        )
     if array.channels:
         if not (array.is_ngff or in_plate):
             raise SettingsError(

@@ -58,7 +58,7 @@ def differences(
 ) -> list[str]:
     """Say in what the settings given for an array differ from how it was recorded."""
     found = _differing_axes(stored, given)
-    for name in ("data_type", "fill_value", "downsampling_method", "is_ngff"):
+    for name in ("data_type", "fill_value", "downsampling_method", "is_ngff", "checksum"):
         before, now = getattr(stored, name), getattr(given, name)
         same = before == now or (before != before and now != now)  # NaN
         if not same:
@@ -95,6 +95,7 @@ def _settings(key: str, owner: Node, base: StoredArray, levels: int) -> ArraySet
         is_ngff=owner.array is None,
         fill_value=base.fill_value.item(),
         channels=_channels(owner.attributes.get("ome")),
+        checksum=_has_checksum(base),
     )
 
 
@@ -122,13 +123,19 @@ def _dimension(axis: Mapping[str, Any], base: StoredArray, place: int) -> Dimens
 
 def _compression(base: StoredArray) -> PluginCompression | None:
     """Return what the codecs of a chunk are asked for by."""
-    if not base.codecs:
+    codecs = base.codecs[:-1] if _has_checksum(base) else base.codecs
+    if not codecs:
         return None
-    if len(base.codecs) > 1:
-        names = [codec["name"] for codec in base.codecs]
+    if len(codecs) > 1:
+        names = [codec["name"] for codec in codecs]
         raise ResumeError(f"chunks pass through {names}; only one codec can be gone on with")
-    (codec,) = base.codecs
+    (codec,) = codecs
     return PluginCompression(codec["name"], dict(codec.get("configuration", {})))
+
+
+def _has_checksum(base: StoredArray) -> bool:
+    """Tell whether every chunk ends in a checksum."""
+    return bool(base.codecs) and base.codecs[-1]["name"] == "crc32c"
 
 
 def _channels(ome: Any) -> list[Channel]:
