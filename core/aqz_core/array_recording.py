@@ -11,18 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.array_documents import array_documents, chunk_namer
+from aqz_core.array_documents import chunk_namer
+from aqz_core.array_metadata import ArrayMetadata
 from aqz_core.array_writer import ArrayWriter
 from aqz_core.chunk_files import ChunkFiles
-from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, FrameExistsError, FrameShapeError, OutOfBoundsError
 from aqz_core.frame_log import LOG_NAME, FrameLog
 from aqz_core.frames import FrameReader
 from aqz_core.level_reducer import LevelReducer
-from aqz_core.metadata import Document, merge_custom, to_json
-from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.plans import join
-from aqz_core.recording_state import RecordingState, state_attribute
 from aqz_core.router import FrameRouter
 from aqz_core.sharded_chunks import ShardedChunks
 from aqz_core.written_frames import WrittenFrames
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from aqz_core.chunk_store import ChunkStore, ShardListener
     from aqz_core.engine import Engine
     from aqz_core.hooks import FrameFunction
+    from aqz_core.metadata import Document
     from aqz_core.plans import ArrayPlan
     from aqz_core.recovery.progress import ArrayProgress
 
@@ -86,13 +84,8 @@ class ArrayRecording:
         self._sync = sync
         self._protect = protect
         self._progress = progress
-        self._state: RecordingState = "recording"
-        self._certain = 0
-        self._ome: object = None
-        self._documents: dict[str, bytes] = {}
         self._random_access = engine.sink.random_access
         self._live = live and self._random_access
-        self._attributes = attributes
         self._process = process
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
         where = f"array {plan.key!r}"
@@ -108,8 +101,9 @@ class ArrayRecording:
         self._published_at = 0
         self._waiting: tuple[int, int] | None = None
         self._appending = threading.Lock()
-        self._documenting = threading.Lock()
-        self._lengths = [0] * len(plan.layouts) if plan.base.lead_shape else None
+        self.metadata = ArrayMetadata(
+            plan, engine.sink, attributes, live=self._live, protect=protect
+        )
         if progress is not None:
             self._take_up(progress)
 
@@ -170,12 +164,12 @@ class ArrayRecording:
 
     def _take_up(self, progress: ArrayProgress) -> None:
         """Begin where an earlier recording ended; `restore` brings its last frames back."""
-        self.frames = self._certain = progress.frames
-        self._ome = progress.ome
+        self.frames = progress.frames
+        self.metadata.take_up(progress)
         for writer in self._writers:
             writer.head.skips_gaps = progress.gaps
-        if self._lengths is not None:
-            self._lengths = list(progress.lengths)
+        self.metadata.gaps = progress.gaps
+        if self.metadata.lengths is not None:
             self._flushed = progress.lengths[0]
         if progress.written is not None:
             self._written = WrittenFrames(self._router, 0)
@@ -375,46 +369,11 @@ class ArrayRecording:
     def _final_length(self) -> int:
         """Return how far the stored append axis reaches with the frames taken so far."""
         size = self.plan.base.shape[0]
-        if self.plan.lead_order[0] != 0:
+        if not self.plan.lead_order or self.plan.lead_order[0] != 0:
             return size
         return self._router.length(self.frames)
 
     # ---- metadata ---------------------------------------------------------------------------
-
-    def begin(self, *, protect: bool) -> None:
-        """Store the metadata before the first frame; `protect` them from a loss of power."""
-        with self._documenting:
-            self._write_documents("start" if self._live else "end", sync=False, protect=protect)
-
-    def write_documents(self) -> None:
-        """Store the metadata as they are now."""
-        with self._documenting:
-            self._write_documents("start" if self._live else "end", sync=False)
-
-    def add_attributes(self, metadata: object, metadata_key: str | None) -> None:
-        """Merge a user's metadata into the attributes and store them."""
-        with self._documenting:
-            reserved = RESERVED_V2 if self.plan.version is ZarrVersion.V2 else RESERVED
-            self._attributes = merge_custom(
-                self._attributes, metadata, metadata_key, reserved=reserved
-            )
-            self._write_documents("start" if self._live else "end", sync=False)
-
-    def _write_documents(self, index_location: Any, *, sync: bool, protect: bool = True) -> None:
-        """Store the metadata, with the lock held."""
-        frames = None if self._written is not None else self._certain
-        gaps = self._writers[0].head.skips_gaps
-        state = state_attribute(self.plan, self._state, frames, live=self._live, gaps=gaps)
-        attributes = {**self._attributes, "aqz": state}
-        documents = array_documents(self.plan, self._lengths, attributes, index_location)
-        if self._ome is not None:  # of an image that others may have added to
-            documents[join(self.plan.key, "zarr.json")]["attributes"]["ome"] = self._ome
-        for name, document in documents.items():
-            content = to_json(document)
-            if sync or self._documents.get(name) != content:
-                # The old document must not give way to one whose bytes a loss of power can take.
-                self._engine.sink.write(name, content, sync=sync or (protect and self._protect))
-                self._documents[name] = content
 
     def publish(self) -> None:
         """Let readers see everything that is stored by now."""
@@ -438,17 +397,19 @@ class ArrayRecording:
         flushed = [level.append_size(self._flushed) for level in self.plan.geometry]
         lengths = [max(pair) for pair in zip(reached, flushed, strict=True)]
         certain = self._certain_frames(reached[0])
-        with self._documenting:
-            changed = (lengths, certain) != (self._lengths, self._certain)
-            if self._lengths is not None and (sync or changed):
-                if self._sync:  # the names of finished shards before the length that counts them
-                    self._engine.sink.commit()
-                self._lengths, self._certain = lengths, certain
-                self._write_documents("start" if self._live else "end", sync=sync)
+        self.metadata.gaps = self._writers[0].head.skips_gaps
+        if self._sync and self.metadata.would_grow(lengths, certain):
+            self._engine.sink.commit()  # names of shards before the length that counts them
+        self.metadata.grow(lengths, certain, sync=sync)
 
-    def _certain_frames(self, reached: int) -> int:
-        """Return how many frames, in the order of arrival, readers can see for certain."""
-        known = max(self._certain, self._flushed_frames)
+    def _certain_frames(self, reached: int) -> int | None:
+        """Return how many frames, in the order of arrival, readers can see for certain.
+
+        None where frames come by index: their number says nothing about which.
+        """
+        if self._written is not None:
+            return None
+        known = max(self.metadata.certain or 0, self._flushed_frames)
         if not self.plan.lead_order or self.plan.lead_order[0] != 0:
             return known
         return max(known, min(self.frames, reached * self._router.frames_per_index))
@@ -466,7 +427,7 @@ class ArrayRecording:
             writer.wait()
             self._engine.failure.check()
             writer.store.reveal()
-        if self._lengths is not None and self._shows_at_flush:
+        if self.metadata.lengths is not None and self._shows_at_flush:
             self._flushed = self._final_length()
             self._flushed_frames = self.frames
 
@@ -481,7 +442,7 @@ class ArrayRecording:
         The caller of `append` never waits for this: chunks are handed over here, and taken as
         published at a later call, when they are stored.
         """
-        if self._lengths is None or not self._live:
+        if self.metadata.lengths is None or not self._live:
             return
         if self._waiting and not any(writer.busy for writer in self._writers):
             self._flushed, self._flushed_frames = self._waiting
@@ -521,21 +482,21 @@ class ArrayRecording:
 
     def abandon(self) -> None:
         """After an error: let jobs end, and readers see what was stored."""
-        self._state = "interrupted"
         with contextlib.suppress(AqzError):
             for writer in self._writers:
                 writer.wait()
         for last_words in (self._log.write, partial(self._publish, sync=False)):
             with contextlib.suppress(AqzError, OSError):
                 self._engine.run(last_words)
-        self._engine.run(self.write_documents)
+        self._engine.run(self.metadata.interrupt)
 
     @property
     def unreadable_frames(self) -> int:
         """Frames that were taken and lie beyond what readers see, where the order tells that."""
-        if self._lengths is None or self.plan.lead_order[0] != 0:
+        lengths = self.metadata.lengths
+        if lengths is None or self.plan.lead_order[0] != 0:
             return 0
-        return max(0, self.frames - self._lengths[0] * math.prod(self.plan.base.lead_shape[1:]))
+        return max(0, self.frames - lengths[0] * math.prod(self.plan.base.lead_shape[1:]))
 
     def unfinished_shards(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards that are still open."""
@@ -549,9 +510,8 @@ class ArrayRecording:
     def finish_documents(self) -> None:
         """Store the metadata of the finished array."""
         self._log.write()
-        with self._documenting:
-            if self._lengths is not None:
-                length = self._final_length()
-                self._lengths = [level.append_size(length) for level in self.plan.geometry]
-            self._state, self._certain = "complete", self.frames
-            self._write_documents("end", sync=self._sync)
+        length = self._final_length()
+        lengths = [level.append_size(length) for level in self.plan.geometry]
+        certain = None if self._written is not None else self.frames
+        self.metadata.gaps = self._writers[0].head.skips_gaps
+        self.metadata.complete(lengths, certain, sync=self._sync)

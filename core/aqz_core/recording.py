@@ -124,7 +124,7 @@ class Recording:
             # Hundreds of arrays are flushed to the device together, not each on its own.
             many = len(self._arrays) > FEW_ARRAYS
             for array in self._arrays.values():
-                array.begin(protect=not many)
+                array.metadata.begin(protect=not many)
             if many and settings.durability != "none":
                 self.sink.commit()
             for array in self._arrays.values():
@@ -233,7 +233,7 @@ class Recording:
         array = self._array_for(key)
         self._engine.failure.check()
         with self._engine.failure.guard():
-            array.add_attributes(metadata, metadata_key)
+            array.metadata.add(metadata, metadata_key)
         if self.settings.version is ZarrVersion.V2:
             self._acquire_json.merge(array.plan.key, metadata, metadata_key)
 

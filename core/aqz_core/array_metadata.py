@@ -1,0 +1,128 @@
+"""The metadata of one array while it is recorded: what they say, and when they are written."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from aqz_core.array_documents import array_documents
+from aqz_core.enums import ZarrVersion
+from aqz_core.metadata import Document, merge_custom, to_json
+from aqz_core.metadata.custom import RESERVED, RESERVED_V2
+from aqz_core.plans import join
+from aqz_core.recording_state import RecordingState, state_attribute
+
+if TYPE_CHECKING:
+    from aqz_core.array_documents import IndexLocation
+    from aqz_core.plans import ArrayPlan
+    from aqz_core.recovery.progress import ArrayProgress
+    from aqz_core.sinks import Sink
+
+__all__ = ["ArrayMetadata"]
+
+
+class ArrayMetadata:
+    """Documents of an array, or of an image and its levels; written when they change.
+
+    Parameters
+    ----------
+    plan
+        The array.
+    sink
+        The store.
+    attributes
+        Attributes that the array's node carries besides its own.
+    live
+        Whether readers can follow the recording: they look for indexes at the start of shards.
+    protect
+        Whether what was flushed to the device once must survive a loss of power ever after.
+
+    Attributes
+    ----------
+    lengths
+        How far each level is said to reach on the append axis; None without such an axis.
+    certain
+        How many frames, in the order of arrival, are certainly stored; None if they come by index.
+    gaps
+        Whether frames may be missing among those that are counted.
+    """
+
+    def __init__(
+        self, plan: ArrayPlan, sink: Sink, attributes: Document, *, live: bool, protect: bool
+    ) -> None:
+        self.lengths = [0] * len(plan.layouts) if plan.base.lead_shape else None
+        self.certain: int | None = 0
+        self.gaps = False
+        self._plan = plan
+        self._sink = sink
+        self._attributes = attributes
+        self._location: IndexLocation = "start" if live else "end"
+        self._live = live
+        self._protect = protect
+        self._state: RecordingState = "recording"
+        self._ome: object = None
+        self._stored: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    def take_up(self, progress: ArrayProgress) -> None:
+        """Go on with the metadata of an earlier recording."""
+        self.certain = progress.frames
+        self._ome = progress.ome
+        if self.lengths is not None:
+            self.lengths = list(progress.lengths)
+
+    def begin(self, *, protect: bool) -> None:
+        """Store them before the first frame; `protect` them from a loss of power one by one."""
+        with self._lock:
+            self._write(sync=False, protect=protect)
+
+    def add(self, metadata: object, metadata_key: str | None) -> None:
+        """Merge a user's metadata into the attributes and store them."""
+        reserved = RESERVED_V2 if self._plan.version is ZarrVersion.V2 else RESERVED
+        with self._lock:
+            self._attributes = merge_custom(
+                self._attributes, metadata, metadata_key, reserved=reserved
+            )
+            self._write(sync=False)
+
+    def would_grow(self, lengths: list[int], certain: int | None) -> bool:
+        """Tell whether `grow` would change what readers see."""
+        return self.lengths is not None and (lengths, certain) != (self.lengths, self.certain)
+
+    def grow(self, lengths: list[int], certain: int | None, *, sync: bool) -> None:
+        """Say how far the array can be read now."""
+        with self._lock:
+            if self.lengths is not None and (sync or self.would_grow(lengths, certain)):
+                self.lengths, self.certain = lengths, certain
+                self._write(sync=sync)
+
+    def interrupt(self) -> None:
+        """Say that the recording ended early."""
+        with self._lock:
+            self._state = "interrupted"
+            self._write(sync=False)
+
+    def complete(self, lengths: list[int], certain: int | None, *, sync: bool) -> None:
+        """Say that the recording is finished: indexes are at the end of shards now."""
+        with self._lock:
+            if self.lengths is not None:
+                self.lengths = lengths
+            self.certain = certain
+            self._state, self._location = "complete", "end"
+            self._write(sync=sync)
+
+    def _write(self, *, sync: bool, protect: bool = True) -> None:
+        """Store the documents that have changed, with the lock held."""
+        state = state_attribute(
+            self._plan, self._state, self.certain, live=self._live, gaps=self.gaps
+        )
+        attributes = {**self._attributes, "aqz": state}
+        documents = array_documents(self._plan, self.lengths, attributes, self._location)
+        if self._ome is not None:  # of an image that others may have added to
+            documents[join(self._plan.key, "zarr.json")]["attributes"]["ome"] = self._ome
+        for name, document in documents.items():
+            content = to_json(document)
+            if sync or self._stored.get(name) != content:
+                # The old document must not give way to one whose bytes a loss of power can take.
+                self._sink.write(name, content, sync=sync or (protect and self._protect))
+                self._stored[name] = content
