@@ -7,6 +7,7 @@ holds any more can be finished.
 from __future__ import annotations
 
 import contextlib
+import logging
 import math
 import threading
 import time
@@ -37,6 +38,7 @@ from aqz_core.events import (
 from aqz_core.hooks import FrameSpec, Hooks, frame_function
 from aqz_core.image_series import write_series
 from aqz_core.keys import normalise_key
+from aqz_core.metadata import ngff_problems
 from aqz_core.observers import EventDispatcher
 from aqz_core.pools import JobGroup
 from aqz_core.publisher import Publisher
@@ -46,7 +48,7 @@ from aqz_core.store_set_up import check_free_space, claim_nodes, write_groups
 from aqz_core.stream_plan import plan_stream
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from aqz_core.plans import ArrayPlan
     from aqz_core.recovery.resume import Resumption
@@ -57,6 +59,8 @@ __all__ = ["Recording"]
 
 
 FEW_ARRAYS = 8
+
+_log = logging.getLogger("aqz")
 
 
 class Recording:
@@ -103,6 +107,7 @@ class Recording:
         else:
             existing = {key: dict(found) for key, found in resumption.attributes.items()}
         check_free_space(self.sink, self._plans)
+        _warn_of_axes(self._plans)
         self._engine = Engine(
             self.sink, self.memory, plan.workers, plan.levels, settings.stall_timeout
         )
@@ -385,3 +390,10 @@ class Recording:
             ),
             statistics=self.statistics(),
         )
+
+
+def _warn_of_axes(plans: Iterable[ArrayPlan]) -> None:
+    """Say which images readers of NGFF will refuse because of their axes; they are recorded."""
+    for plan in plans:
+        for problem in ngff_problems(plan.axes) if plan.is_image else ():
+            _log.warning("array %r is no valid NGFF image: %s", plan.key, problem)

@@ -291,3 +291,13 @@ def test_custom_metadata_after_close_are_refused(tmp_path):
     stream.close()
     with pytest.raises(StreamClosedError):
         stream.write_custom_metadata({"a": 1})
+
+
+def test_an_image_with_axes_that_ngff_does_not_know_is_recorded_with_a_warning(tmp_path, caplog):
+    plan = ArrayPlan(axes("tpczyx", (0, 2, 1, 1, 8, 8), (1, 1, 1, 1, 8, 8)), is_ngff=True, frames=2)
+    with aqz.ZarrStream(settings_for(aqz, StreamPlan((plan,)), tmp_path / "s")) as stream:
+        stream.append(frames_of(plan))
+    assert "an NGFF image has 2 to 5 axes, not 6" in caplog.text
+    np.testing.assert_array_equal(
+        read_with_zarr_python(tmp_path / "s", "0").reshape(-1, 8, 8), frames_of(plan)
+    )
