@@ -29,7 +29,7 @@ PASSING = [
 ]
 
 
-def at(endpoint, retry_timeout=1.0):
+def at(endpoint, retry_timeout=4.0):
     return S3Settings(
         endpoint=endpoint.endpoint,
         bucket_name="bucket",
@@ -137,7 +137,7 @@ def test_answer_that_breaks_off_is_asked_for_again(endpoint):
 
 
 def test_requests_are_not_repeated_behind_our_back(endpoint):
-    stream = aqz.ZarrStream(movie(endpoint, retry_timeout=1.0))
+    stream = aqz.ZarrStream(movie(endpoint, retry_timeout=4.0))
     endpoint.fail("503", PART)
     with pytest.raises(StorageError):
         record(stream)

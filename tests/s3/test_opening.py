@@ -16,7 +16,7 @@ SECRET = "quite-secret"
 
 
 def at(endpoint, **options):
-    given = {"bucket_name": "bucket", "key": "id", "secret": SECRET, "retry_timeout": 1.0}
+    given = {"bucket_name": "bucket", "key": "id", "secret": SECRET, "retry_timeout": 4.0}
     return S3Settings(endpoint=endpoint.endpoint, **{**given, **options})
 
 
@@ -75,7 +75,7 @@ def test_nothing_listens():
         bucket_name="bucket",
         key="id",
         secret=SECRET,
-        retry_timeout=1.0,
+        retry_timeout=4.0,
     )
     begun = time.monotonic()
     assert "nothing listens" in refused(s3, StorageError)
