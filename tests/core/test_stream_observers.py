@@ -185,9 +185,8 @@ def test_a_failure_is_told_and_then_nothing_more(tmp_path):
     watcher = Watcher()
     stream = opened(tmp_path / "s", watcher)
     (tmp_path / "s" / "img/0/c/1/0/0").mkdir(parents=True)
-    stream.append(frames_of(IMAGE))
-    with pytest.raises(StorageError):
-        stream.close()
+    with pytest.raises(StorageError), stream:  # by append or by close, whichever meets it first
+        stream.append(frames_of(IMAGE))
     assert watcher.names()[0] == "StreamOpened"
     assert watcher.names().count("StreamFailed") == 1
     assert watcher.names()[-1] == "StreamFailed"
