@@ -29,7 +29,10 @@ PASSING = [
 ]
 
 
-def at(endpoint, retry_timeout=12.0):
+RETRY_TIMEOUT = 12.0
+
+
+def at(endpoint, retry_timeout=RETRY_TIMEOUT):
     return S3Settings(
         endpoint=endpoint.endpoint,
         bucket_name="bucket",
@@ -77,10 +80,9 @@ def test_faults_that_stay_end_the_stream_soon(endpoint, kind, pattern, part):
     stream = aqz.ZarrStream(movie(endpoint))
     endpoint.fail(kind, pattern)
     begun = time.monotonic()
-    # The last try has what is left of the time, which a busy machine may not answer in.
-    with pytest.raises(StorageError, match=f"{part}|in time") as caught:
+    with pytest.raises(StorageError, match=part) as caught:
         record(stream)
-    assert time.monotonic() - begun < 60  # it ends; how soon is up to retry_timeout
+    assert time.monotonic() - begun < RETRY_TIMEOUT + 5
     assert "quite-secret" not in str(caught.value)
     assert not stream.is_active()
     endpoint.recover()

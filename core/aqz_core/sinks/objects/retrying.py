@@ -93,15 +93,20 @@ async def repeat(
     """
     begun = time.monotonic()
     failures = 0
+    told: tuple[Fault, Exception] | None = None
     while True:
         left = policy.total - (time.monotonic() - begun)
+        wanted = policy.attempt_seconds(nbytes)
         try:
-            return await asyncio.wait_for(make(), min(left, policy.attempt_seconds(nbytes)))
+            return await asyncio.wait_for(make(), min(left, wanted))
         except AqzError:
             raise
         except Exception as error:
-            fault = fault_of(error)
+            cause, fault = error, fault_of(error)
             failures += 1
+            if isinstance(error, TimeoutError) and left < wanted and told is not None:
+                fault, cause = told  # the last try got only what was left: that says nothing
+            told = fault, cause
             if fault.kind == "expired" and renew is not None and await renew():
                 renew = None
                 continue
@@ -110,7 +115,7 @@ async def repeat(
             if not fault.transient or seconds + wait >= policy.total:
                 tried = f" (tried {failures} times in {seconds:.1f} s)" if failures > 1 else ""
                 message = f"{what} failed on {where}: {fault.words}{tried}"
-                raise error_for(fault, message, opening=policy.opening) from error
+                raise error_for(fault, message, opening=policy.opening) from cause
             _log.info("%s: %s; trying again in %.1f s", what, fault.words, wait)
             await asyncio.sleep(wait)
 
