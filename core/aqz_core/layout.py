@@ -117,7 +117,7 @@ class ArrayLayout:
         """Rows and columns of a plane, in pixels."""
         return self.shape[-2], self.shape[-1]
 
-    @property
+    @cached_property
     def frame_nbytes(self) -> int:
         """Bytes of one plane as it is appended."""
         return self.shape[-2] * self.shape[-1] * self.dtype.itemsize

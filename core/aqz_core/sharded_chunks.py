@@ -322,22 +322,25 @@ class ShardedChunks:
     def _offsets(self, shard: LeadChunk, lead: LeadChunk, column: Column) -> Numbers:
         """Return where the chunks of a layer's column lie when every place is planned."""
         extent = self._layout.shard_extent(shard)
-        ranks = _in_c_order(lead, column, self._shard_chunks, extent)
+        ranks = _in_c_order([lead], column, self._shard_chunks, extent)
         return self.format.header_nbytes + ranks * self._layout.chunk_nbytes
 
     def _numbers(self, column: Column, lead_chunks: list[LeadChunk]) -> Numbers:
         """Return the index entries of the chunks of a column, in C order of the shard."""
-        shard = self._shard_chunks
-        return np.concatenate([_in_c_order(lead, column, shard, shard) for lead in lead_chunks])
+        return _in_c_order(lead_chunks, column, self._shard_chunks, self._shard_chunks)
 
 
 def _in_c_order(
-    lead: LeadChunk, column: Column, shard_chunks: tuple[int, ...], extent: tuple[int, ...]
+    lead_chunks: list[LeadChunk],
+    column: Column,
+    shard_chunks: tuple[int, ...],
+    extent: tuple[int, ...],
 ) -> Numbers:
-    """Return the numbers, within `extent`, of a column layer's chunks in their shard."""
-    base = 0
-    for k, size, length in zip(lead, shard_chunks, extent, strict=False):
-        base = base * length + k % size
+    """Return the numbers, within `extent`, of a column's chunks in their shard, layer by layer."""
+    leads = np.array(lead_chunks, np.int64).reshape(len(lead_chunks), len(extent) - 2)
+    strides = [math.prod(extent[axis + 1 :]) for axis in range(len(extent))]
+    layers = leads % shard_chunks[:-2] @ np.array(strides[:-2], np.int64)
     rows = np.arange(column.rows.start, column.rows.stop) % shard_chunks[-2]
     cols = np.arange(column.cols.start, column.cols.stop) % shard_chunks[-1]
-    return ((base * extent[-2] + rows[:, None]) * extent[-1] + cols).ravel()
+    plane = np.add.outer(rows * strides[-2], cols).ravel()
+    return np.add.outer(layers, plane).ravel()
