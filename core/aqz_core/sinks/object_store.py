@@ -12,12 +12,10 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from aqz_core.errors import SettingsError, StorageError
+from aqz_core.errors import SettingsError
 from aqz_core.sinks.base import as_view
-from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
 from aqz_core.sinks.objects.part_sizes import PART_NBYTES, part_size
-from aqz_core.sinks.objects.retrying import RetryPolicy
-from aqz_core.store_path import url_scheme
+from aqz_core.sinks.objects.places import place_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -25,6 +23,8 @@ if TYPE_CHECKING:
     from aqz_core.settings import StreamSettings
     from aqz_core.sinks.base import Bytes
     from aqz_core.sinks.objects.growing_object import GrowingObject
+    from aqz_core.sinks.objects.places import Place
+    from aqz_core.sinks.objects.retrying import RetryPolicy
     from aqz_core.sinks.objects.service import ObjectService
 
 __all__ = ["ObjectStoreSink", "open_fsspec", "open_s3"]
@@ -34,8 +34,6 @@ DEFAULT_MEMORY = 256 << 20
 
 BATCH = 1000
 """Objects that one request may delete."""
-
-DEFAULT_IN_FLIGHT = 8
 
 MAX_SMALL_NBYTES = 256 << 10
 """Objects up to this size are metadata, or cost no more memory than such."""
@@ -247,36 +245,21 @@ class ObjectStoreSink:
 
 def open_s3(url: str, settings: StreamSettings) -> ObjectStoreSink:
     """Open a store in a bucket, given by an ``s3://`` URL, by ``settings.s3`` or by both."""
-    from aqz_core.sinks.objects.s3_service import S3Service
-
-    s3 = settings.s3
-    location = s3_location(url, s3)
-    policy = RetryPolicy() if s3 is None else RetryPolicy(total=s3.retry_timeout)
-    return ObjectStoreSink(
-        S3Service(location, s3),
-        location.prefix,
-        url=location.url,
-        where=location.described,
-        policy=policy,
-        in_flight=DEFAULT_IN_FLIGHT if s3 is None else s3.max_in_flight,
-    )
+    return _opened(place_of(url, settings.s3))
 
 
 def open_fsspec(url: str, settings: StreamSettings) -> ObjectStoreSink:
     """Open a store that another fsspec file system reaches."""
-    from aqz_core.sinks.objects.fsspec_service import FsspecService
+    return _opened(place_of(url, settings.s3))
 
-    if url_scheme(url) in S3_SCHEMES:
-        return open_s3(url, settings)
-    service = FsspecService(url)
-    if not service.root:
-        raise StorageError(f"{url!r} names no place in the store; add a path to it")
-    where = url.rstrip("/")
+
+def _opened(place: Place) -> ObjectStoreSink:
+    """Open the store at a place."""
     return ObjectStoreSink(
-        service,
-        service.root,
-        url=where,
-        where=where,
-        policy=RetryPolicy(),
-        in_flight=DEFAULT_IN_FLIGHT,
+        place.service,
+        place.prefix,
+        url=place.url,
+        where=place.where,
+        policy=place.policy,
+        in_flight=place.in_flight,
     )

@@ -135,7 +135,9 @@ class FsspecService:
         where = prefix.rstrip("/")
         try:
             if deep:
-                return Listing(tuple(await self._call("find", where)))
+                files = await self._call("find", where, detail=True)
+                sizes = tuple(int(told["size"] or 0) for told in files.values())
+                return Listing(tuple(files), sizes=sizes)
             found = await self._call("ls", where, detail=True)
         except (FileNotFoundError, NotADirectoryError):
             return Listing(())

@@ -9,11 +9,22 @@ from aqz_core.errors import SettingsError
 
 if TYPE_CHECKING:
     from aqz_core.sinks.objects.connection import Connection
+    from aqz_core.sinks.objects.retrying import RetryPolicy
 
-__all__ = ["OPENING_SECONDS", "probe"]
+__all__ = ["OPENING_SECONDS", "opening_policy", "probe"]
 
 OPENING_SECONDS = 10.0
 """How long a store that does not answer is tried when a stream opens."""
+
+
+def opening_policy(policy: RetryPolicy) -> RetryPolicy:
+    """Return how long requests may take while a store is being opened."""
+    return replace(
+        policy,
+        total=min(OPENING_SECONDS, policy.total),
+        base=min(OPENING_SECONDS, policy.base),
+        opening=True,
+    )
 
 
 def probe(connection: Connection, prefix: str) -> None:
@@ -36,12 +47,7 @@ def probe(connection: Connection, prefix: str) -> None:
     StorageError
         The service does not answer, or not now.
     """
-    policy = replace(
-        connection.policy,
-        total=min(OPENING_SECONDS, connection.policy.total),
-        base=min(OPENING_SECONDS, connection.policy.base),
-        opening=True,
-    )
+    policy = opening_policy(connection.policy)
     service = connection.service
     connection.open(policy)
     connection.call(

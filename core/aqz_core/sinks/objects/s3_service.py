@@ -126,6 +126,7 @@ class S3Service:
             tuple(item["Key"] for item in answer.get("Contents", ())),
             tuple(item["Prefix"].rstrip("/") for item in answer.get("CommonPrefixes", ())),
             answer.get("NextContinuationToken") if answer.get("IsTruncated") else None,
+            tuple(item["Size"] for item in answer.get("Contents", ())) if deep else (),
         )
 
     async def delete(self, keys: Sequence[str]) -> None:

@@ -29,11 +29,14 @@ class Listing:
         Common beginnings of further keys, up to the next slash, without it.
     next_page
         What to ask the next page with, or None if this was the last.
+    sizes
+        Bytes of each object of a listing that goes deep; empty otherwise.
     """
 
     keys: tuple[str, ...]
     groups: tuple[str, ...] = ()
     next_page: str | None = None
+    sizes: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
