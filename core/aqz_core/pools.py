@@ -7,6 +7,7 @@ each must give back the memory it holds, and look at the failure themselves.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -74,7 +75,10 @@ class _Job(NamedTuple):
 
 
 class TaskPool:
-    """Daemon threads, started as they are needed, and one queue for each urgency.
+    """Daemon threads, started with the first job, and one queue for each urgency.
+
+    Starting a thread takes until it runs, which is long on a busy machine. So the first job starts
+    one thread only, and each thread starts the next.
 
     Parameters
     ----------
@@ -94,9 +98,7 @@ class TaskPool:
         self._changed = threading.Condition()
         self._name = name
         self._most_threads = threads
-        self._threads = 0
-        self._waiting = 0
-        self._queued = 0
+        self._started = False
         self._stopping = False
 
     def submit(
@@ -107,16 +109,15 @@ class TaskPool:
         with self._changed:
             queue = self._queues[min(urgency, len(self._queues) - 1)]
             queue.append(_Job(group, function, arguments))
-            self._queued += 1
-            if self._waiting < self._queued and self._threads < self._most_threads:
-                self._start_thread()
+            is_first, self._started = not self._started, True
             self._changed.notify()
+        if is_first:
+            self._start_thread(0)
 
-    def _start_thread(self) -> None:
-        """Start one more thread."""
-        name = f"{self._name}-{self._threads}"
-        self._threads += 1
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+    def _start_thread(self, number: int) -> None:
+        """Start a thread."""
+        name = f"{self._name}-{number}"
+        threading.Thread(target=self._work, args=(number,), name=name, daemon=True).start()
 
     def stop(self) -> None:
         """End the threads once their queues are empty; do not wait for them."""
@@ -130,17 +131,16 @@ class TaskPool:
             while True:
                 for queue in reversed(self._queues):
                     if queue:
-                        self._queued -= 1
-                        job: _Job = queue.popleft()
-                        return job
+                        return queue.popleft()
                 if self._stopping:
                     return None
-                self._waiting += 1
                 self._changed.wait()
-                self._waiting -= 1
 
-    def _work(self) -> None:
-        """Run jobs until the pool stops."""
+    def _work(self, number: int) -> None:
+        """Start the next thread, and run jobs until the pool stops."""
+        if number + 1 < self._most_threads:
+            with contextlib.suppress(RuntimeError):  # no more are allowed: fewer do it as well
+                self._start_thread(number + 1)
         while (job := self._next()) is not None:
             group = job.group
             try:
