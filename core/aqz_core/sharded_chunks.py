@@ -338,9 +338,10 @@ def _in_c_order(
 ) -> Numbers:
     """Return the numbers, within `extent`, of a column's chunks in their shard, layer by layer."""
     leads = np.array(lead_chunks, np.int64).reshape(len(lead_chunks), len(extent) - 2)
-    strides = [math.prod(extent[axis + 1 :]) for axis in range(len(extent))]
-    layers = leads % shard_chunks[:-2] @ np.array(strides[:-2], np.int64)
-    rows = np.arange(column.rows.start, column.rows.stop) % shard_chunks[-2]
-    cols = np.arange(column.cols.start, column.cols.stop) % shard_chunks[-1]
+    shard = np.array(shard_chunks, np.int64)
+    strides = np.array([math.prod(extent[axis + 1 :]) for axis in range(len(extent))], np.int64)
+    layers = leads % shard[:-2] @ strides[:-2]
+    rows = np.arange(column.rows.start, column.rows.stop) % shard[-2]
+    cols = np.arange(column.cols.start, column.cols.stop) % shard[-1]
     plane = np.add.outer(rows * strides[-2], cols).ravel()
     return np.add.outer(layers, plane).ravel()
