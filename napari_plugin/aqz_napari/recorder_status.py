@@ -116,6 +116,8 @@ class RecorderStatus:
         Bytes free where the store is; None for stores elsewhere.
     pauses : int
         How often it was paused.
+    unreadable : int
+        After a failure of the store: frames it had taken that cannot be read from it.
     """
 
     state: RecorderState = RecorderState.IDLE
@@ -128,6 +130,7 @@ class RecorderStatus:
     nbytes: int = 0
     free_disk: int | None = None
     pauses: int = 0
+    unreadable: int = 0
 
     @property
     def written(self) -> int:

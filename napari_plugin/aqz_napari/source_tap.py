@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aqz_core import ArraySettings
+    from aqz_napari.frame_intake import FrameIntake
     from aqz_napari.frame_source import SourceSpec
-    from aqz_napari.recorder import Recorder
 
 __all__ = ["SourceTap"]
 
@@ -36,8 +36,8 @@ class SourceTap:
 
     Parameters
     ----------
-    recorder : Recorder
-        Where frames go.
+    intake : FrameIntake
+        Where frames go, and whom to tell.
     key : str
         Key of the array.
     array : ArraySettings or None
@@ -47,19 +47,23 @@ class SourceTap:
     """
 
     def __init__(
-        self, recorder: Recorder, key: str, array: ArraySettings | None, spec: SourceSpec | None
+        self,
+        intake: FrameIntake,
+        key: str,
+        array: ArraySettings | None,
+        spec: SourceSpec | None,
     ) -> None:
         self.key = key
         self.count = ArrayCount()
         self.gap_seconds = 0.0
         self.end_message = ""
         self.is_complete = False
-        self._recorder = recorder
+        self._intake, self._life = intake, intake.life
         self._spec = spec
         self._sizes = None if array is None else tuple(d.array_size_px for d in array.dimensions)
         self.axes = [] if array is None else [d.name for d in array.dimensions]
         self._dtype = None if array is None else array.data_type.dtype.newbyteorder("=")
-        self._patience = recorder.default_wait
+        self._patience = intake.wait
         if spec is not None and spec.can_wait:
             self._patience = float("inf")
         self._order = threading.RLock()
@@ -79,18 +83,18 @@ class SourceTap:
                 return self._take(frame, index, metadata)
         except Exception as error:  # a producer must never see an error of the recorder
             _log.exception("a frame for %r could not be taken", self.key)
-            self._recorder.ask_to_stop(f"a frame for {self.name} could not be taken: {error}")
+            self._life.ask_to_stop(f"a frame for {self.name} could not be taken: {error}")
             return False
 
     def end(self, message: str = "") -> None:
         """Say that no more frames will come."""
         self.is_complete = True
         self.end_message = message or f"{self.name} has no more frames"
-        self._recorder.tap_completed()
+        self._intake.tap_completed()
 
     def fail(self, message: str) -> None:
         """End the recording, keeping what it has."""
-        self._recorder.ask_to_stop(message)
+        self._life.ask_to_stop(message)
 
     @property
     def name(self) -> str:
@@ -128,26 +132,27 @@ class SourceTap:
         self, frame: Any, index: Mapping[str, int] | None, metadata: Mapping[str, Any] | None
     ) -> bool:
         """Check, copy and queue a frame."""
-        recorder = self._recorder
-        if self.is_complete or not recorder.accepts(from_source=self._spec is not None):
+        intake, life = self._intake, self._life
+        from_source = self._spec is not None
+        if self.is_complete or not life.accepts(from_source=from_source):
             return False
         arrived = time.time()
         pixels = np.asarray(frame)
         if problem := self._problem_with(pixels):
-            recorder.ask_to_stop(problem)
+            life.ask_to_stop(problem)
             return False
         number = self.count.received
-        if not recorder.take(None, pixels.nbytes, self._patience):
-            if recorder.accepts(from_source=self._spec is not None):
+        if not intake.reserve(pixels.nbytes, self._patience):
+            if life.accepts(from_source=from_source):
                 self._receive(accepted=False)
                 self.lose(number)
                 self._dropped_in_a_row += 1
             return False
-        copy = recorder.copy_of(pixels, pixels.nbytes)
+        copy = intake.copy_of(pixels, pixels.nbytes)
         about = self._about(number, arrived, metadata)
-        recorder.take(QueuedFrame(self.key, copy, index, about), pixels.nbytes, 0.0)
+        intake.put(QueuedFrame(self.key, copy, index, about), pixels.nbytes)
         self._receive(accepted=True)
-        limit = recorder.stop_rule.frames
+        limit = intake.stop_rule.frames
         if limit is not None and self.count.accepted >= limit:
             self.end(f"the limit of {limit} frames is reached")
         return True
@@ -168,7 +173,7 @@ class SourceTap:
         about: dict[str, Any] = {
             "number": number,
             "timestamp": round(arrived, 6),
-            "elapsed": round(self._recorder.elapsed, 6),
+            "elapsed": round(self._life.seconds, 6),
         }
         if self.gap_seconds:
             about["gap"], self.gap_seconds = round(self.gap_seconds, 6), 0.0

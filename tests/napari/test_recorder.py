@@ -35,6 +35,7 @@ def test_pushed_frames_are_stored_in_order(settings, frame_of):
     report = recorder.report
     assert report.status.state is RecorderState.FINISHED
     assert (report.status.written, report.status.dropped) == (30, 0)
+    assert report.stream.arrays[0].frames == 30
     array = recorded(report)
     assert array.shape == (30, 32, 48)
     for number in range(30):
