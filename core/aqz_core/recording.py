@@ -20,6 +20,7 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.errors import (
     AqzError,
     FrameShapeError,
+    SettingsError,
     StalledError,
     StorageError,
     StreamClosedError,
@@ -44,7 +45,13 @@ from aqz_core.pools import JobGroup
 from aqz_core.publisher import Publisher
 from aqz_core.sinks.choosing import open_sink
 from aqz_core.store_lock import lock_store
-from aqz_core.store_set_up import check_free_space, claim_nodes, write_groups
+from aqz_core.store_set_up import (
+    check_free_space,
+    claim_nodes,
+    stored_attributes,
+    write_groups,
+)
+from aqz_core.stream_extension import check_extension
 from aqz_core.stream_plan import plan_stream
 
 if TYPE_CHECKING:
@@ -80,6 +87,7 @@ class Recording:
         self, settings: StreamSettings, hooks: Hooks, resumption: Resumption | None = None
     ) -> None:
         self.settings = settings
+        self._hooks = hooks
         plan = plan_stream(settings, hooks)
         self._plans = plan.arrays
         self.memory = plan.memory
@@ -144,10 +152,9 @@ class Recording:
     def _write_groups(self, plan: StreamPlan, existing: Mapping[str, Mapping[str, Any]]) -> None:
         """Store the metadata of everything that arrays stand in."""
         groups = {key: {**existing.get(key, {}), **own} for key, own in plan.groups.items()}
-        write_groups(self.sink, self._plans, groups)
+        write_groups(self.sink, plan.arrays, groups)
         if self.settings.bioformats2raw:
-            keys = [normalise_key(array.output_key) for array in self.settings.arrays]
-            write_series(self.sink, self.settings.version, keys)
+            write_series(self.sink, self.settings.version, plan.flat_keys)
 
     def _array(
         self,
@@ -175,6 +182,50 @@ class Recording:
             progress=resumption.progress_of(plan) if resumption is not None else None,
             on_shard=on_shard,
         )
+
+    def extend(self, settings: StreamSettings) -> None:
+        """Begin the arrays that `settings` have more than the stream."""
+        with self._closing:
+            self._check_open()
+            self._engine.failure.check()
+            check_extension(self.settings, settings)
+            plan = plan_stream(settings, self._hooks)
+            added = tuple(one for one in plan.arrays if one.key not in self._arrays)
+            levels = max(len(one.layouts) for one in self._plans)
+            if plan.levels > levels:
+                raise SettingsError(
+                    f"a new array has {plan.levels} pyramid levels, but those of the stream have "
+                    f"{levels} at most; open a stream of its own for it"
+                )
+            existing = claim_nodes(self.sink, added, overwrite=False)
+            check_free_space(self.sink, added)
+            with self._engine.failure.guard():
+                self._begin_arrays(plan, added, existing)
+            self.settings = settings
+
+    def _begin_arrays(
+        self,
+        plan: StreamPlan,
+        added: tuple[ArrayPlan, ...],
+        existing: Mapping[str, Mapping[str, Any]],
+    ) -> None:
+        """Give an extended stream its memory, its groups and its new arrays."""
+        self.memory = plan.memory
+        self._engine.pixels.capacity = plan.memory.pixels
+        self._engine.staging.capacity = plan.memory.staging
+        if allow := getattr(self.sink, "allow_memory", None):
+            allow(plan.memory.parts)
+        extra = dict(self._hooks.metadata(self.settings))
+        new = {
+            one.key: self._array(one, {**existing.get(one.key, {}), **extra}, self._hooks, None)
+            for one in added
+        }
+        for array in new.values():
+            array.metadata.begin(protect=self.settings.durability != "none")
+        groups = {key: stored_attributes(self.sink, key) for key in plan.groups}
+        self._write_groups(plan, groups)
+        self._plans = plan.arrays
+        self._arrays = {one.key: self._arrays.get(one.key) or new[one.key] for one in plan.arrays}
 
     # ---- while it runs ----------------------------------------------------------------------
 

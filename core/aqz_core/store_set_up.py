@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from aqz_core.sinks import Sink
 
-__all__ = ["check_free_space", "claim_nodes", "write_groups"]
+__all__ = ["check_free_space", "claim_nodes", "stored_attributes", "write_groups"]
 
 NOTHING: Mapping[str, Document] = MappingProxyType({})
 
@@ -67,7 +67,7 @@ def claim_nodes(
 
 def _claim_plate_group(sink: Sink, key: str) -> Document:
     """Return the attributes of a group that becomes part of a plate and is no part of one yet."""
-    attributes = _attributes(sink, key)
+    attributes = stored_attributes(sink, key)
     inside = attributes.get("ome")
     for found in (attributes, inside if isinstance(inside, dict) else {}):
         if "plate" in found or "well" in found:
@@ -90,7 +90,7 @@ def _claim(sink: Sink, plan: ArrayPlan) -> Document:
                 raise StoreExistsError(
                     _taken(sink, plan.level_name(level), "which would be damaged")
                 )
-        return _attributes(sink, plan.key) if kind == "group" else {}
+        return stored_attributes(sink, plan.key) if kind == "group" else {}
     if kind == "group" and not (plan.key == "" and _is_empty_group(sink)):
         raise StoreExistsError(
             f"{sink.url} has a group at {plan.key!r}, where an array would go. Choose another "
@@ -137,8 +137,8 @@ def _is_empty_group(sink: Sink) -> bool:
     return set(sink.names("")) <= {"zarr.json", ".zgroup", ".zattrs"}
 
 
-def _attributes(sink: Sink, name: str) -> Document:
-    """Return the attributes of a stored group."""
+def stored_attributes(sink: Sink, name: str) -> Document:
+    """Return the attributes of a stored group; empty if there is none."""
     document = sink.read(join(name, "zarr.json"))
     if document is not None:
         found: Any = _parsed(document).get("attributes", {})

@@ -263,6 +263,27 @@ class ZarrStream:
         """
         self._recording.flush(key)
 
+    def extend(self, settings: StreamSettings) -> None:
+        """Begin more arrays, or fields of plates, while the stream is open.
+
+        Parameters
+        ----------
+        settings : StreamSettings
+            Those that the stream was opened with, and more arrays or fields. They are copied.
+
+        Raises
+        ------
+        SettingsError
+            An array that is being recorded lacks or differs, or anything else but arrays does.
+        MemoryBudgetError
+            ``max_memory`` is too small for all of them.
+        StoreExistsError
+            An array is stored at one of the new keys already.
+        StreamClosedError, StorageError
+            As for `append`.
+        """
+        self._recording.extend(copy.deepcopy(settings))
+
     def write_custom_metadata(
         self,
         metadata: Any = None,

@@ -44,12 +44,15 @@ class StreamPlan:
         The budget, divided.
     workers
         Threads that compute.
+    flat_keys
+        Keys of the arrays outside of plates.
     """
 
     arrays: tuple[ArrayPlan, ...]
     groups: Mapping[str, Document]
     memory: MemoryPlan
     workers: int
+    flat_keys: tuple[str, ...]
 
     @property
     def levels(self) -> int:
@@ -107,7 +110,8 @@ def plan_stream(settings: StreamSettings, hooks: Hooks) -> StreamPlan:
     groups: dict[str, Document] = {}
     for plate in settings.hcs_plates:
         groups |= _plate_groups(plate, ngff_version(settings.version))
-    return StreamPlan(plans, groups, memory, workers)
+    flat_keys = tuple(plan.key for plan in plans[:flat])
+    return StreamPlan(plans, groups, memory, workers, flat_keys)
 
 
 def _memory(plan: ArrayPlan) -> ArrayMemory:
