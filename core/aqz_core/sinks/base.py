@@ -89,7 +89,7 @@ class Sink(Protocol):
         nbytes
             Its size where that is known, so that room can be set aside.
         visible
-            Whether readers shall see it from its first byte.
+            Whether readers shall see it from its first write on, which is one call alone.
         """
 
     def open_shard(self, name: str) -> ShardFile | None:

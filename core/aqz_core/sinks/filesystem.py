@@ -92,20 +92,19 @@ class FilesystemSink:
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _ShardOnDisk:
         """Create the shard's file and, if its size is known, set its room aside."""
         path = self._path(name)
-        shard = _ShardOnDisk(self, path, visible)
+        shard = _ShardOnDisk(self, path, path + _PARTIAL, visible=visible)
         descriptor = os.open(shard.current, _CREATE, 0o666)
         try:
             if nbytes:
                 _set_aside(descriptor, nbytes)
         finally:
             os.close(descriptor)
-        self.names_changed.note(path)
         return shard
 
     def open_shard(self, name: str) -> _ShardOnDisk | None:
         """Return a shard's file, if it is at its final name."""
         path = self._path(name)
-        return _ShardOnDisk(self, path, visible=True) if os.path.exists(path) else None
+        return _ShardOnDisk(self, path, path, visible=True) if os.path.exists(path) else None
 
     def append(self, name: str, data: Bytes) -> None:
         """Add to the end of a file."""
@@ -180,18 +179,27 @@ class FilesystemSink:
 
 
 class _ShardOnDisk:
-    """A shard's file, at its final name or under a temporary one until it is finished."""
+    """A shard's file, under a temporary name until its first write, or until it is finished."""
 
-    __slots__ = ("_final", "_sink", "current")
+    __slots__ = ("_final", "_sink", "_visible", "current")
 
-    def __init__(self, sink: FilesystemSink, final: str, visible: bool) -> None:
+    def __init__(self, sink: FilesystemSink, final: str, current: str, *, visible: bool) -> None:
         self._sink = sink
         self._final = final
-        self.current = final if visible else final + _PARTIAL
+        self._visible = visible
+        self.current = current
 
     def write(self, offset: int, data: Bytes) -> None:
-        """Write `data` at `offset`."""
+        """Write `data` at `offset`; a visible shard gets its name now: none is ever empty."""
         self._sink.write_at(self.current, offset, data)
+        if self._visible and self.current != self._final:
+            self._give_name()
+
+    def _give_name(self) -> None:
+        """Let readers find the file."""
+        os.replace(self.current, self._final)
+        self.current = self._final
+        self._sink.names_changed.note(self._final)
 
     def read(self, offset: int, nbytes: int) -> bytes:
         """Read a range of the file."""
@@ -217,9 +225,7 @@ class _ShardOnDisk:
         if sync:
             self.sync()
         if self.current != self._final:
-            os.replace(self.current, self._final)
-            self.current = self._final
-            self._sink.names_changed.note(self._final)
+            self._give_name()
 
     def discard(self) -> None:
         """Delete the file if nobody was meant to see it yet."""
