@@ -152,8 +152,7 @@ class ArrayRecording:
             self._writers[level],
             before.shape[-3] if before.lead_shape else 1,
         )
-        self._writers[level - 1].reduce = reducer
-        self._writers[level - 1].skip_reduced = reducer.skip
+        self._writers[level - 1].feed(reducer)
         return reducer
 
     def _finality(self, level: int) -> Callable[[int], bool] | None:

@@ -37,6 +37,7 @@ class Layer:
 
     __slots__ = (
         "_all_slots",
+        "_slab_planes",
         "expected",
         "first_member",
         "key",
@@ -59,11 +60,19 @@ class Layer:
         self.skipped = 0
         self.first_member = 0
         self._all_slots = layout.slots
+        self._slab_planes = layout.slab_planes
 
     @property
     def complete(self) -> bool:
         """Whether every plane is there that will come."""
         return len(self.slots) + self.skipped == self.expected
+
+    @property
+    def members(self) -> list[int]:
+        """Which of its chunk layers have any planes."""
+        if len(self.slots) == self._all_slots:
+            return list(range(self._all_slots // self._slab_planes))
+        return sorted({slot // self._slab_planes for slot in self.slots})
 
     def scatter(self, frame: npt.NDArray[Any], slot: int) -> None:
         """Copy a plane into its slot of every column."""

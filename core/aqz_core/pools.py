@@ -131,7 +131,8 @@ class TaskPool:
             while True:
                 for queue in reversed(self._queues):
                     if queue:
-                        return queue.popleft()
+                        job: _Job = queue.popleft()
+                        return job
                 if self._stopping:
                     return None
                 self._changed.wait()

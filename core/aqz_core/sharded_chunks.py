@@ -344,4 +344,5 @@ def _in_c_order(
     rows = np.arange(column.rows.start, column.rows.stop) % shard[-2]
     cols = np.arange(column.cols.start, column.cols.stop) % shard[-1]
     plane = np.add.outer(rows * strides[-2], cols).ravel()
-    return np.add.outer(layers, plane).ravel()
+    numbers: Numbers = np.add.outer(layers, plane).ravel()
+    return numbers
