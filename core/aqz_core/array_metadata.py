@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aqz_core.array_documents import array_documents
 from aqz_core.enums import ZarrVersion
@@ -13,6 +13,8 @@ from aqz_core.plans import join
 from aqz_core.recording_state import RecordingState, state_attribute
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aqz_core.array_documents import IndexLocation
     from aqz_core.plans import ArrayPlan
     from aqz_core.recovery.progress import ArrayProgress
@@ -60,14 +62,14 @@ class ArrayMetadata:
         self._live = live
         self._protect = protect
         self._state: RecordingState = "recording"
-        self._ome: object = None
+        self._image_attributes: Mapping[str, Any] | None = None
         self._stored: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
     def take_up(self, progress: ArrayProgress) -> None:
         """Go on with the metadata of an earlier recording."""
         self.certain = progress.frames
-        self._ome = progress.ome
+        self._image_attributes = progress.image_attributes
         if self.lengths is not None:
             self.lengths = list(progress.lengths)
 
@@ -118,8 +120,12 @@ class ArrayMetadata:
         )
         attributes = {**self._attributes, "aqz": state}
         documents = array_documents(self._plan, self.lengths, attributes, self._location)
-        if self._ome is not None:  # of an image that others may have added to
-            documents[join(self._plan.key, "zarr.json")]["attributes"]["ome"] = self._ome
+        if self._image_attributes is not None:  # others may have added to them
+            if self._plan.version is ZarrVersion.V2:
+                documents[join(self._plan.key, ".zattrs")].update(self._image_attributes)
+            else:
+                group = documents[join(self._plan.key, "zarr.json")]
+                group["attributes"].update(self._image_attributes)
         for name, document in documents.items():
             content = to_json(document)
             if sync or self._stored.get(name) != content:

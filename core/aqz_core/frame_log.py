@@ -10,16 +10,18 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import MetadataError, StorageError
 from aqz_core.metadata import parse_custom_metadata
-from aqz_core.store_path import local_path
+from aqz_core.plans import join
 
 if TYPE_CHECKING:
     import os
-    from pathlib import Path
 
+    from aqz_core.recovery.stored_files import StoredFiles
+    from aqz_core.settings import S3Settings
     from aqz_core.sinks import Sink
 
 __all__ = ["LOG_NAME", "FrameLog", "logged_indices", "read_frame_metadata"]
@@ -86,15 +88,19 @@ class FrameLog:
             self._sink.commit([self._name])
 
 
-def read_frame_metadata(store: str | os.PathLike[str], key: str = "") -> list[dict[str, Any]]:
+def read_frame_metadata(
+    store: str | os.PathLike[str], key: str = "", *, s3: S3Settings | None = None
+) -> list[dict[str, Any]]:
     """Read the metadata of the frames of an array, finished or still recording.
 
     Parameters
     ----------
     store : str or os.PathLike
-        The store, on this machine.
+        The store: a path or a URL.
     key : str
         The array's key.
+    s3 : S3Settings, optional
+        How to reach a bucket. With it, `store` may be a path in the bucket.
 
     Returns
     -------
@@ -106,51 +112,55 @@ def read_frame_metadata(store: str | os.PathLike[str], key: str = "") -> list[di
     Raises
     ------
     StorageError
-        There is no array of that key.
+        There is no array of that key, or the store cannot be read.
+    SettingsError
+        The store cannot be reached like that.
     """
-    directory = local_path(str(store)) / key.strip("/")
-    for candidate in (directory / "0", directory):
-        names = _axis_names(candidate)
-        if names is not None:
-            rows = {}
-            for index, metadata in _lines(candidate / LOG_NAME):
-                rows[index] = {**dict(zip(names, index, strict=False)), **metadata}
-            return list(rows.values())
+    from aqz_core.recovery.stored_files import open_files
+
+    files = open_files(store, s3)
+    try:
+        for candidate in (join(key.strip("/"), "0"), key.strip("/")):
+            names = _axis_names(files, candidate)
+            if names is not None:
+                rows = {}
+                for index, metadata in _lines(files, join(candidate, LOG_NAME)):
+                    rows[index] = {**dict(zip(names, index, strict=False)), **metadata}
+                return list(rows.values())
+    finally:
+        files.close()
     raise StorageError(f"{store} has no array at {key!r}; its keys are names of arrays or images")
 
 
-def logged_indices(log: Path) -> list[tuple[int, ...]]:
+def logged_indices(files: StoredFiles, log: str) -> list[tuple[int, ...]]:
     """Return the leading storage indices in a log, in the order in which they were written."""
-    return [index for index, _ in _lines(log)]
+    return [index for index, _ in _lines(files, log)]
 
 
-def _lines(log: Path) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
     """Yield the complete lines of a log; the last one may be cut off by a crash."""
-    if not log.exists():
-        return
-    with log.open(encoding="utf-8", errors="replace") as file:
-        for line in file:
-            if not line.endswith("\n"):
-                return
-            try:
-                entry = json.loads(line)
-                yield tuple(entry["index"]), entry.get("metadata", {})
-            except (ValueError, KeyError, TypeError):
-                continue
+    for line in BytesIO(files.read(log) or b""):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            entry = json.loads(line.decode(errors="replace"))
+            yield tuple(entry["index"]), entry.get("metadata", {})
+        except (ValueError, KeyError, TypeError):
+            continue
 
 
-def _axis_names(directory: Path) -> list[str] | None:
+def _axis_names(files: StoredFiles, folder: str) -> list[str] | None:
     """Return the names of an array's axes, or None if there is no array."""
     try:
-        document = json.loads((directory / "zarr.json").read_bytes())
+        document = json.loads(files.read(join(folder, "zarr.json")) or b"")
         if document.get("node_type") != "array":
             return None
         names = document.get("dimension_names") or []
         return [name or f"axis{number}" for number, name in enumerate(names)]
-    except (OSError, ValueError, AttributeError):
+    except (ValueError, AttributeError):
         pass
     try:
-        rank = len(json.loads((directory / ".zarray").read_bytes())["shape"])
-    except (OSError, ValueError, KeyError, TypeError):
+        rank = len(json.loads(files.read(join(folder, ".zarray")) or b"")["shape"])
+    except (ValueError, KeyError, TypeError):
         return None
     return [f"axis{number}" for number in range(rank)]

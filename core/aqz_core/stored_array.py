@@ -1,15 +1,17 @@
-"""What the ``zarr.json`` of a stored array says, checked, as one frozen record.
+"""What the metadata of a stored array say, checked, as one frozen record.
 
-The reading half of array metadata, for `aqz_core.reader` and ``aqz info``. It is
-written from the Zarr core specification 3.0 and must not share code with
-`aqz_core.metadata`, which writes these documents: one checks the other. Anything
-that aqz does not write (other chunk grids, other codecs, transposed or nested
-shards) is refused by name.
+The reading half of array metadata, for `aqz_core.reader`, ``aqz info`` and
+`aqz_core.recovery`. It is written from the Zarr core specification 3.0 and the
+Zarr V2 specification and must not share code with `aqz_core.metadata`, which
+writes these documents: one checks the other. Anything that aqz does not write
+(other chunk grids, other codecs, transposed or nested shards, filters) is
+refused by name.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +22,7 @@ from aqz_core.errors import StorageError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 __all__ = ["StoredArray", "read_node"]
 
@@ -29,6 +31,8 @@ _DATA_TYPES = frozenset(
     ["bool", "float16", "float32", "float64"]
     + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 )
+
+_V2_DTYPE = re.compile("[<>|]([iu][1248]|f[248]|b1)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,16 @@ class StoredArray:
     index_at_end
         Whether a shard's index stands at the end of its file, or at the start.
     codecs
-        Codec documents that follow ``bytes``, in the order of encoding.
+        Codec documents that follow ``bytes``, in the order of encoding; the
+        ``compressor`` of Zarr V2 is given as V3 would spell it.
     fill_value
         Value of the pixels that were never written.
     dimension_names
-        Name of each axis, None for an axis without.
+        Name of each axis, None for an axis without; Zarr V2 has no names.
     key_prefix, key_separator
         What a chunk key begins with, and what stands between its numbers.
     attributes
-        What the ``attributes`` of ``zarr.json`` hold.
+        What the ``attributes`` of ``zarr.json``, or the file ``.zattrs``, hold.
     """
 
     shape: tuple[int, ...]
@@ -88,7 +93,7 @@ class StoredArray:
         return cls.parse(read_node(path), Path(path) / "zarr.json")
 
     @classmethod
-    def parse(cls, document: Mapping[str, Any], file: Path) -> StoredArray:
+    def parse(cls, document: Mapping[str, Any], file: Path | str) -> StoredArray:
         """Return the array that a ``zarr.json`` document describes.
 
         Parameters
@@ -103,12 +108,27 @@ class StoredArray:
         StorageError
             As `open`.
         """
-        try:
-            return _parse(document)
-        except KeyError as error:
-            raise StorageError(f"{file}: {error} is missing") from error
-        except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
-            raise StorageError(f"{file}: {error}") from error
+        return _checked(lambda: _parse(document), file)
+
+    @classmethod
+    def parse_v2(
+        cls, document: Mapping[str, Any], attributes: Mapping[str, Any], file: Path | str
+    ) -> StoredArray:
+        """Return the array that a ``.zarray`` document of Zarr V2 describes.
+
+        Parameters
+        ----------
+        document, attributes
+            The parsed JSON of ``.zarray`` and ``.zattrs``.
+        file
+            Where the first was read, for messages.
+
+        Raises
+        ------
+        StorageError
+            As `open`.
+        """
+        return _checked(lambda: _parse_v2(document, attributes), file)
 
 
 def read_node(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -133,6 +153,16 @@ def read_node(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(document, dict) or document.get("zarr_format") != 3:
         raise StorageError(f"{file}: not a Zarr V3 document (zarr_format must be 3)")
     return document
+
+
+def _checked(parse: Callable[[], StoredArray], file: Path | str) -> StoredArray:
+    """Return what `parse` makes of a document, its errors told with the file's name."""
+    try:
+        return parse()
+    except KeyError as error:
+        raise StorageError(f"{file}: {error} is missing") from error
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise StorageError(f"{file}: {error}") from error
 
 
 def _parse(document: Mapping[str, Any]) -> StoredArray:
@@ -173,6 +203,64 @@ def _parse(document: Mapping[str, Any]) -> StoredArray:
         key_separator=separator,
         attributes=dict(document.get("attributes") or {}),
     )
+
+
+def _parse_v2(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> StoredArray:
+    """Return the record of a Zarr V2 document; any of the plain errors when it is malformed."""
+    if document["zarr_format"] != 2:
+        raise ValueError(f"zarr_format is {document['zarr_format']!r}, not 2")
+    shape = tuple(int(n) for n in document["shape"])
+    if not _V2_DTYPE.fullmatch(document["dtype"]):
+        raise ValueError(f"unknown dtype {document['dtype']!r}")
+    dtype = np.dtype(document["dtype"]).newbyteorder("=")
+    if document.get("order", "C") != "C" or document.get("filters"):
+        raise ValueError(
+            f"order {document.get('order')!r} with filters {document.get('filters')!r} is not "
+            "supported"
+        )
+    fill = document["fill_value"]
+    return StoredArray(
+        shape=shape,
+        dtype=dtype,
+        byte_order=">" if document["dtype"][0] == ">" else "<",
+        chunk_shape=_lattice(document["chunks"], shape),
+        shard_shape=None,
+        index_at_end=True,
+        codecs=_v2_codecs(document["compressor"], dtype),
+        fill_value=_fill_value(0 if fill is None else fill, dtype),
+        dimension_names=(None,) * len(shape),
+        key_prefix="",
+        key_separator=_v2_separator(document.get("dimension_separator", ".")),
+        attributes=dict(attributes),
+    )
+
+
+def _v2_separator(separator: Any) -> str:
+    """Return what stands between the numbers of a chunk's name."""
+    if separator not in (".", "/"):
+        raise ValueError(f"unknown dimension_separator {separator!r}")
+    return str(separator)
+
+
+def _v2_codecs(
+    compressor: Mapping[str, Any] | None, dtype: np.dtype[Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """Return a V2 ``compressor`` as the codecs that V3 would have for it."""
+    if compressor is None:
+        return ()
+    configuration = dict(compressor)
+    name = configuration.pop("id")
+    if name not in COMPRESSIONS:
+        raise ValueError(f"unknown compressor {name!r}")
+    if name == "blosc":
+        configuration["typesize"] = dtype.itemsize
+        shuffle = configuration.get("shuffle", 1)
+        automatic = "bitshuffle" if dtype.itemsize == 1 else "shuffle"
+        names = {0: "noshuffle", 1: "shuffle", 2: "bitshuffle", -1: automatic}
+        if type(shuffle) is not int or shuffle not in names:
+            raise ValueError(f"unknown shuffle {shuffle!r} of blosc")
+        configuration["shuffle"] = names[shuffle]
+    return ({"name": name, "configuration": configuration},)
 
 
 def _lattice(chunk_shape: Iterable[int], shape: Sequence[int]) -> tuple[int, ...]:

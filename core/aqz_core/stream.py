@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aqz_core.events import StreamReport, StreamStatistics
+    from aqz_core.settings import S3Settings
 
 __all__ = ["PartialFrameWarning", "ZarrStream"]
 
@@ -84,31 +85,40 @@ class ZarrStream:
         store: str | os.PathLike[str],
         settings: StreamSettings | None = None,
         plugins: Iterable[object] = (),
+        *,
+        s3: S3Settings | None = None,
     ) -> Self:
         """Go on with a recording that was interrupted, or finished, at its next frame.
 
         `append` continues behind the last frame of which, and of all before, every chunk is
         stored; ``statistics().frames`` tells how many those are. Shards that lack the index of
-        a finished store get it first, as by ``aqz repair``.
+        a finished store get it first, as by ``aqz repair``. In an object store the frames of shards
+        that are not full are read back, a few at a time, and the shards stored anew when they are
+        complete; until then the old ones stay.
 
         Parameters
         ----------
         store : str or os.PathLike
-            Where the recording is, on this machine; Zarr V3, recorded by aqz.
+            Where the recording is: a path or a URL. Recorded by aqz.
         settings : StreamSettings, optional
             What the recording must agree with; read from the store when left out. Memory, threads,
             durability and time limits are taken from here, and need not agree with anything.
         plugins : iterable of object
             As for `ZarrStream`.
+        s3 : S3Settings, optional
+            How to reach a bucket, if that does not stand in `settings`. With it, `store` may be a
+            path in the bucket.
 
         Raises
         ------
         ResumeError
             There is nothing to go on with, the store is damaged, or `settings` differ from it:
             the message names what differs.
+        MemoryBudgetError
+            Shards of that size cannot be stored anew within ``max_memory``.
         StoreBusyError
-            Another stream records there.
-        StorageError
+            Another stream records there; in an object store nobody can tell.
+        SettingsError, StorageError
             The store cannot be read or written.
 
         Examples
@@ -119,9 +129,12 @@ class ZarrStream:
         from aqz_core.recovery.resume import open_resumption
 
         hooks = create_plugin_manager(plugins)
-        resumption = open_resumption(store, settings, hooks)
+        resumption = open_resumption(store, settings, hooks, s3)
         stream = cls.__new__(cls)
-        stream._hold(Recording(resumption.settings, hooks, resumption))
+        try:
+            stream._hold(Recording(resumption.settings, hooks, resumption))
+        finally:
+            resumption.files.close()
         return stream
 
     def _hold(self, recording: Recording) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,13 @@ from aqz_core.recovery.shard_indexes import (
     ShardIndexes,
     entries_within,
     read_indexes,
-    read_range,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from aqz_core.hooks import CodecProvider
+    from aqz_core.recovery.stored_files import StoredFiles
     from aqz_core.recovery.survey import ChunkFile
     from aqz_core.stored_array import StoredArray
 
@@ -28,6 +29,7 @@ __all__ = [
     "ChunkDecoder",
     "chunk_coordinates",
     "chunks_per_shard",
+    "indexes_of",
     "is_recorded",
     "stored_chunks",
 ]
@@ -35,6 +37,8 @@ __all__ = [
 _MAX_CHUNK_NBYTES = 2**31 - 1
 """Codecs take no larger chunk, so no recording has one."""
 _BLOSC_HEADER_NBYTES = 16
+_READ_NBYTES = 8 << 20
+"""Chunks are read together up to so many bytes: a request costs as much as reading some MiB."""
 
 
 def chunks_per_shard(array: StoredArray) -> tuple[int, ...]:
@@ -70,12 +74,19 @@ def chunk_coordinates(
     return np.asarray(within + np.array(shard) * np.array(extent))
 
 
+def indexes_of(files: StoredFiles, array: StoredArray, file: ChunkFile) -> ShardIndexes:
+    """Read the indexes of a shard; an `OSError` if it cannot be read."""
+    chunks = math.prod(chunks_per_shard(array))
+    return read_indexes(files, file.name, chunks, file.nbytes, start=not array.index_at_end)
+
+
 def stored_chunks(
-    array: StoredArray, file: ChunkFile, indexes: ShardIndexes | None = None
+    files: StoredFiles, array: StoredArray, file: ChunkFile, indexes: ShardIndexes | None = None
 ) -> Iterator[tuple[tuple[int, ...], bytes]]:
     """Yield the coordinate and the encoded bytes of every chunk that a file holds.
 
-    Chunks that an index names but that lie outside of the file are left out.
+    Chunks that an index names but that lie outside of the file are left out. Those that lie near
+    each other are read together.
 
     Raises
     ------
@@ -83,18 +94,45 @@ def stored_chunks(
         The file cannot be read.
     """
     if array.shard_shape is None:
-        yield file.coordinate, file.path.read_bytes()
+        yield file.coordinate, _read_whole(files, file.name)
         return
     if indexes is None:
-        indexes = read_indexes(file.path, math.prod(chunks_per_shard(array)))
+        indexes = indexes_of(files, array, file)
     entries = indexes.best(prefer_end=array.index_at_end)
     if entries is None:
         return
     numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
-    coordinates = chunk_coordinates(array, file.coordinate, numbers)
-    for number, coordinate in zip(numbers.tolist(), coordinates.tolist(), strict=True):
-        offset, nbytes = map(int, entries[number])
-        yield tuple(coordinate), read_range(file.path, offset, nbytes)
+    numbers = numbers[np.argsort(entries[numbers, 0], kind="stable")]
+    coordinates = chunk_coordinates(array, file.coordinate, numbers).tolist()
+    places = entries[numbers].tolist()
+    for first, last, start, stop in _spans(places):
+        content = files.read_range(file.name, start, stop - start)
+        for number in range(first, last):
+            offset, nbytes = places[number]
+            yield tuple(coordinates[number]), content[offset - start : offset - start + nbytes]
+
+
+def _spans(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int, int]]:
+    """Yield which chunks, in the order of their offsets, are read at once, and which bytes."""
+    first = 0
+    while first < len(places):
+        start, nbytes = places[first]
+        stop, last = start + nbytes, first + 1
+        while last < len(places):
+            until = max(stop, sum(places[last]))
+            if until - start > _READ_NBYTES:
+                break
+            stop, last = until, last + 1
+        yield first, last, start, stop
+        first = last
+
+
+def _read_whole(files: StoredFiles, name: str) -> bytes:
+    """Return a file's bytes; a `FileNotFoundError` when it is gone."""
+    content = files.read(name)
+    if content is None:
+        raise FileNotFoundError(errno.ENOENT, "it is gone", name)
+    return content
 
 
 class ChunkDecoder:

@@ -13,31 +13,65 @@ from aqz_core.recovery.chunks import (
     ChunkDecoder,
     chunk_coordinates,
     chunks_per_shard,
+    indexes_of,
     is_recorded,
     stored_chunks,
 )
-from aqz_core.recovery.shard_indexes import entries_within, read_indexes
+from aqz_core.recovery.shard_indexes import entries_within
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aqz_core.recovery.stored_files import StoredFiles
     from aqz_core.recovery.survey import ChunkFile, Node
+    from aqz_core.stored_array import StoredArray
 
-__all__ = ["declared_length", "level_factors", "levels_of", "recorded_length"]
+__all__ = [
+    "axis_names",
+    "declared_length",
+    "level_factors",
+    "level_name",
+    "level_paths",
+    "levels_of",
+    "recorded_length",
+]
 
 
 def levels_of(owner: Node, nodes: list[Node]) -> list[Node]:
     """Return the arrays that an image's metadata name as its levels, full resolution first."""
-    arrays = {node.folder: node for node in nodes if node.array is not None}
-    found = []
-    for dataset in _datasets(owner.attributes):
-        path = PurePosixPath(str(dataset.get("path", "")))
-        if path.is_absolute() or ".." in path.parts:
-            continue
-        node = arrays.get(owner.folder / path)
-        if node is not None:
-            found.append(node)
-    return found
+    arrays = {node.name: node for node in nodes if node.array is not None}
+    names = (level_name(owner, path) for path in level_paths(owner))
+    return [arrays[name] for name in names if name in arrays]
+
+
+def level_paths(owner: Node) -> list[str]:
+    """Return the paths of an image's levels as its metadata name them."""
+    return [str(dataset.get("path", "")) for dataset in _datasets(owner)]
+
+
+def level_name(owner: Node, path: str) -> str | None:
+    """Return the name in the store of a level, or None for a path that leads out of its image."""
+    inside = PurePosixPath(path)
+    if inside.is_absolute() or ".." in inside.parts:
+        return None
+    return PurePosixPath(owner.name, inside).as_posix() if owner.name else inside.as_posix()
+
+
+def axis_names(owner: Node, base: StoredArray) -> list[str | None]:
+    """Return the names of the axes in storage order.
+
+    Zarr V2 has no field for them: they are those of the image, or of the recording.
+    """
+    if any(base.dimension_names):
+        return list(base.dimension_names)
+    try:
+        (image,) = owner.ome["multiscales"]
+        names = [str(axis["name"]) for axis in image["axes"]]
+    except (KeyError, TypeError, ValueError):
+        axes = owner.aqz.get("axes")
+        arrival = [a.get("name") for a in axes if isinstance(a, dict)] if axes else []
+        names = [str(name) for name in owner.aqz.get("storage_order") or arrival]
+    return [*names] if len(names) == len(base.shape) else list(base.dimension_names)
 
 
 def level_factors(owner: Node, levels: int) -> list[int]:
@@ -46,7 +80,7 @@ def level_factors(owner: Node, levels: int) -> list[int]:
     Taken from the scales of the NGFF metadata; ones where those say nothing.
     """
     scales = []
-    for dataset in _datasets(owner.attributes):
+    for dataset in _datasets(owner):
         try:
             (scale,) = (
                 step["scale"][0]
@@ -64,7 +98,7 @@ def level_factors(owner: Node, levels: int) -> list[int]:
 
 def declared_length(owner: Node, base: Node) -> int:
     """Return the size that the append axis was declared with; 0 when unlimited or unknown."""
-    names = base.array.dimension_names if base.array is not None else ()
+    names = axis_names(owner, base.array) if base.array is not None else ()
     axes = owner.aqz.get("axes")
     for axis in axes if isinstance(axes, list) else ():
         if isinstance(axis, dict) and names and axis.get("name") == names[0]:
@@ -73,7 +107,7 @@ def declared_length(owner: Node, base: Node) -> int:
     return 0
 
 
-def recorded_length(owner: Node, base: Node, decoder: ChunkDecoder) -> int:
+def recorded_length(files: StoredFiles, owner: Node, base: Node, decoder: ChunkDecoder) -> int:
     """Return the length of an array that shows every pixel which is stored.
 
     Never less than its metadata say. Planes at the end of the last chunks count if any of their
@@ -84,11 +118,11 @@ def recorded_length(owner: Node, base: Node, decoder: ChunkDecoder) -> int:
     size = base.array.chunk_shape[0]
     rows: dict[int, list[ChunkFile]] = {}
     for file in base.files:
-        for row in _append_rows(base, file):
+        for row in _append_rows(files, base, file):
             if (row + 1) * size > length:
                 rows.setdefault(row, []).append(file)
     for row in sorted(rows, reverse=True):
-        planes = max(_planes_in_use(decoder, file, row) for file in rows[row])
+        planes = max(_planes_in_use(files, decoder, file, row) for file in rows[row])
         if planes:
             length = max(length, row * size + planes)
             break
@@ -96,7 +130,7 @@ def recorded_length(owner: Node, base: Node, decoder: ChunkDecoder) -> int:
     return min(length, max(limit, base.array.shape[0])) if limit else length
 
 
-def _append_rows(base: Node, file: ChunkFile) -> set[int]:
+def _append_rows(files: StoredFiles, base: Node, file: ChunkFile) -> set[int]:
     """Return the chunk coordinates on the append axis that a file holds chunks of."""
     array = base.array
     assert array is not None
@@ -107,7 +141,7 @@ def _append_rows(base: Node, file: ChunkFile) -> set[int]:
     if array.shard_shape is None:
         return {file.coordinate[0]}
     try:
-        indexes = read_indexes(file.path, int(np.prod(extent)))
+        indexes = indexes_of(files, array, file)
     except OSError:
         return set()
     entries = indexes.best(prefer_end=array.index_at_end)
@@ -117,13 +151,13 @@ def _append_rows(base: Node, file: ChunkFile) -> set[int]:
     return set(chunk_coordinates(array, file.coordinate, numbers)[:, 0].tolist())
 
 
-def _planes_in_use(decoder: ChunkDecoder, file: ChunkFile, row: int) -> int:
+def _planes_in_use(files: StoredFiles, decoder: ChunkDecoder, file: ChunkFile, row: int) -> int:
     """Return how many planes, up to the last with a pixel other than the fill value, there are.
 
     A chunk that cannot be decoded counts as full: something is stored there.
     """
     most = 0
-    for coordinate, data in stored_chunks(decoder.array, file):
+    for coordinate, data in stored_chunks(files, decoder.array, file):
         if coordinate[0] != row:
             continue
         try:
@@ -139,10 +173,10 @@ def _last_in_use(pixels: npt.NDArray[Any], fill: np.generic) -> int:
     return int(np.flatnonzero(in_use)[-1]) + 1 if in_use.any() else 0
 
 
-def _datasets(attributes: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+def _datasets(owner: Node) -> list[Mapping[str, Any]]:
     """Return the levels that NGFF metadata list; none where the metadata are malformed."""
     try:
-        (image,) = attributes["ome"]["multiscales"]
+        (image,) = owner.ome["multiscales"]
         return [dataset for dataset in image["datasets"] if isinstance(dataset, dict)]
     except (KeyError, TypeError, ValueError):
         return []

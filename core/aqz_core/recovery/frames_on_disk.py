@@ -6,7 +6,6 @@ overwritten, so that planes can be read while a stream adds to the same shards.
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import ResumeError, StorageError
-from aqz_core.recovery.chunks import ChunkDecoder, chunks_per_shard, is_recorded
-from aqz_core.recovery.shard_indexes import Entries, entries_within, read_indexes, read_range
+from aqz_core.plans import join
+from aqz_core.recovery.chunks import ChunkDecoder, chunks_per_shard, indexes_of, is_recorded
+from aqz_core.recovery.shard_indexes import Entries, entries_within
 from aqz_core.shards import MISSING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from aqz_core.hooks import CodecProvider
-    from aqz_core.recovery.survey import Node
+    from aqz_core.recovery.stored_files import StoredFiles
+    from aqz_core.recovery.survey import ChunkFile, Node
 
 __all__ = ["StoredPlanes"]
 
@@ -35,6 +35,8 @@ class StoredPlanes:
 
     Parameters
     ----------
+    files
+        The store.
     node
         The array.
     providers
@@ -46,15 +48,18 @@ class StoredPlanes:
         No chunk of it can be decoded.
     """
 
-    def __init__(self, node: Node, providers: Mapping[str, CodecProvider]) -> None:
+    def __init__(
+        self, files: StoredFiles, node: Node, providers: Mapping[str, CodecProvider]
+    ) -> None:
         assert node.array is not None
+        self._store = files
         self._array = node.array
         try:
             self._decoder = ChunkDecoder(node.array, providers)
         except StorageError as error:
-            raise ResumeError(f"{node.folder}: {error}") from error
-        self._folder = node.folder
-        self._files = {file.coordinate: file.path for file in node.files}
+            raise ResumeError(f"{node.where}: {error}") from error
+        self._node = node
+        self._files = {file.coordinate: file for file in node.files}
         self._extent = chunks_per_shard(node.array)
         self._indexes: dict[Coordinate, Entries | None] = {}
         self._present: dict[Coordinate, bool] = {}
@@ -97,8 +102,8 @@ class StoredPlanes:
                 target[...] = chunk[within][: target.shape[0], : target.shape[1]]
         return plane
 
-    def missing_file(self, length: int) -> Path | None:
-        """Return a file that is not there though the array reaches further, or None."""
+    def missing_file(self, length: int) -> str | None:
+        """Return the name of a file that is not there though the array reaches further, or None."""
         array = self._array
         sizes = [
             extent * size for extent, size in zip(self._extent, array.chunk_shape, strict=True)
@@ -108,7 +113,7 @@ class StoredPlanes:
         for coordinate in product(*grid):
             if coordinate not in self._files:
                 name = array.key_separator.join(map(str, coordinate))
-                return self._folder / (array.key_prefix + name)
+                return join(self._node.name, array.key_prefix + name)
         return None
 
     def _layer_of(self, lead: Coordinate) -> Coordinate:
@@ -120,23 +125,29 @@ class StoredPlanes:
         if coordinate not in self._chunks:
             place = self._locate(coordinate)
             try:
-                decoded = None if place is None else self._decoder.decode(read_range(*place))
+                decoded = None if place is None else self._decoder.decode(self._bytes(*place))
             except StorageError as error:
                 raise ResumeError(
-                    f"{self._folder}: chunk {coordinate} is damaged ({error}); `aqz validate` "
+                    f"{self._node.where}: chunk {coordinate} is damaged ({error}); `aqz validate` "
                     "shows what else is. Record into another store."
                 ) from error
             self._chunks[coordinate] = decoded
         return self._chunks[coordinate]
 
-    def _locate(self, coordinate: Coordinate) -> tuple[Path, int, int] | None:
+    def _bytes(self, file: ChunkFile, offset: int, nbytes: int) -> bytes:
+        """Return the encoded bytes of a chunk."""
+        if self._array.shard_shape is None:
+            return self._store.read(file.name) or b""
+        return self._store.read_range(file.name, offset, nbytes)
+
+    def _locate(self, coordinate: Coordinate) -> tuple[ChunkFile, int, int] | None:
         """Return the file, offset and size of a chunk, or None if it is not stored."""
         shard = tuple(k // n for k, n in zip(coordinate, self._extent, strict=True))
         file = self._files.get(shard)
         if file is None:
             return None
         if self._array.shard_shape is None:
-            return file, 0, file.stat().st_size
+            return file, 0, file.nbytes
         if shard not in self._indexes:
             self._indexes[shard] = self._read_index(file)
         entries = self._indexes[shard]
@@ -146,9 +157,9 @@ class StoredPlanes:
         offset, nbytes = entries[np.ravel_multi_index(tuple(within), self._extent)].tolist()
         return None if offset == MISSING else (file, offset, nbytes)
 
-    def _read_index(self, file: Path) -> Entries | None:
+    def _read_index(self, file: ChunkFile) -> Entries | None:
         """Return a shard's index with only those entries that lie inside of the file."""
-        indexes = read_indexes(file, math.prod(self._extent))
+        indexes = indexes_of(self._store, self._array, file)
         entries = indexes.best(prefer_end=self._array.index_at_end)
         if entries is None:
             return None

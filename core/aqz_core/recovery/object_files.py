@@ -6,6 +6,7 @@ store can be checked with the permission to list and read alone.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StorageError
@@ -16,7 +17,7 @@ from aqz_core.sinks.objects.probe import opening_policy
 from aqz_core.validation_store import check_store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from aqz_core.settings import S3Settings
@@ -90,20 +91,17 @@ class ObjectFiles:
             nbytes=nbytes,
         )
 
-    def uploads(self) -> list[Upload]:
+    def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
         """Return the uploads of objects of the store that have begun and not ended."""
         if not self._service.has_parts:
             return []
-        return self._connection.call(
+        uploads = self._connection.call(
             lambda: self._service.uploads(self._root), "listing unfinished uploads"
         )
+        return [(upload.key[len(self._root) :], partial(self._abort, upload)) for upload in uploads]
 
-    def name_of(self, upload: Upload) -> str:
-        """Return the name of the object that an upload would become."""
-        return upload.key[len(self._root) :]
-
-    def abort(self, upload: Upload) -> None:
-        """Throw away what was uploaded of an object that was never completed."""
+    def _abort(self, upload: Upload) -> None:
+        """Throw away the parts of an object that was never completed."""
         self._connection.call(
             lambda: self._service.abort(upload), f"aborting an upload of {upload.key!r}"
         )

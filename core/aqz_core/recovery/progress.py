@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from aqz_core.hooks import CodecProvider
     from aqz_core.plans import ArrayPlan
+    from aqz_core.recovery.stored_files import StoredFiles
     from aqz_core.recovery.survey import Node
 
 __all__ = ["ArrayProgress", "find_progress"]
@@ -54,8 +55,8 @@ class ArrayProgress:
         complete.
     gaps
         Whether frames may be missing on purpose.
-    ome
-        NGFF metadata of an image as they are stored.
+    image_attributes
+        NGFF attributes of an image as they are stored; None for a plain array.
     """
 
     frames: int
@@ -66,10 +67,11 @@ class ArrayProgress:
     read_plane: Callable[[LeadIndex], npt.NDArray[Any]]
     is_final: Callable[[int, int], bool]
     gaps: bool = False
-    ome: object = None
+    image_attributes: Mapping[str, Any] | None = None
 
 
 def find_progress(
+    files: StoredFiles,
     plan: ArrayPlan,
     owner: Node,
     levels: Sequence[Node],
@@ -82,6 +84,8 @@ def find_progress(
 
     Parameters
     ----------
+    files
+        The store.
     plan
         How it is recorded.
     owner, levels
@@ -98,13 +102,13 @@ def find_progress(
     ResumeError
         Frames that were stored for certain are missing, or damaged.
     """
-    search = _Search(plan, levels, providers, live, gaps=owner.aqz.get("gaps") is True)
+    search = _Search(files, plan, levels, providers, live, gaps=owner.aqz.get("gaps") is True)
     certain = owner.aqz.get("frames")
     if certain is None:
         return search.by_index(logged, closed=owner.aqz.get("state") == "complete")
     limit = search.router.limit
     if type(certain) is not int or certain < 0 or (limit is not None and certain > limit):
-        raise ResumeError(f"{owner.folder}: the attribute aqz speaks of {certain!r} frames")
+        raise ResumeError(f"{owner.where}: the attribute aqz speaks of {certain!r} frames")
     return search.in_order(certain)
 
 
@@ -113,6 +117,7 @@ class _Search:
 
     def __init__(
         self,
+        files: StoredFiles,
         plan: ArrayPlan,
         levels: Sequence[Node],
         providers: Mapping[str, CodecProvider],
@@ -124,7 +129,7 @@ class _Search:
         self.router = FrameRouter(plan.lead_shape, plan.lead_order)
         self._plan = plan
         self._live = live
-        self._planes = [StoredPlanes(node, providers) for node in levels]
+        self._planes = [StoredPlanes(files, node, providers) for node in levels]
         self._lengths = tuple(node.array.shape[0] for node in levels if node.array is not None)
         self._unit = _unit(plan, live)
 

@@ -1,16 +1,16 @@
 """Finishing a store whose recording ended before it was closed.
 
 A repair only adds: a missing index behind the chunks of a shard, the length that stored chunks
-reach to the metadata. It removes nothing but files without a pixel in them. Every step leaves the
-store at least as readable as before, so a repair that is interrupted can simply be run again:
-indexes first, metadata that point to them last.
+reach to the metadata, metadata files that are gone and that others tell. It removes nothing but
+files without a pixel in them. Every step leaves the store at least as readable as before, so a
+repair that is interrupted can simply be run again: indexes first, metadata that point to them last.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,35 +18,43 @@ import numpy as np
 from aqz_core.errors import AqzError
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.metadata import to_json
-from aqz_core.recovery.chunks import ChunkDecoder, chunks_per_shard
+from aqz_core.recovery.changes import LocalChanges, ObjectChanges
+from aqz_core.recovery.chunks import ChunkDecoder, chunks_per_shard, indexes_of
 from aqz_core.recovery.extent import level_factors, levels_of, recorded_length
+from aqz_core.recovery.rebuilding import rebuild
 from aqz_core.recovery.report import Action, Finding, RepairReport, Severity
-from aqz_core.recovery.safe_files import add_to_end, replace_content, write_start
-from aqz_core.recovery.shard_indexes import (
-    Entries,
-    ShardIndexes,
-    entries_within,
-    named,
-    read_indexes,
-)
-from aqz_core.recovery.survey import FRAME_RECORDS, PARTIAL, Node, survey
+from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
+from aqz_core.recovery.stored_files import open_files
+from aqz_core.recovery.survey import METADATA, PARTIAL, ChunkFile, Node, survey
+from aqz_core.settings import StreamSettings
 from aqz_core.shards import MISSING, encode_index
+from aqz_core.sinks.choosing import open_sink
 from aqz_core.store_lock import StoreLock, is_locked
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
-    from aqz_core.hooks import CodecProvider
+    from aqz_core.hooks import CodecProvider, Hooks
+    from aqz_core.recovery.changes import StoreChanges
+    from aqz_core.recovery.stored_files import StoredFiles
+    from aqz_core.settings import S3Settings
     from aqz_core.stored_array import StoredArray
 
 __all__ = ["Repairs", "repair_store"]
+
+_NO_END = (
+    "no intact index at the end of the shard, and an object cannot be mended in place; copy the "
+    "store to a disk, repair it there, and `aqz upload` it"
+)
 
 
 def repair_store(
     store: str | os.PathLike[str],
     *,
+    s3: S3Settings | None = None,
     apply: bool = False,
+    abort_uploads: bool = False,
     plugins: Iterable[object] = (),
 ) -> RepairReport:
     """Bring a store into the form that a finished recording has.
@@ -54,9 +62,15 @@ def repair_store(
     Parameters
     ----------
     store : str or os.PathLike
-        Its directory.
+        Its directory or URL; with `s3`, it may be a path in the bucket. Nothing tells whether
+        somebody records to an object store: make sure of it.
+    s3 : S3Settings, optional
+        How to reach a bucket, as for `StreamSettings`.
     apply : bool, default False
         Make the changes; without it they are only listed.
+    abort_uploads : bool, default False
+        Also throw away what was uploaded of objects that were never completed. No reader sees
+        it, but it takes room in the bucket.
     plugins : iterable of object
         Plug-ins that offer further codecs.
 
@@ -69,26 +83,61 @@ def repair_store(
     ------
     StoreBusyError
         A stream writes the store at this moment.
+    SettingsError
+        The place cannot be reached: wrong credentials, no such bucket, no permission to write.
     StorageError
-        There is no such directory, or a change could not be made.
+        There is no such store, or a change could not be made.
     """
-    root = Path(store)
-    providers = create_plugin_manager(plugins).codecs()
-    if not apply:
-        repairs = Repairs(root, survey(root), providers)
-        repairs.plan()
-        if is_locked(root):
-            repairs.find(Severity.WARNING, root, "is being recorded now; wait until it is closed")
-        return repairs.report(applied=False)
-    survey(root)  # no lock file beside something that is no directory
-    lock = StoreLock(root)
+    hooks = create_plugin_manager(plugins)
+    files = open_files(store, s3)
     try:
-        repairs = Repairs(root, survey(root), providers)
-        repairs.plan()
-        repairs.apply()
-        return repairs.report(applied=True)
+        if not apply:
+            repairs = _planned(files, hooks, abort_uploads)
+            if files.folder is not None and is_locked(files.folder):
+                what = "is being recorded now; wait until it is closed"
+                repairs.find(Severity.WARNING, "", what)
+            return repairs.report(applied=False)
+        if files.folder is None:
+            return _repair_objects(files, hooks, abort_uploads, s3)
+        survey(files)  # no lock file beside something that is no directory
+        lock = StoreLock(files.folder)
+        try:
+            repairs = _planned(files, hooks, abort_uploads)
+            repairs.apply(LocalChanges(files.folder))
+            return repairs.report(applied=True)
+        finally:
+            lock.release()
     finally:
-        lock.release()
+        files.close()
+
+
+def _repair_objects(
+    files: StoredFiles, hooks: Hooks, abort_uploads: bool, s3: S3Settings | None
+) -> RepairReport:
+    """Repair a store in an object store, through the sink that recordings go to."""
+    repairs = _planned(files, hooks, abort_uploads)
+    if repairs.is_needed:
+        settings = StreamSettings(store_path=files.url, s3=s3)
+        sink = open_sink(settings, hooks.sinks())
+        try:
+            repairs.apply(ObjectChanges(sink))
+        finally:
+            sink.close()
+    return repairs.report(applied=True)
+
+
+def _planned(files: StoredFiles, hooks: Hooks, abort_uploads: bool) -> Repairs:
+    """Find out everything that is to be done."""
+    nodes = survey(files)
+    rebuilt = rebuild(nodes, hooks)
+    if rebuilt.documents:
+        nodes = survey(files, rebuilt.documents)
+    repairs = Repairs(files, nodes, hooks.codecs(), rebuilt.documents)
+    for name, what in rebuilt.impossible.items():
+        repairs.find(Severity.ERROR, name, what)
+    repairs.plan(told=rebuilt.impossible)
+    repairs.plan_uploads(abort=abort_uploads)
+    return repairs
 
 
 class Repairs:
@@ -96,100 +145,149 @@ class Repairs:
 
     Parameters
     ----------
-    root
+    files
         The store.
     nodes
         What lies in it.
     providers
         Codecs by name.
+    rebuilt
+        Metadata documents that are missing from the store and are made again, by name.
     """
 
     def __init__(
-        self, root: Path, nodes: list[Node], providers: Mapping[str, CodecProvider]
+        self,
+        files: StoredFiles,
+        nodes: list[Node],
+        providers: Mapping[str, CodecProvider],
+        rebuilt: Mapping[str, Any] | None = None,
     ) -> None:
         self.findings: list[Finding] = []
-        self._root = root
+        self._files = files
         self._nodes = nodes
         self._providers = providers
-        self._changes: list[tuple[Action, Callable[[], None]]] = []
+        self._rebuilt = rebuilt or {}
+        self._unfinished: set[str] = set()
+        self._changes: list[tuple[Action, Callable[[StoreChanges], None]]] = []
 
     @property
     def damaged(self) -> list[Finding]:
         """What no repair can mend."""
         return [found for found in self.findings if found.severity is Severity.ERROR]
 
-    def plan(self) -> None:
-        """Find out what is to be done: to shards, to leftovers, and then to metadata."""
+    @property
+    def is_needed(self) -> bool:
+        """Whether there is anything to change."""
+        return bool(self._changes)
+
+    def plan(self, told: Iterable[str] = ()) -> None:
+        """Find out what is to be done: to shards, to leftovers, and then to metadata.
+
+        Nodes that are `told` of need no further word.
+        """
         self.plan_files()
+        levels = {
+            level.name for node in self._nodes if node.aqz for level in self._levels_below(node)
+        }
         for node in self._nodes:
             if node.problem and (node.document or node.files or node.foreign):
-                self.find(Severity.ERROR, node.folder, node.problem.replace(f"{node.folder}/", ""))
+                if node.name not in told:
+                    self.find(Severity.ERROR, node.name, _advice(node))
             elif node.problem is None and (node.aqz or node.array is not None):
-                self._plan_documents(node)
+                if node.array is None or node.name not in levels:
+                    self._plan_documents(node)
+            elif node.problem is None:
+                self._plan_rebuilt(node)
 
     def plan_files(self) -> None:
         """Plan only what is to be done to shards and leftovers."""
         for node in self._nodes:
-            if node.array is not None and node.array.shard_shape is not None:
-                for file in node.files:
-                    self._plan_shard(node, node.array, file.path)
-            for path in node.partial:
-                self._plan_partial(path)
+            for file in node.files:
+                self._plan_file(node, file)
+            for name in node.partial:
+                self._plan_partial(name)
             self._plan_frame_records(node)
 
-    def apply(self) -> None:
+    def plan_uploads(self, *, abort: bool) -> None:
+        """Tell of uploads that never ended, or plan to abort them."""
+        for name, abort_it in self._files.unfinished():
+            if abort:
+                self._do(name, "abort its unfinished upload", partial(_without_changes, abort_it))
+                continue
+            self.find(
+                Severity.WARNING,
+                name,
+                "an upload of it was begun and never completed; no reader sees what it holds, but "
+                "it takes room. If nobody records, `aqz repair --abort-uploads` throws it away",
+            )
+
+    def apply(self, changes: StoreChanges) -> None:
         """Make the changes, in the order in which they were planned."""
         for _, change in self._changes:
-            change()
+            change(changes)
 
     def report(self, *, applied: bool) -> RepairReport:
         """Return what is, or was, done."""
         actions = tuple(action for action, _ in self._changes)
-        return RepairReport(str(self._root), applied, actions, tuple(self.findings))
+        return RepairReport(self._files.url, applied, actions, tuple(self.findings))
 
-    def find(self, severity: Severity, path: Path, what: str) -> None:
-        """Keep a finding."""
-        self.findings.append(Finding(severity, self._where(path), what))
+    def find(self, severity: Severity, name: str, what: str) -> None:
+        """Keep a finding about a file or folder."""
+        self.findings.append(Finding(severity, name or ".", what))
 
-    def _do(self, path: Path, what: str, change: Callable[[], None]) -> None:
+    def _do(self, name: str, what: str, change: Callable[[StoreChanges], None]) -> None:
         """Plan a change."""
-        self._changes.append((Action(self._where(path), what), change))
-
-    def _where(self, path: Path) -> str:
-        """Return a path relative to the store."""
-        return path.relative_to(self._root).as_posix()
+        self._changes.append((Action(name, what), change))
 
     # ---- shards -----------------------------------------------------------------------------
 
-    def _plan_shard(self, node: Node, array: StoredArray, file: Path) -> None:
+    def _plan_file(self, node: Node, file: ChunkFile) -> None:
+        """Plan what is to be done to a shard, or to a chunk that is a file of its own."""
+        assert node.array is not None
+        if node.array.shard_shape is not None:
+            self._plan_shard(node, node.array, file)
+        elif not file.nbytes:
+            self._plan_removal(file.name)
+
+    def _plan_removal(self, name: str) -> None:
+        """Plan to remove a file that holds nothing."""
+        self._do(name, "remove the file: it is empty", lambda changes: changes.remove(name))
+
+    def _plan_shard(self, node: Node, array: StoredArray, file: ChunkFile) -> None:
         """Plan the indexes of one shard."""
-        chunks = math.prod(chunks_per_shard(array))
+        name, chunks = file.name, math.prod(chunks_per_shard(array))
         try:
-            indexes = read_indexes(file, chunks)
+            indexes = indexes_of(self._files, array, file)
         except OSError as error:
-            self.find(Severity.ERROR, file, f"cannot be read: {error.strerror or error}")
+            if self._files.folder is None:
+                raise
+            self.find(Severity.ERROR, name, f"cannot be read: {error.strerror or error}")
             return
         if indexes.nbytes == 0:
-            self._do(file, "remove the file: it is empty", file.unlink)
+            self._plan_removal(name)
             return
         entries = indexes.best(prefer_end=array.index_at_end)
         if entries is None:
             self.find(
                 Severity.ERROR,
-                file,
+                name,
                 f"no intact index: where its chunks lie in {indexes.nbytes} bytes is not known; "
                 "the file is left as it is",
             )
             return
-        kept = self._kept(file, entries, indexes)
+        kept = self._kept(name, entries, indexes)
+        if self._files.folder is None:
+            if indexes.end is None:
+                self._unfinished.add(node.name)
+                self.find(Severity.ERROR, name, _NO_END)
+            return
+        block = encode_index(kept)
         if indexes.end is None or not np.array_equal(indexes.end, kept):
-            block = encode_index(kept)
-            self._do(file, "add an index at the end", lambda: add_to_end(file, block))
+            self._do(name, "add an index at the end", lambda to: to.add_to_end(name, block))
         if indexes.start is None and _has_room_at_start(array, kept, chunks):
-            block = encode_index(kept)
-            self._do(file, "restore the index at the start", lambda: write_start(file, block))
+            self._do(name, "restore the index at the start", lambda to: to.write_start(name, block))
 
-    def _kept(self, file: Path, entries: Entries, indexes: ShardIndexes) -> Entries:
+    def _kept(self, name: str, entries: Entries, indexes: ShardIndexes) -> Entries:
         """Return the entries whose bytes are there; tell of the others."""
         inside = entries_within(entries, indexes.nbytes)
         lost = int((named(entries) & ~inside).sum())
@@ -197,7 +295,7 @@ class Repairs:
             return entries
         self.find(
             Severity.ERROR,
-            file,
+            name,
             f"{lost} chunks lie outside of the file's {indexes.nbytes} bytes and are lost; "
             "they read as the fill value",
         )
@@ -207,71 +305,85 @@ class Repairs:
 
     # ---- leftovers --------------------------------------------------------------------------
 
-    def _plan_partial(self, path: Path) -> None:
+    def _plan_partial(self, name: str) -> None:
         """Plan what becomes of a file that was being written."""
-        final = path.name.removesuffix(PARTIAL)
-        size = path.stat().st_size if path.exists() else 0
-        metadata = final in ("zarr.json", ".zarray", ".zattrs", ".zgroup")
-        if metadata or final.startswith(".direct-") or not size:
-            self._do(path, "remove what is left of an unfinished write", path.unlink)
+        final = name.rpartition("/")[2].removesuffix(PARTIAL)
+        size = self._files.size(name) or 0
+        if final in METADATA or final.startswith(".direct-") or not size:
+            what = "remove what is left of an unfinished write"
+            self._do(name, what, lambda changes: changes.remove(name))
         else:
             self.find(
                 Severity.WARNING,
-                path,
+                name,
                 f"an unfinished write of {size} bytes that may hold pixels is left as it is; no "
                 "reader looks at it",
             )
 
     def _plan_frame_records(self, node: Node) -> None:
         """Plan to end a line of frame metadata that was cut off, so that others can follow."""
-        file = node.folder / FRAME_RECORDS
+        name = node.log
+        if name is None:
+            return
         try:
-            with file.open("rb") as stream:
-                size = stream.seek(0, 2)
-                stream.seek(max(0, size - 1))
-                cut = size > 0 and stream.read(1) != b"\n"
+            size = self._files.size(name) or 0
+            cut = size > 0 and self._files.read_range(name, size - 1, 1) != b"\n"
         except OSError:
             return
         if cut:
-            self._do(file, "end the line that was cut off", lambda: add_to_end(file, b"\n"))
+            self._do(name, "end the line that was cut off", lambda to: to.add_to_end(name, b"\n"))
 
     # ---- metadata ---------------------------------------------------------------------------
 
+    def _levels_below(self, owner: Node) -> list[Node]:
+        """Return the arrays of an image; none for what is an array itself."""
+        return levels_of(owner, self._nodes) if owner.array is None else []
+
     def _plan_documents(self, owner: Node) -> None:
         """Plan the metadata of an image and its levels, or of an array."""
-        if owner.array is None:
-            levels = levels_of(owner, self._nodes)
-        elif any(owner in levels_of(node, self._nodes) for node in self._nodes if node.aqz):
-            return  # with its image
-        else:
-            levels = [owner]
+        levels = [owner] if owner.array is not None else self._levels_below(owner)
         lengths = self._lengths(owner, levels)
         for node, length in zip(levels, lengths, strict=True):
-            document = copy.deepcopy(dict(node.document))
-            if length is not None:
-                document["shape"][0] = length
-            _point_to_the_end(document)
-            self._plan_document(node, document, owner)
+            self._plan_node(node, owner, length)
         if owner.array is None:
-            self._plan_document(owner, copy.deepcopy(dict(owner.document)), owner)
+            self._plan_node(owner, owner, None)
 
-    def _plan_document(self, node: Node, document: dict[str, Any], owner: Node) -> None:
-        """Plan to replace a document, if it says something new."""
-        state = node.aqz.get("state")
-        if node is owner and state == "recording":
-            document["attributes"]["aqz"]["state"] = "interrupted"
-        if document == node.document:
-            return
-        changes = []
-        if node.array is not None and list(node.array.shape) != document["shape"]:
-            changes.append(f"shape {list(node.array.shape)} becomes {document['shape']}")
-        if node.array is not None and not node.array.index_at_end:
-            changes.append("the index is looked for at the end of shards")
-        if node is owner and state == "recording":
-            changes.append("the state becomes 'interrupted'")
-        file = node.folder / "zarr.json"
-        content = to_json(document)
-        self._do(file, "; ".join(changes), lambda: replace_content(file, content))
+    def _plan_node(self, node: Node, owner: Node, length: int | None) -> None:
+        """Plan to replace the metadata files of a node that say something new."""
+        main, *others = copy.deepcopy(node.documents()).items()
+        file, document = main
+        what = []
+        if node.array is not None and length not in (None, node.array.shape[0]):
+            before = list(node.array.shape)
+            document["shape"][0] = length
+            what.append(f"shape {before} becomes {document['shape']}")
+        is_finished = node.name not in self._unfinished
+        if node.array is not None and not node.array.index_at_end and is_finished:
+            _point_to_the_end(document)
+            what.append("the index is looked for at the end of shards")
+        attributes = others[0][1] if others else document.get("attributes", {})
+        about_state = []
+        if node is owner and node.aqz.get("state") == "recording":
+            attributes["aqz"]["state"] = "interrupted"
+            about_state.append("the state becomes 'interrupted'")
+        if others:
+            self._plan_document(file, document, what)
+            self._plan_document(others[0][0], attributes, about_state)
+        else:
+            self._plan_document(file, document, what + about_state)
+
+    def _plan_document(self, name: str, document: dict[str, Any], what: list[str]) -> None:
+        """Plan to store a document, if there is something to say about it."""
+        if name in self._rebuilt:
+            what = ["is missing, and made again from the metadata of the others", *what]
+        if what:
+            content = to_json(document)
+            self._do(name, "; ".join(what), lambda changes: changes.replace(name, content))
+
+    def _plan_rebuilt(self, node: Node) -> None:
+        """Plan to store the metadata of a group that are missing."""
+        for name, document in node.documents().items():
+            self._plan_document(name, document, [])
 
     def _lengths(self, owner: Node, levels: list[Node]) -> list[int | None]:
         """Return how long each level is on the append axis; None where that stays."""
@@ -282,14 +394,32 @@ class Repairs:
         try:
             decoder = ChunkDecoder(base.array, self._providers)
         except AqzError as error:
-            self.find(Severity.ERROR, base.folder, str(error))
+            self.find(Severity.ERROR, base.name, str(error))
             return [None] * len(levels)
-        length = recorded_length(owner, base, decoder)
+        length = recorded_length(self._files, owner, base, decoder)
         factors = level_factors(owner, len(levels))
         return [
             max(node.array.shape[0], -(-length // factor)) if node.array is not None else None
             for node, factor in zip(levels, factors, strict=True)
         ]
+
+
+def _advice(node: Node) -> str:
+    """Say why a node cannot be read, and what to do."""
+    assert node.problem is not None
+    what = node.problem.replace(f"{node.where}/", "")
+    if node.document or not node.foreign:
+        return what
+    return (
+        f"{what}, and nothing else in the store tells what its {len(node.foreign)} files are; they "
+        "are left as they are. If it was an array, put back the metadata of a recording with the "
+        "same settings and repair again"
+    )
+
+
+def _without_changes(call: Callable[[], None], changes: StoreChanges) -> None:
+    """Make a change that does not concern a file."""
+    call()
 
 
 def _has_room_at_start(array: StoredArray, entries: Entries, chunks: int) -> bool:

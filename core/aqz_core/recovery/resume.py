@@ -10,15 +10,21 @@ import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from aqz_core.enums import ZarrVersion
 from aqz_core.errors import ResumeError
-from aqz_core.frame_log import LOG_NAME, logged_indices
+from aqz_core.frame_log import logged_indices
 from aqz_core.keys import normalise_key
-from aqz_core.recovery.extent import levels_of
+from aqz_core.metadata.custom import RESERVED, RESERVED_V2
+from aqz_core.recovery.changes import LocalChanges
+from aqz_core.recovery.extent import level_paths, levels_of
 from aqz_core.recovery.progress import ArrayProgress, find_progress
+from aqz_core.recovery.rebuilding import stored_lattices
 from aqz_core.recovery.repair import Repairs
+from aqz_core.recovery.stored_files import is_local, open_files
 from aqz_core.recovery.stored_settings import differences, stored_settings
 from aqz_core.recovery.survey import Node, survey
 from aqz_core.settings import StreamSettings
+from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
 from aqz_core.store_lock import StoreLock
 from aqz_core.store_path import local_path, url_scheme
 from aqz_core.validation import validate
@@ -26,12 +32,13 @@ from aqz_core.validation import validate
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
-    from pathlib import Path
+    from typing import Any
 
     from aqz_core.hooks import CodecProvider, Hooks
     from aqz_core.metadata import Document
     from aqz_core.plans import ArrayPlan
-    from aqz_core.settings import ArraySettings
+    from aqz_core.recovery.stored_files import StoredFiles
+    from aqz_core.settings import ArraySettings, S3Settings
 
 __all__ = ["Resumption", "open_resumption"]
 
@@ -53,14 +60,17 @@ class Resumption:
     ----------
     settings
         Of the whole stream, valid.
+    files
+        The store, for reading; to be closed when the stream is open.
     lock
-        Held on the store.
+        Held on the store; None where there is none to hold.
     attributes
         What every node carries besides what the stream writes, by key.
     """
 
     settings: StreamSettings
-    lock: StoreLock
+    files: StoredFiles
+    lock: StoreLock | None
     attributes: Mapping[str, Document]
     _recorded: Mapping[str, _Recorded]
     _providers: Mapping[str, CodecProvider]
@@ -75,100 +85,123 @@ class Resumption:
         """
         found = self._recorded[plan.key]
         _check_levels(plan, found)
+        base = found.levels[0]
         progress = find_progress(
+            self.files,
             plan,
             found.owner,
             found.levels,
             self._providers,
-            logged_indices(found.levels[0].folder / LOG_NAME),
-            live=self.settings.live,
+            logged_indices(self.files, base.log) if base.log is not None else (),
+            live=self.settings.live and self.files.folder is not None,
         )
-        ome = found.owner.attributes.get("ome") if found.owner.array is None else None
-        return replace(progress, ome=ome)
+        return replace(progress, image_attributes=_image_attributes(found.owner))
 
 
 def open_resumption(
-    store: str | os.PathLike[str], settings: StreamSettings | None, hooks: Hooks
+    store: str | os.PathLike[str],
+    settings: StreamSettings | None,
+    hooks: Hooks,
+    s3: S3Settings | None = None,
 ) -> Resumption:
     """Lock a store and read what a stream needs to go on with it.
 
     Raises
     ------
-    ResumeError, StoreBusyError, StorageError
+    ResumeError, StoreBusyError, SettingsError, StorageError
         As `ZarrStream.resume` says.
     """
-    path = str(store)
-    if url_scheme(path) not in (None, "file") or (settings is not None and settings.s3):
-        raise ResumeError(
-            f"{path}: only recordings on this machine's file systems can be gone on with; "
-            "record into another store"
-        )
-    root = local_path(path)
-    survey(root)  # no lock file beside something that is no directory
-    lock = StoreLock(root)
+    if s3 is None and settings is not None:
+        s3 = settings.s3
+    files = open_files(store, s3)
+    lock = None
     try:
-        return _read(root, settings, hooks, lock)
+        if files.folder is not None:
+            survey(files)  # no lock file beside something that is no directory
+            lock = StoreLock(files.folder)
+        return _read(files, s3, settings, hooks, lock)
     except BaseException:
-        lock.release()
+        if lock is not None:
+            lock.release()
+        files.close()
         raise
 
 
-def _read(root: Path, given: StreamSettings | None, hooks: Hooks, lock: StoreLock) -> Resumption:
+def _read(
+    files: StoredFiles,
+    s3: S3Settings | None,
+    given: StreamSettings | None,
+    hooks: Hooks,
+    lock: StoreLock | None,
+) -> Resumption:
     """Read a store that is locked."""
     providers = hooks.codecs()
-    repairs = Repairs(root, survey(root), providers)
+    repairs = Repairs(files, survey(files), providers)
     repairs.plan_files()
     if repairs.damaged:
         first = repairs.damaged[0]
         raise ResumeError(
-            f"{root}: {first.where}: {first.what} ({len(repairs.damaged)} such findings; "
+            f"{files.url}: {first.where}: {first.what} ({len(repairs.damaged)} such findings; "
             "`aqz validate` lists them). Record into another store."
         )
-    repairs.apply()
-    nodes = survey(root)
-    recorded = {one.settings.output_key: one for one in _recordings(root, nodes)}
+    if files.folder is not None:
+        repairs.apply(LocalChanges(files.folder))
+    nodes = survey(files)
+    recorded = {one.settings.output_key: one for one in _recordings(nodes)}
     if not recorded:
         raise ResumeError(
-            f"{root} holds no recording that tells how it was made; only stores recorded by aqz, "
-            "as Zarr V3, can be gone on with"
+            f"{files.url} holds no recording that tells how it was made; only stores recorded by "
+            "aqz can be gone on with"
         )
     if given is not None:
-        recorded = _chosen(root, recorded, given, providers)
-    stream = _stream_settings(root, recorded, given)
+        recorded = _chosen(files, recorded, given, providers)
+    stream = _stream_settings(files, s3, recorded, given)
     validate(stream)
-    attributes = {
-        key: {k: v for k, v in one.owner.attributes.items() if k not in ("aqz", "ome")}
-        for key, one in recorded.items()
-    }
-    return Resumption(stream, lock, attributes, recorded, providers)
+    attributes = {key: _foreign_attributes(one.owner) for key, one in recorded.items()}
+    return Resumption(stream, files, lock, attributes, recorded, providers)
 
 
-def _recordings(root: Path, nodes: list[Node]) -> list[_Recorded]:
+def _recordings(nodes: list[Node]) -> list[_Recorded]:
     """Return every array and image of a store that carries the state of a recording."""
     found = []
     for node in nodes:
         if "axes" not in node.aqz:
             continue
         levels = [node] if node.array is not None else levels_of(node, nodes)
-        key = node.folder.relative_to(root).as_posix()
-        if not levels:
-            raise ResumeError(f"{node.folder}: the arrays of the image cannot be read")
-        found.append(
-            _Recorded(node, levels, stored_settings("" if key == "." else key, node, levels))
-        )
+        if not levels or (node.array is None and len(levels) != len(level_paths(node))):
+            raise ResumeError(
+                f"{node.where}: not every array of the image can be read; `aqz validate` says why, "
+                "and `aqz repair` makes metadata again where others tell them"
+            )
+        found.append(_Recorded(node, levels, stored_settings(node.name, node, levels)))
     return found
 
 
+def _image_attributes(owner: Node) -> Mapping[str, Any] | None:
+    """Return the NGFF attributes of an image as they are stored; None for a plain array."""
+    if owner.array is not None:
+        return None
+    if owner.version is ZarrVersion.V2:
+        return {k: v for k, v in owner.attributes.items() if k in RESERVED_V2 and k != "aqz"}
+    return {"ome": owner.attributes["ome"]}
+
+
+def _foreign_attributes(owner: Node) -> Document:
+    """Return the attributes of a node that are not the stream's."""
+    own = RESERVED_V2 if owner.version is ZarrVersion.V2 and owner.array is None else RESERVED
+    return {k: v for k, v in owner.attributes.items() if k not in own}
+
+
 def _chosen(
-    root: Path,
+    files: StoredFiles,
     recorded: dict[str, _Recorded],
     given: StreamSettings,
     providers: Mapping[str, CodecProvider],
 ) -> dict[str, _Recorded]:
     """Return the recordings that settings ask for, if they agree with them."""
-    if given.store_path and local_path(given.store_path).resolve() != root.resolve():
+    if not _is_same_place(given, files):
         raise ResumeError(
-            f"the settings are for the store {given.store_path!r}, not for {str(root)!r}"
+            f"the settings are for the store {given.store_path!r}, not for {files.url!r}"
         )
     if given.hcs_plates:
         raise ResumeError(
@@ -180,45 +213,72 @@ def _chosen(
         key = normalise_key(array.output_key)
         if key not in recorded:
             known = ", ".join(map(repr, recorded))
-            raise ResumeError(f"{root} has no recording at {key!r}; it has {known}")
+            raise ResumeError(f"{files.url} has no recording at {key!r}; it has {known}")
         found = differences(recorded[key].settings, array, providers)
         if found:
-            raise ResumeError(f"{root}: array {key!r} was recorded differently: {'; '.join(found)}")
+            raise ResumeError(
+                f"{files.url}: array {key!r} was recorded differently: {'; '.join(found)}"
+            )
         chosen[key] = recorded[key]
     return chosen
 
 
+def _is_same_place(given: StreamSettings, files: StoredFiles) -> bool:
+    """Tell whether settings name the store that is gone on with, or none at all."""
+    if not given.store_path:
+        return True
+    if is_local(given.store_path, given.s3):
+        folder = files.folder
+        return folder is not None and local_path(given.store_path).resolve() == folder.resolve()
+    if given.s3 is not None or url_scheme(given.store_path) in S3_SCHEMES:
+        return s3_location(given.store_path, given.s3).url == files.url
+    return given.store_path.rstrip("/") == files.url
+
+
 def _stream_settings(
-    root: Path, recorded: Mapping[str, _Recorded], given: StreamSettings | None
+    files: StoredFiles,
+    s3: S3Settings | None,
+    recorded: Mapping[str, _Recorded],
+    given: StreamSettings | None,
 ) -> StreamSettings:
     """Return the settings of the stream that goes on."""
     stream = StreamSettings() if given is None else copy.deepcopy(given)
-    stream.store_path = str(root)
+    stream.store_path = files.url
+    stream.s3 = s3
     stream.overwrite = False
     stream.arrays = [one.settings for one in recorded.values()]
+    versions = {one.owner.version for one in recorded.values()}
+    (version, *others) = (one for one in versions if one is not None)
+    if others:
+        raise ResumeError(
+            f"{files.url}: some arrays are Zarr V2 and some V3; give settings that name those of "
+            "one format"
+        )
+    if given is not None and given.version is not version:
+        raise ResumeError(
+            f"{files.url}: version is {version.name} in the store, {given.version.name} in the "
+            "settings"
+        )
+    stream.version = version
+    if files.folder is None:
+        return stream  # whether shards are live makes no difference there
     live = {bool(one.owner.aqz.get("live", False)) for one in recorded.values()}
     if len(live) > 1:
         raise ResumeError(
-            f"{root}: some arrays were recorded live and some not; give settings that name those "
-            "of one kind"
+            f"{files.url}: some arrays were recorded live and some not; give settings that name "
+            "those of one kind"
         )
     (stream.live,) = live
     if given is not None and given.live != stream.live:
         raise ResumeError(
-            f"{root}: live is {stream.live} in the store, {given.live} in the settings"
+            f"{files.url}: live is {stream.live} in the store, {given.live} in the settings"
         )
     return stream
 
 
 def _check_levels(plan: ArrayPlan, found: _Recorded) -> None:
     """Raise if the arrays of an image are not those that its settings come to."""
-    wanted = []
-    for layout in plan.layouts:
-        shards = None
-        if layout.shard_chunks is not None:
-            pairs = zip(layout.chunk_shape, layout.shard_chunks, strict=True)
-            shards = tuple(chunk * count for chunk, count in pairs)
-        wanted.append((layout.shape[1:], layout.chunk_shape, shards))
+    wanted = stored_lattices(plan)
     stored = [
         (node.array.shape[1:], node.array.chunk_shape, node.array.shard_shape)
         for node in found.levels
@@ -226,6 +286,6 @@ def _check_levels(plan: ArrayPlan, found: _Recorded) -> None:
     ]
     if stored != wanted:
         raise ResumeError(
-            f"{found.owner.folder}: the levels have shapes, chunks and shards {stored}, but would "
+            f"{found.owner.where}: the levels have shapes, chunks and shards {stored}, but would "
             f"be recorded with {wanted}; record into another store"
         )

@@ -7,7 +7,7 @@ it has not compared with the size of the file.
 
 from __future__ import annotations
 
-import os
+import errno
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,9 +19,9 @@ from aqz_core.layout import align
 from aqz_core.shards import MISSING
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from aqz_core.recovery.stored_files import StoredFiles
 
-__all__ = ["Entries", "ShardIndexes", "entries_within", "named", "read_indexes", "read_range"]
+__all__ = ["Entries", "ShardIndexes", "entries_within", "named", "read_indexes"]
 
 Entries = npt.NDArray[np.uint64]
 """Offset and size of every chunk of a shard, shape (chunks, 2)."""
@@ -51,36 +51,57 @@ class ShardIndexes:
         return next((entries for entries in (*order, self.spare) if entries is not None), None)
 
 
-def read_indexes(file: Path, chunks: int) -> ShardIndexes:
-    """Read both indexes of a shard of so many chunks.
+def read_indexes(
+    files: StoredFiles, name: str, chunks: int, nbytes: int, *, start: bool = False
+) -> ShardIndexes:
+    """Read the indexes of a shard.
+
+    Shards in an object store are replaced as a whole and need that at the end only; the one at the
+    start is looked for there only if it is asked for, or there is no other.
+
+    Parameters
+    ----------
+    files, name
+        The shard.
+    chunks
+        How many it has room for.
+    nbytes
+        Its size when it was listed; it may have grown since.
+    start
+        Whether the index at the start is wanted in any case.
 
     Raises
     ------
     OSError
         The file cannot be read.
     """
+    both = start or files.folder is not None
+    if files.folder is None:
+        found = _read_both(files, name, chunks, nbytes, both)
+        if found.end is not None:
+            return found
+    size = files.size(name)
+    if size is None:
+        raise FileNotFoundError(errno.ENOENT, "it is gone", name)
+    if files.folder is None and size == nbytes:
+        return found
+    return _read_both(files, name, chunks, size, both)
+
+
+def _read_both(files: StoredFiles, name: str, chunks: int, size: int, both: bool) -> ShardIndexes:
+    """Read the indexes of a shard of `size` bytes, and the spare one if both are damaged."""
     nbytes = 16 * chunks + 4
-    with file.open("rb") as stream:
-        size = stream.seek(0, os.SEEK_END)
-        if size < nbytes:
-            return ShardIndexes(size, None, None)
-        stream.seek(0)
-        start = _decoded(stream.read(nbytes))
-        stream.seek(size - nbytes)
-        end = _decoded(stream.read(nbytes))
-        spare = None
-        for offset in dict.fromkeys((align(nbytes), nbytes)):
-            if start is None and end is None and spare is None and offset + nbytes <= size:
-                stream.seek(offset)
-                spare = _decoded(stream.read(nbytes))
+    if size < nbytes:
+        return ShardIndexes(size, None, None)
+    end = _decoded(files.read_range(name, size - nbytes, nbytes))
+    if end is not None and not both:
+        return ShardIndexes(size, None, end)
+    start = _decoded(files.read_range(name, 0, nbytes))
+    spare = None
+    for offset in dict.fromkeys((align(nbytes), nbytes)):
+        if start is None and end is None and spare is None and offset + nbytes <= size:
+            spare = _decoded(files.read_range(name, offset, nbytes))
     return ShardIndexes(size, start, end, spare)
-
-
-def read_range(file: Path, offset: int, nbytes: int) -> bytes:
-    """Read a part of a file; fewer bytes where the file ends before."""
-    with file.open("rb") as stream:
-        stream.seek(offset)
-        return stream.read(nbytes)
 
 
 def named(entries: Entries) -> npt.NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from aqz_core.errors import StorageError
 from aqz_core.store_path import local_path, url_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from aqz_core.settings import S3Settings
@@ -53,6 +53,9 @@ class StoredFiles(Protocol):
 
     def read_range(self, name: str, start: int, nbytes: int) -> bytes:
         """Return some bytes of a file, fewer where it ends before; an `OSError` if it cannot be."""
+
+    def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
+        """Return what was being uploaded when something broke: its name, and what aborts it."""
 
     def close(self) -> None:
         """Let go of connections."""
@@ -145,6 +148,10 @@ class LocalFiles:
         with (self._root / name).open("rb") as file:
             file.seek(start)
             return file.read(nbytes)
+
+    def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
+        """Return nothing: a directory shows what was being written."""
+        return []
 
     def close(self) -> None:
         """Do nothing: no descriptor is kept."""

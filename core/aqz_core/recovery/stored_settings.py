@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aqz_core.codecs import PluginCompression, chain_for
 from aqz_core.enums import DataType, DimensionType, DownsamplingMethod
 from aqz_core.errors import AqzError, ResumeError
+from aqz_core.recovery.extent import axis_names
 from aqz_core.settings import ArraySettings, Channel, Dimension
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def stored_settings(key: str, owner: Node, levels: Sequence[Node]) -> ArraySetti
         raise
     except (KeyError, TypeError, ValueError, AttributeError, AqzError) as error:
         raise ResumeError(
-            f"{owner.folder}: the attribute aqz does not tell how the array was recorded "
+            f"{owner.where}: the attribute aqz does not tell how the array was recorded "
             f"({error!r}); record into another store"
         ) from error
 
@@ -75,10 +76,10 @@ def differences(
 def _settings(key: str, owner: Node, base: StoredArray, levels: int) -> ArraySettings:
     """Return the settings; any of the plain errors when the metadata are malformed."""
     axes = owner.aqz["axes"]
-    names = list(base.dimension_names)
+    names = axis_names(owner, base)
     if sorted(str(axis["name"]) for axis in axes) != sorted(map(str, names)):
         raise ResumeError(
-            f"{owner.folder}: the axes are {names} in zarr.json, but "
+            f"{owner.where}: the axes are {names} in its metadata, but "
             f"{[axis['name'] for axis in axes]} in the attribute aqz"
         )
     dimensions = [_dimension(axis, base, names.index(axis["name"])) for axis in axes]
@@ -94,7 +95,7 @@ def _settings(key: str, owner: Node, base: StoredArray, levels: int) -> ArraySet
         storage_dimension_order=list(names) if names != arrival else [],  # type: ignore[arg-type]
         is_ngff=owner.array is None,
         fill_value=base.fill_value.item(),
-        channels=_channels(owner.attributes.get("ome")),
+        channels=_channels(owner.ome),
         checksum=_has_checksum(base),
     )
 
@@ -104,7 +105,7 @@ def _dimension(axis: Mapping[str, Any], base: StoredArray, place: int) -> Dimens
     size = axis["size"]
     if place > 0 and size != base.shape[place]:
         raise ResumeError(
-            f"the axis {axis['name']!r} has size {base.shape[place]} in zarr.json, but {size} in "
+            f"the axis {axis['name']!r} has size {base.shape[place]} in the array, but {size} in "
             "the attribute aqz"
         )
     chunk = base.chunk_shape[place]
@@ -138,7 +139,7 @@ def _has_checksum(base: StoredArray) -> bool:
     return bool(base.codecs) and base.codecs[-1]["name"] == "crc32c"
 
 
-def _channels(ome: Any) -> list[Channel]:
+def _channels(ome: Mapping[str, Any]) -> list[Channel]:
     """Return the channels of the display settings, none where they are not as aqz writes them."""
     try:
         return [

@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import json
 import math
-from pathlib import Path
+from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, StorageError
 from aqz_core.hooks import create_plugin_manager
+from aqz_core.plans import join
 from aqz_core.recovery.chunks import (
     ChunkDecoder,
     chunk_coordinates,
     chunks_per_shard,
+    indexes_of,
     stored_chunks,
 )
+from aqz_core.recovery.extent import level_name
 from aqz_core.recovery.report import ArraySummary, Finding, Severity, ValidationReport
-from aqz_core.recovery.shard_indexes import (
-    Entries,
-    ShardIndexes,
-    entries_within,
-    named,
-    read_indexes,
-)
-from aqz_core.recovery.survey import FRAME_RECORDS, ChunkFile, Node, survey
+from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
+from aqz_core.recovery.stored_files import open_files
+from aqz_core.recovery.survey import ChunkFile, Node, survey
 from aqz_core.store_lock import is_locked
 
 if TYPE_CHECKING:
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from aqz_core.hooks import CodecProvider
+    from aqz_core.recovery.stored_files import StoredFiles
+    from aqz_core.settings import S3Settings
     from aqz_core.stored_array import StoredArray
 
 __all__ = ["validate_store"]
@@ -47,16 +48,19 @@ _MOST_FINDINGS_OF_A_FILE = 8
 def validate_store(
     store: str | os.PathLike[str],
     *,
+    s3: S3Settings | None = None,
     decode: bool = True,
     plugins: Iterable[object] = (),
     on_progress: Callable[[int, int], None] | None = None,
 ) -> ValidationReport:
-    """Check a store on a filesystem.
+    """Check a store on a filesystem or in an object store.
 
     Parameters
     ----------
     store : str or os.PathLike
-        Its directory.
+        Its directory or URL; with `s3`, it may be a path in the bucket.
+    s3 : S3Settings, optional
+        How to reach a bucket, as for `StreamSettings`.
     decode : bool, default True
         Undo the codecs of every chunk, too, not only check indexes.
     plugins : iterable of object
@@ -71,27 +75,17 @@ def validate_store(
 
     Raises
     ------
+    SettingsError
+        The place cannot be reached: wrong credentials, no such bucket, no such scheme.
     StorageError
-        There is no such directory, or it cannot be listed.
+        There is no such store, it cannot be listed, or a service stopped answering.
     """
-    root = Path(store)
-    nodes = survey(root)
-    checker = _Checker(root, create_plugin_manager(plugins).codecs(), decode, on_progress)
-    checker.total = sum(_size(file.path) for node in nodes for file in node.files)
-    if not nodes[0].document and nodes[0].problem:
-        checker.find(Severity.ERROR, root, nodes[0].problem)
-    for node in nodes:
-        checker.check_node(node, is_root=node is nodes[0])
-    states = [str(node.aqz["state"]) for node in nodes if "state" in node.aqz]
-    state = _overall_state(states, recorded_now=is_locked(root))
-    if state == "interrupted":
-        checker.find(
-            Severity.WARNING,
-            root,
-            "the recording ended before it was closed; `aqz repair` finishes the store, and "
-            "ZarrStream.resume goes on with it",
-        )
-    return ValidationReport(str(root), state, tuple(checker.arrays), tuple(checker.findings))
+    files = open_files(store, s3)
+    try:
+        checker = _Checker(files, create_plugin_manager(plugins).codecs(), decode, on_progress)
+        return checker.check_store()
+    finally:
+        files.close()
 
 
 def _overall_state(states: list[str], *, recorded_now: bool) -> str | None:
@@ -108,36 +102,72 @@ class _Checker:
 
     def __init__(
         self,
-        root: Path,
+        files: StoredFiles,
         providers: Mapping[str, CodecProvider],
         decode: bool,
         on_progress: Callable[[int, int], None] | None,
     ) -> None:
         self.findings: list[Finding] = []
         self.arrays: list[ArraySummary] = []
-        self.total = 0
-        self._root = root
+        self._files = files
+        self._nodes: dict[str, Node] = {}
         self._providers = providers
         self._decode = decode
         self._on_progress = on_progress
-        self._done = 0
+        self._done = self._total = 0
 
-    def find(self, severity: Severity, path: Path, what: str) -> None:
-        """Keep a finding."""
-        where = path.relative_to(self._root).as_posix()
-        self.findings.append(Finding(severity, where, what.replace(f"{path}: ", "")))
+    def check_store(self) -> ValidationReport:
+        """Check everything."""
+        nodes = survey(self._files)
+        self._nodes = {node.name: node for node in nodes}
+        self._total = sum(file.nbytes for node in nodes for file in node.files)
+        root = nodes[0]
+        if not root.document and root.problem:
+            self.find(Severity.ERROR, "", root.problem)
+        for node in nodes:
+            self._check_node(node, is_root=node is root)
+        state = self._state(nodes)
+        return ValidationReport(self._files.url, state, tuple(self.arrays), tuple(self.findings))
 
-    def check_node(self, node: Node, *, is_root: bool) -> None:
+    def _state(self, nodes: list[Node]) -> str | None:
+        """Return the state of the store, and say what it means where it is not complete."""
+        folder = self._files.folder
+        # Nothing locks a store that is not on a filesystem, so its own word is taken.
+        recorded_now = folder is None or is_locked(folder)
+        states = [str(node.aqz["state"]) for node in nodes if "state" in node.aqz]
+        state = _overall_state(states, recorded_now=recorded_now)
+        if state == "interrupted":
+            self.find(
+                Severity.WARNING,
+                "",
+                "the recording ended before it was closed; `aqz repair` finishes the store, and "
+                "ZarrStream.resume goes on with it",
+            )
+        elif state == "recording" and folder is None:
+            self.find(
+                Severity.NOTE,
+                "",
+                "either it is being recorded now, or the recording was killed: an object store "
+                "does not tell. If nobody records, `aqz repair` finishes it",
+            )
+        return state
+
+    def find(self, severity: Severity, name: str, what: str) -> None:
+        """Keep a finding about a file or folder."""
+        told = what.replace(f"{join(self._files.url, name)}: ", "")
+        self.findings.append(Finding(severity, name or ".", told))
+
+    def _check_node(self, node: Node, *, is_root: bool) -> None:
         """Check one node and what lies in its folder."""
         is_something = node.document or (not is_root and (node.files or node.foreign))
         if node.problem and is_something:
-            self.find(Severity.ERROR, node.folder, node.problem)
+            self.find(Severity.ERROR, node.name, node.problem)
         elif node.problem is None and node.array is None:
             self._check_image(node)
-        for path in node.partial:
-            self.find(Severity.WARNING, path, "left over from a write that was not finished")
-        for path in node.foreign:
-            self.find(Severity.WARNING, path, "belongs to no array of this store")
+        for name in node.partial:
+            self.find(Severity.WARNING, name, "left over from a write that was not finished")
+        for name in node.foreign:
+            self.find(Severity.WARNING, name, "belongs to no array of this store")
         if node.array is not None:
             self._check_array(node, node.array)
         self._check_frame_records(node)
@@ -146,19 +176,24 @@ class _Checker:
 
     def _check_image(self, node: Node) -> None:
         """Check that the levels that NGFF metadata name are there."""
-        ome = node.attributes.get("ome")
-        if ome is None:
-            return
+        is_v2 = node.version is ZarrVersion.V2
+        ome = node.attributes if is_v2 else node.attributes.get("ome", {})
         try:
             images = ome.get("multiscales", [])
             paths = [str(level["path"]) for image in images for level in image["datasets"]]
         except (AttributeError, KeyError, TypeError) as error:
-            self.find(Severity.ERROR, node.folder, f"malformed OME metadata ({error!r})")
+            self.find(Severity.ERROR, node.name, f"malformed OME metadata ({error!r})")
             return
         for path in paths:
-            inside = not Path(path).is_absolute() and ".." not in Path(path).parts
-            if not inside or not (node.folder / path / "zarr.json").is_file():
-                self.find(Severity.ERROR, node.folder, f"the image's level {path!r} is missing")
+            name = level_name(node, path)
+            level = self._nodes.get(name) if name is not None else None
+            if level is None or not level.document:
+                self.find(
+                    Severity.ERROR,
+                    node.name,
+                    f"the image's level {path!r} is missing; `aqz repair` makes its metadata "
+                    "again where another level tells them",
+                )
 
     # ---- arrays -----------------------------------------------------------------------------
 
@@ -168,25 +203,23 @@ class _Checker:
         first = decoder is not None
         chunks = decoded = nbytes = 0
         for file in node.files:
-            size = _size(file.path)
             try:
-                indexes = self._check_file(array, file, size)
+                indexes = self._check_file(array, file)
                 chunks += _count(array, indexes)
                 if decoder is not None:
                     good = self._decode_file(decoder, file, indexes, round_trip=first)
                     decoded += good
                     first = first and not good
             except OSError as error:
-                self.find(Severity.ERROR, file.path, f"cannot be read: {error.strerror or error}")
-            nbytes += size
-            self._advance(size)
+                if self._files.folder is None:
+                    raise  # it is the service that failed, or the connection to it
+                self.find(Severity.ERROR, file.name, f"cannot be read: {error.strerror or error}")
+            nbytes += file.nbytes
+            self._advance(file.nbytes)
         if node.files or all(array.shape):
             self._check_extent(node, array, chunks)
-        path = node.folder.relative_to(self._root).as_posix()
         self.arrays.append(
-            ArraySummary(
-                "" if path == "." else path, array.shape, len(node.files), chunks, decoded, nbytes
-            )
+            ArraySummary(node.name, array.shape, len(node.files), chunks, decoded, nbytes)
         )
 
     def _decoder(self, node: Node, array: StoredArray) -> ChunkDecoder | None:
@@ -196,23 +229,24 @@ class _Checker:
         try:
             return ChunkDecoder(array, self._providers)
         except StorageError as error:
-            self.find(Severity.ERROR, node.folder, str(error))
+            self.find(Severity.ERROR, node.name, str(error))
             return None
 
-    def _check_file(self, array: StoredArray, file: ChunkFile, size: int) -> ShardIndexes | None:
+    def _check_file(self, array: StoredArray, file: ChunkFile) -> ShardIndexes | None:
         """Check the indexes of a shard; return them, or None for a chunk file."""
         if array.shard_shape is None:
             return None
         chunks = math.prod(chunks_per_shard(array))
+        indexes = indexes_of(self._files, array, file)
+        size = indexes.nbytes
         if size < 16 * chunks + 4:
             self.find(
                 Severity.ERROR,
-                file.path,
+                file.name,
                 f"{size} bytes are fewer than the {16 * chunks + 4} of a shard's index; "
                 "the file was cut short",
             )
-            return ShardIndexes(size, None, None)
-        indexes = read_indexes(file.path, chunks)
+            return indexes
         used = indexes.end if array.index_at_end else indexes.start
         if used is None:
             place = "end" if array.index_at_end else "start"
@@ -220,7 +254,7 @@ class _Checker:
             hint = "; the other one is intact" if other is not None else ""
             self.find(
                 Severity.ERROR,
-                file.path,
+                file.name,
                 f"the index at the {place} of the shard does not match its checksum{hint}",
             )
         else:
@@ -238,25 +272,25 @@ class _Checker:
             offset, nbytes = map(int, entries[number])
             self.find(
                 Severity.ERROR,
-                file.path,
+                file.name,
                 f"chunk {number} should be {nbytes} bytes at {offset}, outside of the file's "
                 f"{size}",
             )
         if len(outside) > _MOST_FINDINGS_OF_A_FILE:
             self.find(
-                Severity.ERROR, file.path, f"{len(outside)} chunks in all are outside of the file"
+                Severity.ERROR, file.name, f"{len(outside)} chunks in all are outside of the file"
             )
         spans = entries[inside].astype(np.int64)
         spans = spans[np.argsort(spans[:, 0], kind="stable")]
         if (spans[1:, 0] < spans[:-1].sum(axis=1)).any():
-            self.find(Severity.ERROR, file.path, "chunks overlap")
+            self.find(Severity.ERROR, file.name, "chunks overlap")
         coordinates = chunk_coordinates(array, file.coordinate, np.flatnonzero(inside))
         grid = -(-np.array(array.shape) // np.array(array.chunk_shape))
         beyond = (coordinates >= grid).any(axis=1).sum()
         if beyond:
             self.find(
                 Severity.NOTE,
-                file.path,
+                file.name,
                 f"{beyond} chunks lie outside of the array's shape {array.shape}",
             )
 
@@ -270,7 +304,7 @@ class _Checker:
     ) -> int:
         """Decode every chunk of a file; return how many could be."""
         good = bad = 0
-        for coordinate, data in stored_chunks(decoder.array, file, indexes):
+        for coordinate, data in stored_chunks(self._files, decoder.array, file, indexes):
             try:
                 if round_trip and not good and not decoder.survives_round_trip(data):
                     raise StorageError("the codecs do not give back what they were given")
@@ -279,9 +313,9 @@ class _Checker:
             except AqzError as error:
                 bad += 1
                 if bad <= _MOST_FINDINGS_OF_A_FILE:
-                    self.find(Severity.ERROR, file.path, f"chunk {coordinate}: {error}")
+                    self.find(Severity.ERROR, file.name, f"chunk {coordinate}: {error}")
         if bad > _MOST_FINDINGS_OF_A_FILE:
-            self.find(Severity.ERROR, file.path, f"{bad} chunks in all cannot be decoded")
+            self.find(Severity.ERROR, file.name, f"{bad} chunks in all cannot be decoded")
         return good
 
     def _check_extent(self, node: Node, array: StoredArray, chunks: int) -> None:
@@ -290,7 +324,7 @@ class _Checker:
         if chunks < wanted:
             self.find(
                 Severity.NOTE,
-                node.folder,
+                node.name,
                 f"{wanted - chunks} of {wanted} chunks were not stored and read as the fill value",
             )
 
@@ -298,24 +332,24 @@ class _Checker:
 
     def _check_frame_records(self, node: Node) -> None:
         """Check that every line of the frames' metadata is a JSON object."""
-        file = node.folder / FRAME_RECORDS
-        try:
-            with file.open("rb") as lines:
-                for number, line in enumerate(lines, 1):
-                    problem = _line_problem(line)
-                    if problem:
-                        self.find(Severity.WARNING, file, f"line {number} {problem}")
-                        return
-        except FileNotFoundError:
+        if node.log is None:
             return
+        try:
+            lines = BytesIO(self._files.read(node.log) or b"")
         except OSError as error:
-            self.find(Severity.ERROR, file, f"cannot be read: {error.strerror or error}")
+            self.find(Severity.ERROR, node.log, f"cannot be read: {error.strerror or error}")
+            return
+        for number, line in enumerate(lines, 1):
+            problem = _line_problem(line)
+            if problem:
+                self.find(Severity.WARNING, node.log, f"line {number} {problem}")
+                return
 
     def _advance(self, nbytes: int) -> None:
         """Tell how far the check is."""
         self._done += nbytes
         if self._on_progress is not None:
-            self._on_progress(self._done, self.total)
+            self._on_progress(self._done, self._total)
 
 
 def _line_problem(line: bytes) -> str | None:
@@ -333,11 +367,3 @@ def _count(array: StoredArray, indexes: ShardIndexes | None) -> int:
         return 1
     entries = indexes.best(prefer_end=array.index_at_end)
     return 0 if entries is None else int(entries_within(entries, indexes.nbytes).sum())
-
-
-def _size(file: Path) -> int:
-    """Return a file's bytes; 0 when it is gone."""
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0

@@ -1,0 +1,81 @@
+"""The few changes that a repair makes to a store; each leaves the old content usable if it fails.
+
+In an object store every object is replaced as a whole, through the sink that recordings use.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from aqz_core.recovery.safe_files import add_to_end, replace_content, write_start
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aqz_core.sinks import Sink
+
+__all__ = ["LocalChanges", "ObjectChanges", "StoreChanges"]
+
+
+class StoreChanges(Protocol):
+    """Changes to files of a store, given by name."""
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Give a file new content in one step, or make it."""
+
+    def add_to_end(self, name: str, data: bytes) -> None:
+        """Add bytes behind everything that a file holds."""
+
+    def write_start(self, name: str, data: bytes) -> None:
+        """Overwrite the first bytes of a file; only on a filesystem."""
+
+    def remove(self, name: str) -> None:
+        """Delete a file."""
+
+
+class LocalChanges:
+    """Changes to files below a directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Write the content beside the file and rename it."""
+        path = self._folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_content(path, content)
+
+    def add_to_end(self, name: str, data: bytes) -> None:
+        """Append, and flush."""
+        add_to_end(self._folder / name, data)
+
+    def write_start(self, name: str, data: bytes) -> None:
+        """Overwrite, and flush."""
+        write_start(self._folder / name, data)
+
+    def remove(self, name: str) -> None:
+        """Unlink."""
+        (self._folder / name).unlink()
+
+
+class ObjectChanges:
+    """Changes to objects."""
+
+    def __init__(self, sink: Sink) -> None:
+        self._sink = sink
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Store the object again."""
+        self._sink.write(name, content, sync=True)
+
+    def add_to_end(self, name: str, data: bytes) -> None:
+        """Store the object again with more in it."""
+        self._sink.write(name, (self._sink.read(name) or b"") + data, sync=True)
+
+    def write_start(self, name: str, data: bytes) -> None:
+        """Refuse: no object is changed in place."""
+        raise AssertionError("objects are replaced as a whole")
+
+    def remove(self, name: str) -> None:
+        """Delete the object."""
+        self._sink.remove(name)
