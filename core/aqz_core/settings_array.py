@@ -250,3 +250,20 @@ class ArraySettings(SettingsBase):
     @is_ngff.setter
     def is_ngff(self, value: bool) -> None:
         self._is_ngff = value
+
+    def ngff_problems(self) -> list[str]:
+        """Say why the dimensions cannot be the axes of an NGFF image; empty if they can.
+
+        An image with such axes is recorded all the same, and most readers refuse it: a plain
+        array (``is_ngff=False``) is the honest choice then.
+
+        Raises
+        ------
+        SettingsError
+            `storage_dimension_order` makes no sense.
+        """
+        from aqz_core.metadata import Axis, ngff_problems
+        from aqz_core.validation_array import storage_permutation
+
+        stored = [self.dimensions[place] for place in storage_permutation(self)]
+        return ngff_problems([Axis(d.name, d.kind, d.unit, d.scale) for d in stored])

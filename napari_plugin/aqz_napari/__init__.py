@@ -6,6 +6,7 @@ sources that follow `FrameSource` or with frames that are pushed.
 
 from __future__ import annotations
 
+from aqz_napari.acquisition_source import AcquisitionSource, acquisition_sources
 from aqz_napari.frame_source import (
     Axis,
     FrameSink,
@@ -18,7 +19,7 @@ from aqz_napari.frame_source import (
 )
 from aqz_napari.generator_source import GeneratorSource
 from aqz_napari.layer_source import LayerSource
-from aqz_napari.pymmcore_source import AcquisitionSource, LiveCameraSource
+from aqz_napari.pymmcore_source import LiveCameraSource
 from aqz_napari.recorder import Recorder
 from aqz_napari.recorder_status import (
     ArrayCount,
@@ -44,6 +45,7 @@ __all__ = [
     "SourceError",
     "SourceSpec",
     "StopRule",
+    "acquisition_sources",
     "register_source",
     "registered_sources",
     "unregister_source",

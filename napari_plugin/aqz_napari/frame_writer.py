@@ -191,7 +191,9 @@ class FrameWriter(threading.Thread):
 
     def _account(self, tap: SourceTap) -> dict[str, Any]:
         """Return what the store should say of how an array was recorded."""
+        axes = tap.describe_axes()
         return {
+            **({} if axes is None else {"axes": axes}),
             "source": tap.describe(),
             "frames": tap.count.written,
             "dropped": tap.count.dropped,

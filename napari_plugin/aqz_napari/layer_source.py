@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import zlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -118,8 +119,7 @@ class LayerSource:
                 kept = self._displayed(rgb)
                 axes = tuple(axes[i] for i in kept)
             update_ndim = len(axes)
-            name = "t" if all(axis.name != "t" for axis in axes) else "update"
-            axes = (Axis(name, 0, "time" if name == "t" else "other", 1.0, None), *axes)
+            axes = _with_updates(axes)
         return SourceSpec(
             layer.name,
             axes,
@@ -278,6 +278,17 @@ class LayerSource:
         sink = self._sink
         if sink is not None:
             sink.fail(f"layer {self.layer.name!r} could not be read: {error}")
+
+
+def _with_updates(axes: tuple[Axis, ...]) -> tuple[Axis, ...]:
+    """Put the axis of updates, which is time, in front.
+
+    OME-NGFF allows one axis of time, and that first. A layer's own becomes one of "other" kind
+    then, which is allowed beside it.
+    """
+    name = "t" if all(axis.name != "t" for axis in axes) else "update"
+    own = tuple(replace(axis, kind="other") if axis.kind == "time" else axis for axis in axes)
+    return (Axis(name, 0, "time", 1.0, None), *own)
 
 
 def _without_colour(kept: tuple[int, ...], rgb: bool) -> tuple[int, ...]:

@@ -126,7 +126,7 @@ def _children(group: Any) -> list[LayerData]:
     import zarr
 
     layers: list[LayerData] = []
-    for name, child in sorted(group.members()):
+    for name, child in _in_order(group):
         if isinstance(child, zarr.Array):
             layers.append(_plain_array(child, name))
         elif "multiscales" in _ome(child.attrs):
@@ -136,6 +136,14 @@ def _children(group: Any) -> list[LayerData]:
         if len(layers) >= _MOST_LAYERS:
             break
     return layers
+
+
+def _in_order(group: Any) -> list[tuple[str, Any]]:
+    """Return the members of a group; those of a series of images in its order."""
+    members = dict(group.members())
+    listed = _ome(members["OME"].attrs).get("series", []) if "OME" in members else []
+    series = [(name, members[name]) for name in listed if name in members]
+    return series or sorted(members.items())
 
 
 def _labels(image: Any) -> list[LayerData]:
@@ -162,6 +170,13 @@ def _plain_array(array: Any, name: str) -> LayerData:
     names = getattr(array.metadata, "dimension_names", None)
     if names and all(names):
         options["axis_labels"] = tuple(names)
+    recorded = array.attrs.get("recording", {})
+    axes = recorded.get("axes", ()) if isinstance(recorded, Mapping) else ()
+    if len(axes) == array.ndim:  # a recording whose axes OME-NGFF has no words for
+        options["scale"] = tuple(float(axis["scale"]) for axis in axes)
+        units = [_showable(axis["unit"]) for axis in axes]
+        if any(units):
+            options["units"] = tuple(unit or "pixel" for unit in units)
     return array, options, "image"
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import aqz_core as aqz
 from aqz_napari.destination import expand, free_bytes, is_remote, local_file, next_free
 from aqz_napari.estimates import readable_bytes
-from aqz_napari.recording_plan import suggested
+from aqz_napari.recording_plan import array_settings, suggested
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,6 +83,7 @@ def problems(plan: RecordingPlan) -> list[Problem]:
     found: list[Problem] = []
     for array in plan.arrays:
         found.extend(_array_problems(array))
+    found.extend(_no_ngff(plan))
     path, destination = _destination_problems(plan)
     found.extend(destination)
     if not any(problem.is_error for problem in found):
@@ -140,6 +141,28 @@ def _array_problems(array: ArrayPlan) -> list[Problem]:
                 fix=lambda plan: plan.with_array(suggested(array)),
             )
         )
+    return found
+
+
+def _no_ngff(plan: RecordingPlan) -> list[Problem]:
+    """Warn of axes that make an array no OME-NGFF image."""
+    found = []
+    for array in plan.arrays:
+        try:
+            reasons = array_settings(array, plan.storage).ngff_problems()
+        except (aqz.AqzError, TypeError, ValueError):
+            continue  # the engine's own rules say it better
+        if reasons:
+            name = f"{array.key}: " if array.key else ""
+            found.append(
+                Problem(
+                    "dimensions",
+                    f"{name}no OME-Zarr image can have these axes ({reasons[0]}). They are "
+                    "recorded as a plain Zarr array with their names: this plug-in opens it with "
+                    "scale and units, other programs without",
+                    is_error=False,
+                )
+            )
     return found
 
 

@@ -31,6 +31,8 @@ __all__ = [
     "StoragePlan",
     "array_keys",
     "array_plan",
+    "array_settings",
+    "for_sites",
     "plan_for",
     "suggested",
 ]
@@ -137,12 +139,15 @@ class RecordingPlan:
         Limits.
     destination : str
         Path or URL, perhaps with templates.
+    endpoint : str
+        URL of the service for an ``s3://`` destination; empty for AWS.
     """
 
     arrays: tuple[ArrayPlan, ...] = ()
     storage: StoragePlan = field(default_factory=StoragePlan)
     stop: StopRule = field(default_factory=StopRule)
     destination: str = ""
+    endpoint: str = ""
 
     def settings(self, store_path: str) -> aqz.StreamSettings:
         """Return the engine's settings for this plan.
@@ -157,10 +162,14 @@ class RecordingPlan:
         TypeError, SettingsError
             A number or name is none that the engine knows.
         """
+        arrays = [array_settings(array, self.storage) for array in self.arrays]
         return aqz.StreamSettings(
             store_path=store_path,
             version=aqz.ZarrVersion(self.storage.version),
-            arrays=[_array_settings(array, self.storage) for array in self.arrays],
+            arrays=arrays,
+            s3=aqz.S3Settings(endpoint=self.endpoint) if self.endpoint else None,
+            # Readers find several images where NGFF lists them; plain arrays cannot be listed.
+            bioformats2raw=len(arrays) > 1 and all(array.is_ngff for array in arrays),
         )
 
     def with_array(self, array: ArrayPlan) -> RecordingPlan:
@@ -207,6 +216,34 @@ def suggested(array: ArrayPlan) -> ArrayPlan:
     )
 
 
+def for_sites(
+    array: ArrayPlan, generic: SourceSpec, specs: Sequence[SourceSpec]
+) -> list[ArrayPlan]:
+    """Return an array for each site of an acquisition that was not known when the form was filled.
+
+    Parameters
+    ----------
+    array : ArrayPlan
+        What the form says.
+    generic : SourceSpec
+        What the form was filled in from. What differs from it was said by the user, and is
+        taken over by the names of axes; sizes are those of the acquisition.
+    specs : sequence of SourceSpec
+        What the sources of the sites describe.
+    """
+    before = {axis.name: axis for axis in array_plan("", generic).axes}
+    said = {axis.name: axis for axis in array.axes if axis != before.get(axis.name)}
+    plans = []
+    for spec in specs:
+        plan = array_plan("", spec)
+        axes = [
+            replace(said[axis.name], kind=axis.kind, size=axis.size) if axis.name in said else axis
+            for axis in plan.axes
+        ]
+        plans.append(replace(plan, axes=tuple(axes)))
+    return plans
+
+
 def array_keys(titles: Sequence[str]) -> list[str]:
     """Return keys for sources of these names: the root for one, else names fit for a path."""
     if len(titles) == 1:
@@ -221,8 +258,12 @@ def array_keys(titles: Sequence[str]) -> list[str]:
     return keys
 
 
-def _array_settings(array: ArrayPlan, storage: StoragePlan) -> aqz.ArraySettings:
-    """Return the engine's settings of one array."""
+def array_settings(array: ArrayPlan, storage: StoragePlan) -> aqz.ArraySettings:
+    """Return the engine's settings of one array.
+
+    Axes that OME-NGFF has no words for make it a plain array, without pyramid and colours, rather
+    than an image that readers refuse.
+    """
     compressor, codec = CODECS[storage.codec]
     compression = None
     if compressor is not aqz.Compressor.NONE:
@@ -235,13 +276,10 @@ def _array_settings(array: ArrayPlan, storage: StoragePlan) -> aqz.ArraySettings
     sharded = all(axis.shard for axis in array.axes) and storage.version == 3
     channel_sizes = [axis.size for axis in array.axes if axis.kind == "channel"]
     fits = len(array.channels) == (channel_sizes[0] if channel_sizes else 1)
-    return aqz.ArraySettings(
+    settings = aqz.ArraySettings(
         output_key=array.key,
         compression=compression,
         data_type=aqz.DataType.of(array.dtype),
-        downsampling_method=PYRAMIDS[storage.pyramid],
-        max_levels=storage.levels if storage.pyramid != "none" else 0,
-        is_ngff=True,
         dimensions=[
             aqz.Dimension(
                 name=axis.name,
@@ -254,8 +292,14 @@ def _array_settings(array: ArrayPlan, storage: StoragePlan) -> aqz.ArraySettings
             )
             for axis in array.axes
         ],
-        channels=[
-            aqz.Channel(name=name, color=colour, window=window)
-            for name, colour, window in (array.channels if fits else ())
-        ],
     )
+    if settings.ngff_problems():
+        return settings
+    settings.is_ngff = True
+    settings.downsampling_method = PYRAMIDS[storage.pyramid]
+    settings.max_levels = storage.levels if storage.pyramid != "none" else 0
+    settings.channels = [
+        aqz.Channel(name=name, color=colour, window=window)
+        for name, colour, window in (array.channels if fits else ())
+    ]
+    return settings

@@ -78,7 +78,8 @@ class LiveView:
         """Show one array."""
         import zarr
 
-        array = zarr.open_array(str(self._store / key / "0"), mode="r")
+        node = zarr.open(str(self._store / key), mode="r")
+        array = node if isinstance(node, zarr.Array) else node["0"]
         if 0 in array.shape:
             return
         layer = self.layers[key]

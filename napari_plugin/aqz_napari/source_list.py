@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, Label
 from qtpy.QtWidgets import QComboBox
 
+from aqz_napari.acquisition_source import NextAcquisition
+from aqz_napari.camera_facts import running_core
 from aqz_napari.form_parts import cell, column, row, text
 from aqz_napari.frame_source import registered_sources
 from aqz_napari.layer_source import CAPTURES, UPDATES, LayerSource
-from aqz_napari.pymmcore_source import AcquisitionSource, LiveCameraSource, running_core
+from aqz_napari.pymmcore_source import LiveCameraSource
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -175,7 +177,7 @@ class SourceList:
         if factory is not None:
             return factory()
         core = running_core()
-        return LiveCameraSource(core) if source == "camera" else AcquisitionSource(core)
+        return LiveCameraSource(core) if source == "camera" else NextAcquisition(core)
 
     def _layers_changed(self, event: Any = None) -> None:
         """Follow the layer list."""

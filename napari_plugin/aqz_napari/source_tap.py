@@ -62,6 +62,7 @@ class SourceTap:
         self._spec = spec
         self._sizes = None if array is None else tuple(d.array_size_px for d in array.dimensions)
         self.axes = [] if array is None else [d.name for d in array.dimensions]
+        self._array = array
         self._dtype = None if array is None else array.data_type.dtype.newbyteorder("=")
         self._patience = intake.wait
         if spec is not None and spec.can_wait:
@@ -110,6 +111,15 @@ class SourceTap:
             "every_frame": self._spec.every_frame,
             **self._spec.metadata,
         }
+
+    def describe_axes(self) -> list[dict[str, Any]] | None:
+        """Return scale and unit of each axis where the array's own metadata cannot say them."""
+        if self._array is None or self._array.is_ngff:
+            return None
+        return [
+            {"name": d.name, "scale": d.scale or 1.0, "unit": d.unit}
+            for d in self._array.dimensions
+        ]
 
     def written(self) -> None:
         """Count a frame that was handed to the store."""

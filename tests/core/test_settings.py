@@ -506,3 +506,20 @@ def test_repr_can_be_typed_in_again():
     names = {cls.__name__: cls for cls in ALL_CLASSES}
     names |= {n: e for n, e in vars(enums).items() if isinstance(e, enum.EnumMeta)}
     assert eval(repr(settings), names) == settings
+
+
+@pytest.mark.parametrize(
+    ("order", "problems"), [([], ["time first"]), ([1, 0, 2, 3], [])], ids=["as given", "on disk"]
+)
+def test_axes_that_are_no_ngff_image_are_told_in_storage_order(order, problems):
+    kinds = (DimensionType.CHANNEL, DimensionType.TIME, DimensionType.SPACE, DimensionType.SPACE)
+    array = ArraySettings(
+        dimensions=[
+            Dimension(name=name, kind=kind, array_size_px=4, chunk_size_px=4)
+            for name, kind in zip("ctyx", kinds, strict=True)
+        ],
+        storage_dimension_order=order,
+    )
+    told = array.ngff_problems()
+    assert len(told) == len(problems)
+    assert all(words in text for words, text in zip(problems, told, strict=True))

@@ -49,7 +49,7 @@ def frame_of():
 
 
 # napari and what it stands on warn while they are imported and used; only ours must not.
-NAPARI_MODULES = ("layer", "widget", "viewer", "reader", "writer", "manifest")
+NAPARI_MODULES = ("layer", "widget", "viewer", "reader", "writer", "manifest", "acquisitions")
 
 
 def pytest_collection_modifyitems(items):
