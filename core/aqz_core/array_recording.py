@@ -11,23 +11,18 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.array_documents import chunk_namer
+from aqz_core.array_levels import ArrayLevels
 from aqz_core.array_metadata import ArrayMetadata
-from aqz_core.array_writer import ArrayWriter
-from aqz_core.chunk_files import ChunkFiles
 from aqz_core.errors import AqzError, FrameExistsError, FrameShapeError, OutOfBoundsError
 from aqz_core.frame_log import LOG_NAME, FrameLog
 from aqz_core.frames import FrameReader
-from aqz_core.level_reducer import LevelReducer
 from aqz_core.plans import join
 from aqz_core.router import FrameRouter
-from aqz_core.sharded_chunks import ShardedChunks
 from aqz_core.written_frames import WrittenFrames
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aqz_core.chunk_store import ChunkStore, ShardListener
     from aqz_core.engine import Engine
     from aqz_core.hooks import FrameFunction
     from aqz_core.metadata import Document
@@ -91,8 +86,15 @@ class ArrayRecording:
         where = f"array {plan.key!r}"
         self._reader = FrameReader(plan.frame_shape, plan.base.dtype, where, plan.base.fill_value)
         self._plain_append = process is None and not plan.transposed
-        self._writers = [self._writer(level, on_shard) for level in range(len(plan.layouts))]
-        self._reducers = [self._reducer(level) for level in range(1, len(plan.layouts))]
+        self._levels = ArrayLevels(
+            plan,
+            engine,
+            live=self._live,
+            sync=sync,
+            protect=protect,
+            progress=progress,
+            on_shard=on_shard,
+        )
         self._log = FrameLog(engine.sink, join(plan.level_name(0), LOG_NAME))
         self._written: WrittenFrames | None = None
         self._taken = 0
@@ -107,72 +109,18 @@ class ArrayRecording:
         if progress is not None:
             self._take_up(progress)
 
-    # ---- set up -----------------------------------------------------------------------------
-
-    def _writer(self, level: int, on_shard: Callable[[int, str, int, int], None]) -> ArrayWriter:
-        """Make the writer of one level."""
-
-        def listener(name: str, nbytes: int, chunks: int) -> None:
-            on_shard(level, name, nbytes, chunks)
-
-        store = self._store(level, listener)
-        layout = self.plan.layouts[level]
-        start = 0 if self._progress is None else self._progress.start
-        start = self.plan.geometry[level].append_size(start)
-        return ArrayWriter(self._engine, layout, self.plan.codecs, store, level, start)
-
-    def _store(self, level: int, listener: ShardListener) -> ChunkStore:
-        """Make the place where the chunks of one level go."""
-        plan, sink = self.plan, self._engine.sink
-        namer = chunk_namer(plan, level)
-        if plan.layouts[level].shard_chunks is None:
-            return ChunkFiles(
-                sink, namer, sync=self._sync, protect=self._protect, on_shard=listener
-            )
-        return ShardedChunks(
-            sink,
-            namer,
-            plan.layouts[level],
-            live=self._live,
-            sync=self._sync,
-            protect=self._protect,
-            max_chunk_nbytes=plan.codecs.max_encoded_size(plan.layouts[level].chunk_nbytes),
-            resumed=self._finality(level),
-            on_shard=listener,
-        )
-
-    def _reducer(self, level: int) -> LevelReducer:
-        """Connect the level before to this one."""
-        plan = self.plan
-        assert plan.downsampler is not None
-        before = plan.layouts[level - 1]
-        reducer = LevelReducer(
-            plan.downsampler,
-            plan.geometry[level],
-            self._writers[level],
-            before.shape[-3] if before.lead_shape else 1,
-        )
-        self._writers[level - 1].feed(reducer)
-        return reducer
-
-    def _finality(self, level: int) -> Callable[[int], bool] | None:
-        """Return what tells whether chunks of an earlier recording are complete, if any."""
-        if self._progress is None or not self._live:
-            return None
-        return partial(self._progress.is_final, level)
-
     def _take_up(self, progress: ArrayProgress) -> None:
         """Begin where an earlier recording ended; `restore` brings its last frames back."""
         self.frames = progress.frames
         self.metadata.take_up(progress)
-        for writer in self._writers:
-            writer.head.skips_gaps = progress.gaps
+        if progress.gaps:
+            self._levels.expect_gaps()
         self.metadata.gaps = progress.gaps
         if self.metadata.lengths is not None:
             self._flushed = progress.lengths[0]
         if progress.written is not None:
             self._written = WrittenFrames(self._router, 0)
-            self._writers[0].head.skips_gaps = True
+            self._levels.base.head.skips_gaps = True
             for number in progress.written:
                 self._written.add(number)
 
@@ -187,7 +135,7 @@ class ArrayRecording:
             return
         for number in progress.replay:
             lead = self._router.lead(number)
-            self._writers[0].write(progress.read_plane(lead), lead)
+            self._levels.base.write(progress.read_plane(lead), lead)
 
     # ---- frames in --------------------------------------------------------------------------
 
@@ -240,12 +188,11 @@ class ArrayRecording:
             if self._written is not None:
                 for number in range(self.frames, self.frames + whole):
                     self._written.add(number)
-            for writer in self._writers:
-                writer.head.skips_gaps = True
+            self._levels.expect_gaps()
             while whole:
                 # Only frames that are stored one after the other can be passed over at once.
                 at_once = whole if self._router.in_order else 1
-                skipped = self._writers[0].skip(self._next_lead(), at_once)
+                skipped = self._levels.base.skip(self._next_lead(), at_once)
                 self.frames += skipped
                 self._taken += skipped
                 whole -= skipped
@@ -273,13 +220,13 @@ class ArrayRecording:
             number = self._router.number(index)
             if self._written is None:
                 self._written = WrittenFrames(self._router, self.frames)
-                self._writers[0].head.skips_gaps = True
+                self._levels.base.head.skips_gaps = True
             frame = next(self._reader.frames(array))
             lead = self._router.lead(number)
             if number in self._written:
                 self._replace(frame, lead, index, replace=replace)
             else:
-                self._writers[0].write(self._prepared(frame, lead), lead)
+                self._levels.base.write(self._prepared(frame, lead), lead)
                 self._written.add(number)
                 self.frames = max(self.frames, number + 1)
                 self._taken += 1
@@ -293,9 +240,9 @@ class ArrayRecording:
         where = f"array {self.plan.key!r} has a frame at index {index} already"
         if not replace:
             raise FrameExistsError(f"{where}; give replace=True to write it again.")
-        if len(self._writers) > 1:
+        if len(self._levels) > 1:
             raise FrameExistsError(f"{where}, and its pyramid is made; it cannot be replaced.")
-        if not self._writers[0].replace(self._prepared(frame, lead), lead):
+        if not self._levels.base.replace(self._prepared(frame, lead), lead):
             raise FrameExistsError(f"{where}, and its chunk is stored; it cannot be replaced.")
 
     def _is_plain_frame(self, data: object) -> TypeGuard[Frame]:
@@ -323,7 +270,7 @@ class ArrayRecording:
 
     def _take(self, frame: Frame) -> None:
         """Store the frame that follows the last one."""
-        writer = self._writers[0]
+        writer = self._levels.base
         if self._plain_append and self._router.in_order:
             writer.append(frame, self._next_lead)
         else:
@@ -350,7 +297,7 @@ class ArrayRecording:
     @property
     def bytes_stored(self) -> int:
         """Bytes that went to the store, all levels together."""
-        return sum(writer.bytes_stored for writer in self._writers)
+        return self._levels.bytes_stored
 
     @property
     def pending_nbytes(self) -> int:
@@ -392,11 +339,11 @@ class ArrayRecording:
 
     def _publish(self, *, sync: bool) -> None:
         """Make stored chunks visible, then the length that they reach."""
-        reached = [writer.publish(sync=sync) for writer in self._writers]
+        reached = self._levels.publish(sync=sync)
         flushed = [level.append_size(self._flushed) for level in self.plan.geometry]
         lengths = [max(pair) for pair in zip(reached, flushed, strict=True)]
         certain = self._certain_frames(reached[0])
-        self.metadata.gaps = self._writers[0].head.skips_gaps
+        self.metadata.gaps = self._levels.base.head.skips_gaps
         if self._sync and self.metadata.would_grow(lengths, certain):
             self._engine.sink.commit()  # names of shards before the length that counts them
         self.metadata.grow(lengths, certain, sync=sync)
@@ -421,11 +368,7 @@ class ArrayRecording:
 
     def _store_layers(self) -> None:
         """Store incomplete layers as they are, level by level, and take them as published."""
-        for writer in self._writers:
-            writer.flush()
-            writer.wait()
-            self._engine.failure.check()
-            writer.store.reveal()
+        self._levels.store_incomplete()
         if self.metadata.lengths is not None and self._shows_at_flush:
             self._flushed = self._final_length()
             self._flushed_frames = self.frames
@@ -443,7 +386,7 @@ class ArrayRecording:
         """
         if self.metadata.lengths is None or not self._live:
             return
-        if self._waiting and not any(writer.busy for writer in self._writers):
+        if self._waiting and not self._levels.busy:
             self._flushed, self._flushed_frames = self._waiting
             self._waiting = None
         idle = self._taken == self._published_at
@@ -452,8 +395,7 @@ class ArrayRecording:
             return
         if self._appending.acquire(blocking=False):
             try:
-                nothing_left = [writer.hand_over_whole_chunks() for writer in self._writers]
-                if all(nothing_left):
+                if self._levels.hand_over_whole_chunks():
                     self._waiting = (self._final_length(), self.frames)
             finally:
                 self._appending.release()
@@ -462,28 +404,15 @@ class ArrayRecording:
 
     def finish_level(self, level: int) -> None:
         """Hand over what is incomplete at one level; the level before must be done."""
-        if level >= len(self._writers):
-            return
-        if level:
-            before = self.plan.geometry[level - 1]
-            z_size = 1
-            if len(before.shape) == 3:  # z is the append axis: it ends where the recording ends
-                z_size = before.append_size(self._final_length())
-            elif len(before.shape) > 3:
-                z_size = before.shape[-3]
-            self._reducers[level - 1].finish(z_size)
-        self._writers[level].finish_layers()
+        self._levels.finish(level, self._final_length())
 
     def wait(self, level: int) -> None:
         """Wait until everything handed over at one level is stored, or something failed."""
-        if level < len(self._writers):
-            self._writers[level].wait()
+        self._levels.wait(level)
 
     def abandon(self) -> None:
         """After an error: let jobs end, and readers see what was stored."""
-        with contextlib.suppress(AqzError):
-            for writer in self._writers:
-                writer.wait()
+        self._levels.abandon()
         for last_words in (self._log.write, partial(self._publish, sync=False)):
             with contextlib.suppress(AqzError, OSError):
                 self._engine.run(last_words)
@@ -499,12 +428,11 @@ class ArrayRecording:
 
     def unfinished_shards(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards that are still open."""
-        return [call for writer in self._writers for call in writer.store.unfinished()]
+        return self._levels.unfinished_shards()
 
     def commit(self) -> None:
         """Return when every shard, finished by now, would survive a loss of power."""
-        for writer in self._writers:
-            writer.store.publish(sync=True)
+        self._levels.commit()
 
     def finish_documents(self) -> None:
         """Store the metadata of the finished array."""
@@ -512,5 +440,5 @@ class ArrayRecording:
         length = self._final_length()
         lengths = [level.append_size(length) for level in self.plan.geometry]
         certain = None if self._written is not None else self.frames
-        self.metadata.gaps = self._writers[0].head.skips_gaps
+        self.metadata.gaps = self._levels.base.head.skips_gaps
         self.metadata.complete(lengths, certain, sync=self._sync)
