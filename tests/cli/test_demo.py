@@ -10,8 +10,8 @@ import zarr
 from rich.console import Console
 
 from aqz_core.cameras import SimulatedCamera, frame_number
+from aqz_core.cli import camera_recording, main
 from aqz_core.cli import demo as demo_module
-from aqz_core.cli import main
 from aqz_core.cli.demo_settings import COMPRESSIONS, settings_for_demo
 from aqz_core.cli.progress import RecordingProgress
 from aqz_core.events import StreamStatistics
@@ -122,7 +122,7 @@ def test_a_shape_the_camera_cannot_take_is_one_line(here, capsys):
 
 
 def test_a_frame_that_was_changed_on_the_way_is_found(here, capsys, monkeypatch):
-    class Swapped(demo_module.ZarrStream):
+    class Swapped(camera_recording.ZarrStream):
         """Stores frame 4 with one pixel changed."""
 
         appended = 0
@@ -134,7 +134,7 @@ def test_a_frame_that_was_changed_on_the_way_is_found(here, capsys, monkeypatch)
             self.appended += 1
             super().append(data, key)
 
-    monkeypatch.setattr(demo_module, "ZarrStream", Swapped)
+    monkeypatch.setattr(camera_recording, "ZarrStream", Swapped)
     assert demo("--shape", "32x32") == 1
     assert "1 of 12 frames differ" in capsys.readouterr().err
 

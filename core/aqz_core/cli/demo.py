@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -14,14 +13,11 @@ from rich.table import Table
 
 from aqz_core.cameras import SimulatedCamera, demo_camera
 from aqz_core.cameras.micromanager import is_installed
-from aqz_core.cli.demo_settings import settings_for_demo
-from aqz_core.cli.progress import RecordingProgress
+from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
 from aqz_core.cli.store_tree import read_tree
 from aqz_core.cli.verification import Verification, checksum, verify_recording
 from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
 from aqz_core.errors import StoreExistsError
-from aqz_core.stream import ZarrStream
-from aqz_core.termination import exit_on_sigterm
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,19 +73,31 @@ def run_demo(options: DemoOptions) -> int:
     check_output(options.output, overwrite=options.overwrite)
     camera = _open_camera(options, console)
     checksums: list[int] = []
-    start = time.monotonic()
-    try:
-        _record(options, camera, console, checksums)
-    except KeyboardInterrupt:
+    choices = StoreChoices(
+        options.output,
+        options.output.absolute().parent,
+        options.codec,
+        options.pyramid,
+        options.overwrite,
+    )
+    done = record_camera(
+        camera, options.frames, choices, console, lambda frame: checksums.append(checksum(frame))
+    )
+    if done.failure is not None:
+        raise done.failure
+    if done.interrupted:
         console.print(f"\ninterrupted; {len(checksums)} frames are in {options.output}")
         return 130
-    seconds = time.monotonic() - start
 
     root = read_tree(options.output)
-    levels = [_Level(n.path, n.array, n.nbytes) for n in root.walk() if n.array is not None]
+    levels = [
+        _Level(options.output / node.path, node.array, node.nbytes)
+        for node in root.walk()
+        if node.array is not None
+    ]
     with console.status("reading back and comparing"):
         verification = verify_recording([level.path for level in levels], checksums)
-    _report(console, options.output, levels, verification, seconds)
+    _report(console, options.output, levels, verification, done.seconds)
     return 0
 
 
@@ -129,38 +137,8 @@ def _open_camera(options: DemoOptions, console: Console) -> Camera:
     hint = ""
     if options.camera == "auto" and not is_installed():
         hint = '; for a Micro-Manager camera: python -m pip install "aqz[micromanager]"'
-    console.print(
-        f"camera: {camera.name}, {write_shape(camera.shape)} {camera.dtype}{hint}",
-        markup=False,
-        soft_wrap=True,
-    )
+    present(console, camera, hint)
     return camera
-
-
-def _record(options: DemoOptions, camera: Camera, console: Console, checksums: list[int]) -> None:
-    """Record the frames, and put the checksum of each one stored into `checksums`."""
-    settings = settings_for_demo(
-        options.output,
-        shape=camera.shape,
-        dtype=camera.dtype,
-        pixel_size_um=camera.pixel_size_um,
-        codec=options.codec,
-        pyramid=options.pyramid,
-        overwrite=options.overwrite,
-    )
-    with (
-        exit_on_sigterm(),
-        ZarrStream(settings) as stream,
-        RecordingProgress(console, options.frames, options.output.absolute().parent) as progress,
-    ):
-        for frame in camera.frames(options.frames):
-            stream.append(frame)
-            checksums.append(checksum(frame))
-            if progress.is_due():
-                progress.show(stream.statistics())
-        progress.show(stream.statistics(), "finishing")
-        stream.close()
-        progress.show(stream.statistics(), "recorded")
 
 
 class _Level(NamedTuple):

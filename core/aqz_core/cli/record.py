@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aqz_core.cameras import CameraError, demo_camera
+from aqz_core.cameras import demo_camera
 from aqz_core.cameras.micromanager import configured_camera
+from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
 from aqz_core.cli.demo import check_output
-from aqz_core.cli.demo_settings import settings_for_demo
-from aqz_core.cli.progress import RecordingProgress
-from aqz_core.cli.wording import open_console, write_shape
+from aqz_core.cli.wording import open_console
 from aqz_core.store_path import local_path, url_scheme
-from aqz_core.stream import ZarrStream
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from rich.console import Console
 
     from aqz_core.cameras import MicroManagerCamera
 
@@ -77,12 +72,22 @@ def run_record(options: RecordOptions) -> int:
         check_output(local, overwrite=options.overwrite)
         folder = local.parent
     camera = _open_camera(options)
+    present(console, camera)
+    choices = StoreChoices(
+        options.output, folder, options.codec, options.pyramid, options.overwrite
+    )
+    done = record_camera(camera, options.frames, choices, console)
+    how = "interrupted; " if done.interrupted else ""
     console.print(
-        f"camera: {camera.name}, {write_shape(camera.shape)} {camera.dtype}",
+        f"{how}{done.statistics.frames} of {options.frames} frames are in {options.output}: "
+        f"{done.statistics.frames / done.seconds:.0f} frames/s, "
+        f"{done.statistics.bytes_in / 1e6 / done.seconds:.0f} MB/s of pixels, none dropped",
         markup=False,
         soft_wrap=True,
     )
-    return _record(options, camera, console, folder)
+    if done.failure is not None:
+        raise done.failure
+    return 130 if done.interrupted else 0
 
 
 def _open_camera(options: RecordOptions) -> MicroManagerCamera:
@@ -96,49 +101,3 @@ def _open_camera(options: RecordOptions) -> MicroManagerCamera:
         exposure_ms=options.exposure_ms,
         buffer_mb=options.buffer_mb,
     )
-
-
-def _record(
-    options: RecordOptions, camera: MicroManagerCamera, console: Console, folder: Path | None
-) -> int:
-    """Record the frames; whatever ends it early, the store is finished with those that came."""
-    settings = settings_for_demo(
-        options.output,
-        shape=camera.shape,
-        dtype=camera.dtype,
-        pixel_size_um=camera.pixel_size_um,
-        codec=options.codec,
-        pyramid=options.pyramid,
-        overwrite=options.overwrite,
-    )
-    failure: CameraError | None = None
-    code, begun = 0, time.monotonic()
-    with (
-        ZarrStream(settings) as stream,
-        RecordingProgress(console, options.frames, folder) as progress,
-    ):
-        try:
-            for frame in camera.frames(options.frames):
-                stream.append(frame)
-                if progress.is_due():
-                    progress.show(stream.statistics())
-        except KeyboardInterrupt:
-            code = 130
-        except CameraError as error:
-            failure = error
-        progress.show(stream.statistics(), "finishing")
-        stream.close()
-        progress.show(stream.statistics(), "recorded")
-        statistics = stream.statistics()
-    seconds = max(1e-9, time.monotonic() - begun)
-    how = "interrupted; " if code else ""
-    console.print(
-        f"{how}{statistics.frames} of {options.frames} frames are in {options.output}: "
-        f"{statistics.frames / seconds:.0f} frames/s, "
-        f"{statistics.bytes_in / 1e6 / seconds:.0f} MB/s of pixels, none dropped",
-        markup=False,
-        soft_wrap=True,
-    )
-    if failure is not None:
-        raise failure
-    return code
