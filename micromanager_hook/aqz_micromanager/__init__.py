@@ -19,8 +19,9 @@ from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.handler import MDAHandler
 from aqz_micromanager.pixels import FrameSpec
 from aqz_micromanager.processor import ZarrProcessor
-from aqz_micromanager.recorder import RecorderOptions, RunRecorder, RunSink, RunStatistics
+from aqz_micromanager.recorder import RunRecorder
 from aqz_micromanager.run_plan import PlanBuilder, Site
+from aqz_micromanager.run_words import RecorderOptions, RunSink, RunStatistics
 
 __all__ = [
     "AcquisitionError",

@@ -18,9 +18,41 @@ from aqz_micromanager.tags import number
 if TYPE_CHECKING:
     from aqz_micromanager.run_plan import PlanBuilder
 
-__all__ = ["Event", "read_event", "read_events", "watch_events"]
+__all__ = ["Event", "PlannedEnd", "read_event", "read_events", "watch_events"]
 
 Event: TypeAlias = Mapping[str, Any]
+
+
+class PlannedEnd:
+    """The last image that is planned, and whether it came: else the acquisition ended early."""
+
+    def __init__(self) -> None:
+        self._axes: Mapping[str, Any] | None = None
+        self._came = False
+        self._more = False
+
+    @property
+    def is_reached(self) -> bool:
+        """Whether the last image came, or nothing is known of it."""
+        return not self._more and (self._came or self._axes is None)
+
+    def plan(self, events: Event | Iterable[Event]) -> None:
+        """Take the last one of a list of events."""
+        for event in [events] if isinstance(events, Mapping) else events:
+            self._axes = event.get("axes") or {}
+
+    def watch(self, events: Iterable[Event]) -> Iterator[Event]:
+        """Hand on the events of a generator, whose last one is known when it ends."""
+        self._more = True
+        for event in events:
+            self._axes, self._came = event.get("axes") or {}, False
+            yield event
+        self._more = False
+
+    def see(self, axes: Mapping[str, Any]) -> None:
+        """Take note of an image that came."""
+        if axes == self._axes:
+            self._came = True
 
 
 def read_events(events: Event | Iterable[Event], builder: PlanBuilder) -> None:

@@ -54,6 +54,10 @@ class FrameHold:
         """Return how many frames wait."""
         return len(self._frames)
 
+    def has_room_for(self, frame: ArrivedFrame) -> bool:
+        """Tell whether one more frame can wait."""
+        return self.nbytes + frame.pixels.nbytes <= self._max_nbytes
+
     def add(self, frame: ArrivedFrame) -> None:
         """Keep a copy of a frame.
 
@@ -62,15 +66,14 @@ class FrameHold:
         LayoutUnknownError
             There is no room for it.
         """
-        nbytes = frame.pixels.nbytes
-        if self.nbytes + nbytes > self._max_nbytes:
+        if not self.has_room_for(frame):
             raise LayoutUnknownError(
                 f"{len(self._frames)} frames came and the sizes of the axes {sorted(frame.axes)} "
                 f"are still not known: the first time point does not end within "
                 f"{self._max_nbytes:,} bytes. Give events=, axes={{'z': 5, ...}}, or raise "
                 "learning_memory"
             )
-        self.nbytes += nbytes
+        self.nbytes += frame.pixels.nbytes
         self._frames.append(ArrivedFrame(np.array(frame.pixels), dict(frame.axes), frame.tags))
 
     def release(self) -> Iterator[ArrivedFrame]:

@@ -11,13 +11,13 @@ import os
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal
 
 import aqz_core as aqz
+from aqz_micromanager.adapter import RunAdapter
 from aqz_micromanager.frame_hold import ArrivedFrame
-from aqz_micromanager.interrupts import InterruptWatch
 from aqz_micromanager.layout import ImageOptions
-from aqz_micromanager.recorder import LEARNING_NBYTES, RecorderOptions, RunRecorder, RunStatistics
+from aqz_micromanager.run_words import LEARNING_NBYTES, RecorderOptions
 from aqz_micromanager.sequences import (
     ChannelNames,
     frame_tags,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from aqz_micromanager.pixels import Pixels
     from aqz_micromanager.positions import PlateChoice
     from aqz_micromanager.run_plan import Value
-    from aqz_micromanager.store_recording import OnDuplicate, RunState
+    from aqz_micromanager.store_recording import OnDuplicate
     from aqz_micromanager.tags import FrameMetadata
 
 __all__ = ["MDAHandler"]
@@ -45,7 +45,7 @@ _STALL_SECONDS = 120.0
 _GATE_SECONDS = 0.1  # between looks at whether the recording still goes on
 
 
-class MDAHandler:
+class MDAHandler(RunAdapter):
     """Records what pymmcore-plus acquires; give it as ``output=`` of ``core.mda.run``.
 
     Use it as a context manager around the run, or call `close` afterwards: that is where errors are
@@ -60,8 +60,8 @@ class MDAHandler:
         its acquisition.
     relay_memory : int
         Bytes of frames that may wait to be handed over before the acquisition has to wait.
-    axes, settings, plate, colors, on_duplicate, on_change, back_pressure, frame_metadata, \
-cameras_as_channels, learning_memory
+    axes, settings, plate, colors, on_duplicate, on_change, on_unplanned, back_pressure, \
+frame_metadata, cameras_as_channels, learning_memory
         As for `ZarrProcessor`.
 
     Examples
@@ -83,6 +83,7 @@ cameras_as_channels, learning_memory
         colors: Mapping[str, str] | None = None,
         on_duplicate: OnDuplicate = "error",
         on_change: Literal["error", "new_store"] = "error",
+        on_unplanned: Literal["error", "add"] = "error",
         back_pressure: Literal["block", "stop"] = "block",
         frame_metadata: FrameMetadata = "compact",
         learning_memory: int = LEARNING_NBYTES,
@@ -92,13 +93,14 @@ cameras_as_channels, learning_memory
             images=ImageOptions(settings, dict(colors or {}), plate),
             on_duplicate=on_duplicate,
             on_change=on_change,
+            on_unplanned=on_unplanned,
             back_pressure=back_pressure,
             frame_metadata=frame_metadata,
             cameras_as_channels=cameras_as_channels,
             color_order="rgb",
             learning_memory=learning_memory,
         )
-        self._recorder = RunRecorder(os.fspath(store), options)
+        super().__init__(os.fspath(store), options)
         self._channels = ChannelNames()
         self._cameras: tuple[str, ...] = ()
         self._relay_memory = relay_memory
@@ -106,8 +108,6 @@ cameras_as_channels, learning_memory
         self._on_the_way: deque[tuple[int, int]] = deque()
         self._relayed = threading.Condition()
         self._canceled = False
-        self._interrupted = False
-        self._interrupts = InterruptWatch(self._on_interrupt)
         self._patience = settings.stall_timeout if settings is not None else _STALL_SECONDS
         self._core = core
         self._gated = core is not None
@@ -148,8 +148,8 @@ cameras_as_channels, learning_memory
 
     def sequenceFinished(self, sequence: Any) -> None:
         """Finish the store; an error is left to `close`."""
-        self._disconnect()
-        self._recorder.finish(aborted=self._canceled, raises=False)
+        self._let_go()
+        self._recorder.finish(interrupted=self._canceled, raises=False)
 
     def sequenceCanceled(self, sequence: Any) -> None:
         """Note that the user ended the acquisition."""
@@ -212,7 +212,7 @@ cameras_as_channels, learning_memory
         self._cancel()
         return True
 
-    def _disconnect(self) -> None:
+    def _let_go(self) -> None:
         """Leave the core alone from now on."""
         if self._gated and self._core is not None:
             self._gated = False
@@ -220,49 +220,13 @@ cameras_as_channels, learning_memory
 
     # ---- what the user calls ----------------------------------------------------------------
 
-    @property
-    def state(self) -> RunState:
-        """How the recording stands; see `RunStatistics`."""
-        return self._recorder.state
-
-    @property
-    def error(self) -> BaseException | None:
-        """What went wrong first, if anything."""
-        return self._recorder.error
-
-    def statistics(self) -> RunStatistics:
-        """Return how the recording is doing."""
-        return self._recorder.statistics()
-
-    def note(self, name: str, metadata: Mapping[str, Any]) -> None:
-        """Record metadata of the whole acquisition; see `ZarrProcessor.note`."""
-        self._recorder.note(name, metadata)
-
-    def close(self) -> None:
-        """Finish the store; later calls do nothing.
-
-        Raises
-        ------
-        AcquisitionError
-            Something went wrong since the handler was made; the first error is its cause.
-        """
-        self._disconnect()
-        self._recorder.finish()
-
-    def __enter__(self) -> Self:
-        """Return the handler itself."""
-        self._interrupts.start()
-        return self
-
     def __exit__(
         self,
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish the store. An error of the recording is raised, as it caused the one at hand."""
-        self._interrupts.stop()
-        self._disconnect()
-        self._recorder.finish(aborted=error is not None or self._interrupted)
+        """Finish the store and raise errors; Ctrl+C, which pymmcore-plus was kept from, as well."""
+        super().__exit__(kind, error, traceback)
         if self._interrupted and error is None:
             raise KeyboardInterrupt

@@ -122,7 +122,8 @@ def image_keys(sites: Sequence[Site]) -> dict[SiteKey, str]:
     keys: dict[SiteKey, str] = {}
     taken = {"ome"}
     for number, site in enumerate(sites):
-        wanted = _file_name("_".join([site.name or str(site.key[0]), *map(str, site.key[1:])]))
+        first = site.name or "".join(map(str, site.key[:1]))
+        wanted = _file_name("_".join([first, *map(str, site.key[1:])]))
         key = wanted if wanted and wanted.lower() not in taken else f"{wanted or 'image'}_{number}"
         taken.add(key.lower())
         keys[site.key] = key

@@ -10,27 +10,27 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from aqz_micromanager.adapter import RunAdapter
 from aqz_micromanager.core_facts import camera_spec, core_summary, core_tags
 from aqz_micromanager.errors import AcquisitionError, UnknownCoordinateError
-from aqz_micromanager.events import read_events, watch_events
+from aqz_micromanager.events import PlannedEnd, read_events, watch_events
 from aqz_micromanager.frame_hold import ArrivedFrame
-from aqz_micromanager.interrupts import InterruptWatch
 from aqz_micromanager.layout import ImageOptions
-from aqz_micromanager.recorder import LEARNING_NBYTES, RecorderOptions, RunRecorder, RunStatistics
+from aqz_micromanager.run_words import LEARNING_NBYTES, RecorderOptions
 from aqz_micromanager.tags import camera_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-    from types import TracebackType
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import aqz_core as aqz
     from aqz_micromanager.events import Event
     from aqz_micromanager.pixels import ColorOrder, Pixels
     from aqz_micromanager.positions import PlateChoice
     from aqz_micromanager.run_plan import Value
-    from aqz_micromanager.store_recording import OnDuplicate, RunState
+    from aqz_micromanager.store_recording import OnDuplicate
     from aqz_micromanager.tags import FrameMetadata
 
 __all__ = ["ZarrProcessor"]
@@ -38,7 +38,7 @@ __all__ = ["ZarrProcessor"]
 Tagged: TypeAlias = "tuple[Pixels, dict[str, Any]]"
 
 
-class ZarrProcessor:
+class ZarrProcessor(RunAdapter):
     """Records what a `pycromanager.Acquisition` acquires; give it as ``image_process_fn``.
 
     Frames are routed by their ``Axes`` only. Each position becomes an image of its own. Use it as a
@@ -80,6 +80,10 @@ class ZarrProcessor:
         What to do with a second frame for the same place.
     on_change : {"error", "new_store"}
         What to do with a frame of another shape or data type.
+    on_unplanned : {"error", "add"}
+        What to do with a frame from a place that `events` and `axes` do not have: a position
+        becomes one more image of the store; a channel, plane or axis goes to a store beside it.
+        Positions are always added if nobody said which there are.
     back_pressure : {"block", "stop"}
         What to do when frames come faster than they can be stored: let the engine wait, and then
         the camera's buffer fill, or end the acquisition.
@@ -118,6 +122,7 @@ class ZarrProcessor:
         colors: Mapping[str, str] | None = None,
         on_duplicate: OnDuplicate = "error",
         on_change: Literal["error", "new_store"] = "error",
+        on_unplanned: Literal["error", "add"] = "error",
         back_pressure: Literal["block", "stop"] = "block",
         frame_metadata: FrameMetadata = "compact",
         color_order: ColorOrder = "bgr",
@@ -129,8 +134,7 @@ class ZarrProcessor:
         self._taken_by_camera: Counter[tuple[object, ...]] = Counter()
         self._closing: threading.Thread | None = None
         self._refused = False
-        self._interrupted = False
-        self._interrupts = InterruptWatch(self._on_interrupt)
+        self._end = PlannedEnd()
         declared = dict(axes or {})
         if self._cameras:
             declared["camera"] = self._cameras
@@ -139,17 +143,19 @@ class ZarrProcessor:
             images=ImageOptions(settings, dict(colors or {}), plate),
             on_duplicate=on_duplicate,
             on_change=on_change,
+            on_unplanned=on_unplanned,
             back_pressure=back_pressure,
             frame_metadata=frame_metadata,
             cameras_as_channels=cameras_as_channels,
             color_order=color_order,
             learning_memory=learning_memory,
         )
-        self._recorder = RunRecorder(os.fspath(store), options)
+        super().__init__(os.fspath(store), options)
         if core is not None:
             self._recorder.note("summary", core_summary(core))
         if events is not None:
-            planned = events
+            planned = events = [events] if isinstance(events, Mapping) else list(events)
+            self._end.plan(events)
             self._recorder.expect(
                 lambda builder: read_events(planned, builder),
                 camera_spec(core) if core is not None else None,
@@ -174,6 +180,7 @@ class ZarrProcessor:
             self._refuse()
             return None
         try:
+            self._end.see(metadata["Axes"])
             results = self._processed(image, metadata)
             for pixels, tags in results:
                 self._recorder.put(ArrivedFrame(pixels, self._axes(tags), tags))
@@ -240,65 +247,18 @@ class ZarrProcessor:
         events
             A generator, which may be endless.
         """
-        return watch_events(events, self._recorder.expect)
-
-    def note(self, name: str, metadata: Mapping[str, Any]) -> None:
-        """Record metadata of the whole acquisition.
-
-        They are stored with every image under the attribute ``micromanager``.
-
-        Parameters
-        ----------
-        name
-            For example ``"summary"``, for ``acq.get_dataset().summary_metadata``.
-        metadata
-            What JSON cannot hold becomes text.
-        """
-        self._recorder.note(name, metadata)
+        return self._end.watch(watch_events(events, self._recorder.expect))
 
     @property
-    def state(self) -> RunState:
-        """How the recording stands; see `RunStatistics`."""
-        return self._recorder.state
+    def _ended_early(self) -> bool:
+        """Whether the last image that was planned never came."""
+        return self._interrupted or not self._end.is_reached
 
-    @property
-    def error(self) -> BaseException | None:
-        """What went wrong first, if anything."""
-        return self._recorder.error
-
-    def statistics(self) -> RunStatistics:
-        """Return how the recording is doing."""
-        return self._recorder.statistics()
-
-    def close(self) -> None:
-        """Finish the store; later calls do nothing.
-
-        Raises
-        ------
-        AcquisitionError
-            Something went wrong since the processor was made; the first error is its cause.
-        """
+    def _let_go(self) -> None:
+        """Wait for the end that `on_notification` began."""
         if self._closing is not None and self._closing is not threading.current_thread():
             self._closing.join()
-        self._recorder.finish()
 
     def _close_quietly(self) -> None:
         """Close, and leave an error to be raised by `close`."""
-        self._recorder.finish(raises=False)
-
-    def __enter__(self) -> Self:
-        """Return the processor itself."""
-        self._interrupts.start()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Finish the store. An error of the recording is raised, as it caused the one at hand."""
-        self._interrupts.stop()
-        if self._closing is not None:
-            self._closing.join()
-        self._recorder.finish(aborted=error is not None)
+        self._recorder.finish(interrupted=self._ended_early, raises=False)

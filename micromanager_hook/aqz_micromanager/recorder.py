@@ -1,162 +1,51 @@
-"""The five verbs that every acquisition engine's adapter is made of.
+"""Records one acquisition: decides when a store is opened, and what becomes of the unexpected.
 
-``expect`` what is known beforehand, ``put`` each frame, ``note`` what is known of the whole,
-``fail`` when the acquisition broke, ``finish``. The adapters (`ZarrProcessor`, `MDAHandler`) only
-translate their engine's words; when a store is opened, what happens to errors and what to do about
-the unexpected is decided here, the same for all.
+The five verbs that every acquisition engine's adapter is made of: ``expect`` what is known
+beforehand, ``put`` each frame, ``note`` what is known of the whole, ``fail`` when the acquisition
+broke, ``finish``. The adapters (`ZarrProcessor`, `MDAHandler`) only translate their engine's words.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import re
 import threading
 import time
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-import aqz_core as aqz
-from aqz_micromanager.errors import AcquisitionError, BackPressureError, FrameChangedError
+from aqz_micromanager.errors import (
+    AcquisitionError,
+    BackPressureError,
+    FrameChangedError,
+    UnknownCoordinateError,
+)
 from aqz_micromanager.frame_hold import ArrivedFrame, FrameHold
-from aqz_micromanager.layout import ImageOptions, store_layout
-from aqz_micromanager.pixels import ColorOrder, FrameSpec, planes_of
+from aqz_micromanager.layout import store_layout
+from aqz_micromanager.pixels import planes_of
 from aqz_micromanager.positions import well_of_label
 from aqz_micromanager.routing import Router
 from aqz_micromanager.run_plan import PlanBuilder, Site, split_axes
-from aqz_micromanager.store_recording import OnDuplicate, RunState, StoreRecording
-from aqz_micromanager.tags import FrameMetadata, number, pixel_size_um, text
+from aqz_micromanager.run_words import RecorderOptions, RunStatistics
+from aqz_micromanager.store_recording import RunState, StoreRecording
+from aqz_micromanager.tags import number, pixel_size_um, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from aqz_micromanager.run_plan import Value
+    from aqz_micromanager.pixels import FrameSpec
+    from aqz_micromanager.routing import Place
+    from aqz_micromanager.run_plan import RunPlan
 
-__all__ = ["RecorderOptions", "RunRecorder", "RunSink", "RunStatistics"]
-
-LEARNING_NBYTES = 256 << 20
-"""Bound on the frames that wait until the sizes of the axes are known."""
+__all__ = ["RunRecorder"]
 
 _FULL = 0.97  # of the stream's memory: the next frame would wait
+_LOOK_SECONDS = 0.005  # between looks at how full it is: many arrays take a while to sum up
 
 _log = logging.getLogger("aqz.micromanager")
-
-
-@dataclass(frozen=True, slots=True)
-class RunStatistics:
-    """How an acquisition is doing.
-
-    Attributes
-    ----------
-    state
-        ``"waiting"`` (no store yet), ``"recording"``, or how it ended: ``"complete"``,
-        ``"incomplete"``, ``"aborted"``, ``"failed"``.
-    frames
-        Frames stored, or on their way.
-    held_frames
-        Frames that wait for the sizes of the axes to be known.
-    missing_frames
-        Frames that lack so far, of those that were planned or lie between others.
-    duplicate_frames
-        Frames that came for a place that had one.
-    queue_fill, peak_queue_fill
-        Share of the stream's memory in use, now and at most; at 1 the next frame waits.
-    waited_seconds
-        Time spent in handing frames to the stream, copying included.
-    bytes_in, bytes_written
-        Bytes of pixels taken, and stored.
-    megabytes_per_second
-        Mean rate of `bytes_in`.
-    """
-
-    state: RunState
-    frames: int = 0
-    held_frames: int = 0
-    missing_frames: int = 0
-    duplicate_frames: int = 0
-    queue_fill: float = 0.0
-    peak_queue_fill: float = 0.0
-    waited_seconds: float = 0.0
-    bytes_in: int = 0
-    bytes_written: int = 0
-    megabytes_per_second: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecorderOptions:
-    """What the user chose, whatever the engine.
-
-    Attributes
-    ----------
-    axes
-        Coordinates of axes, see `PlanBuilder`.
-    images
-        How images are stored.
-    on_duplicate
-        ``"error"``, ``"keep"`` the first frame, or ``"replace"`` it.
-    on_change
-        What a frame of another shape or data type is: an ``"error"``, or the first of a
-        ``"new_store"`` beside the store.
-    back_pressure
-        Whether a frame that finds no memory shall wait (``"block"``) or end the acquisition
-        (``"stop"``).
-    frame_metadata
-        ``"compact"``, ``"full"`` or None.
-    cameras_as_channels
-        Whether several cameras become channels, rather than an axis of their own.
-    color_order
-        Order of colour components in memory.
-    learning_memory
-        Bound in bytes on frames that wait for sizes of axes.
-    """
-
-    axes: Mapping[str, int | Iterable[Value] | None] | None = None
-    images: ImageOptions = field(default_factory=ImageOptions)
-    on_duplicate: OnDuplicate = "error"
-    on_change: Literal["error", "new_store"] = "error"
-    back_pressure: Literal["block", "stop"] = "block"
-    frame_metadata: FrameMetadata = "compact"
-    cameras_as_channels: bool = True
-    color_order: ColorOrder = "bgr"
-    learning_memory: int = LEARNING_NBYTES
-
-    def __post_init__(self) -> None:
-        """Refuse words that mean nothing."""
-        for name, allowed in (
-            ("on_duplicate", ("error", "keep", "replace")),
-            ("on_change", ("error", "new_store")),
-            ("back_pressure", ("block", "stop")),
-            ("frame_metadata", ("compact", "full", None)),
-            ("color_order", ("bgr", "rgb")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise aqz.SettingsError(
-                    f"{name} is {getattr(self, name)!r}; use one of {', '.join(map(repr, allowed))}"
-                )
-
-
-class RunSink(Protocol):
-    """What an adapter needs: five verbs."""
-
-    def expect(
-        self,
-        describe: Callable[[PlanBuilder], None],
-        spec: FrameSpec | None = None,
-        tags: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Take what is known before the frames come."""
-
-    def put(self, frame: ArrivedFrame) -> None:
-        """Take one frame."""
-
-    def note(self, name: str, metadata: Mapping[str, Any]) -> None:
-        """Take metadata of the whole acquisition."""
-
-    def fail(self, error: BaseException) -> None:
-        """Keep an error; no more frames are taken."""
-
-    def finish(self, *, aborted: bool = False, raises: bool = True) -> None:
-        """Finish the store and raise the error that was kept."""
 
 
 class RunRecorder:
@@ -176,10 +65,16 @@ class RunRecorder:
         self._builder = PlanBuilder(self._options.axes)
         self._hold = FrameHold(self._options.learning_memory)
         self._stores: dict[FrameSpec, StoreRecording] = {}
+        self._numbers = itertools.count(1)
+        self._plan: RunPlan | None = None
         self._router: Router | None = None
+        self._adds_positions = True
+        self._rest: RunRecorder | None = None
+        self._is_rest = False
         self._notes: dict[str, Any] = {}
         self._lock = threading.RLock()
         self._state: RunState = "waiting"
+        self._looked = 0.0
         self._peak_fill = 0.0
         self._waited = 0.0
         self.error: BaseException | None = None
@@ -199,14 +94,13 @@ class RunRecorder:
         Parameters
         ----------
         describe
-            Tells it to the builder of the plan.
+            Tells it to the builder of the plan. Once there is a store, only sites are news.
         spec, tags
             What the frames will be, and their metadata as far as known: if the plan is complete,
             the store is opened at once.
         """
         with self._lock:
-            if self._router is None:
-                describe(self._builder)
+            describe(self._builder)
             if spec is not None and self._builder.complete and not self._stores:
                 self._open(spec, tags or {})
 
@@ -240,13 +134,13 @@ class RunRecorder:
                 self._state = "failed"
                 _log.error("recording to %s failed: %s", self._store, error, exc_info=error)
 
-    def finish(self, *, aborted: bool = False, raises: bool = True) -> None:
+    def finish(self, *, interrupted: bool = False, raises: bool = True) -> None:
         """Finish every store; later calls do nothing more.
 
         Parameters
         ----------
-        aborted
-            Whether the user ended the acquisition.
+        interrupted
+            Whether the acquisition ended early.
         raises
             Whether to raise an error that was kept, or leave that to the next call.
 
@@ -257,7 +151,7 @@ class RunRecorder:
         """
         with self._lock:
             if not self._finished:
-                self._finish(aborted=aborted)
+                self._finish(interrupted=interrupted)
                 self._finished = True
             if raises and self.error is not None and not self._raised:
                 self._raised = True
@@ -279,14 +173,14 @@ class RunRecorder:
 
     def statistics(self) -> RunStatistics:
         """Return how it is doing."""
-        stores = list(self._stores.values())
+        stores = self._every_store()
         streams = [store.stream.statistics() for store in stores]
         fill = max((one.queue_fill for one in streams), default=0.0)
         return RunStatistics(
             state=self._state,
             frames=sum(store.frames for store in stores),
-            held_frames=len(self._hold),
-            missing_frames=_missing(stores),
+            held_frames=len(self._hold) + (len(self._rest._hold) if self._rest else 0),
+            missing_frames=self._missing(),
             duplicate_frames=sum(store.duplicates for store in stores),
             queue_fill=fill,
             peak_queue_fill=max(fill, self._peak_fill),
@@ -296,13 +190,24 @@ class RunRecorder:
             megabytes_per_second=sum(one.megabytes_per_second for one in streams),
         )
 
+    def _every_store(self) -> Sequence[StoreRecording]:
+        """Return the stores of planned frames, then those of the others."""
+        return [*self._stores.values(), *(self._rest._every_store() if self._rest else ())]
+
+    def _missing(self) -> int:
+        """Return how many planned frames lack, those in another one of the stores not counted."""
+        stores = list(self._stores.values())
+        expected = max((store.frames + store.missing for store in stores), default=0)
+        return max(0, expected - sum(store.frames for store in stores))
+
     # ---- frames -----------------------------------------------------------------------------
 
     def _put(self, frame: ArrivedFrame) -> None:
         """Store a frame, or keep it until that is possible."""
         if self._router is None:
             self._learn(frame)
-            if not self._builder.is_ready():
+            enough = self._builder.has_whole_site and not self._hold.has_room_for(frame)
+            if not enough and not self._builder.is_ready():
                 self._hold.add(frame)
                 return
             for held in self._hold.release():
@@ -314,20 +219,23 @@ class RunRecorder:
         if self._builder.complete:
             return
         self._builder.add_frame(frame.axes)
+        self._learn_site(frame)
+
+    def _learn_site(self, frame: ArrivedFrame) -> None:
+        """Take note of where a frame was taken."""
         key, values = split_axes(frame.axes)
         tags = frame.tags
         name = text(tags, "PositionName")
-        z_um = number(tags, "ZPosition_um_Intended", "ZPositionUm")
-        well = well_of_label(name) if name and key else None
         self._builder.add_site(
             Site(
                 key,
-                name=name if key else None,
+                name=name or str(key[0]) if key and (name or isinstance(key[0], str)) else None,
                 x_um=number(tags, "XPosition_um_Intended", "XPositionUm"),
                 y_um=number(tags, "YPosition_um_Intended", "YPositionUm"),
-                well=well,
+                well=well_of_label(name) if name and key else None,
             )
         )
+        z_um = number(tags, "ZPosition_um_Intended", "ZPositionUm")
         if z_um is not None and "z" in values:
             self._builder.add_plane(key, values["z"], z_um)
 
@@ -336,8 +244,10 @@ class RunRecorder:
         pixel_type = text(frame.tags, "PixelType")
         planes, spec = planes_of(frame.pixels, pixel_type, self._options.color_order)
         store = self._stores.get(spec) or self._open(spec, frame.tags)
-        assert self._router is not None
-        place = self._router.place(frame.axes)
+        place = self._place(frame)
+        if place is None:
+            self._put_elsewhere(frame)
+            return
         self._watch_queue(store)
         begun = time.perf_counter()
         store.write(place, planes, frame.tags)
@@ -345,6 +255,10 @@ class RunRecorder:
 
     def _watch_queue(self, store: StoreRecording) -> None:
         """Note how full the stream's memory is; stop if that is the policy."""
+        now = time.monotonic()
+        if now - self._looked < _LOOK_SECONDS:
+            return
+        self._looked = now
         statistics = store.stream.statistics()
         self._peak_fill = max(self._peak_fill, statistics.queue_fill)
         if self._options.back_pressure == "stop" and statistics.queue_fill >= _FULL:
@@ -355,6 +269,51 @@ class RunRecorder:
                 "exposure, more max_memory, or back_pressure='block'"
             )
 
+    # ---- places that were not planned -------------------------------------------------------
+
+    def _place(self, frame: ArrivedFrame) -> Place | None:
+        """Return where a frame goes; None if it was not planned and goes elsewhere."""
+        assert self._router is not None
+        key, _ = split_axes(frame.axes)
+        if not self._router.knows_site(key) and self._adds_positions:
+            self._add_site(frame)
+        try:
+            return self._router.place(frame.axes)
+        except UnknownCoordinateError:
+            if self._options.on_unplanned == "error":
+                raise
+            return None
+
+    def _add_site(self, frame: ArrivedFrame) -> None:
+        """Make a new position an image of every store, if their layout takes one more."""
+        assert self._plan is not None
+        assert self._router is not None
+        self._learn_site(frame)
+        site = self._builder.site(split_axes(frame.axes)[0])
+        plan = replace(self._plan, sites=(*self._plan.sites, site))
+        if all(store.can_extend(plan) for store in self._stores.values()):
+            for store in self._stores.values():
+                store.extend(plan)
+            self._plan = plan
+            self._router.add_site(site.key)
+
+    def _put_elsewhere(self, frame: ArrivedFrame) -> None:
+        """Hand a frame to the recorder of all that was not planned, which learns what comes."""
+        if self._rest is None:
+            self._rest = RunRecorder(self._store, replace(self._options, axes=None))
+            self._rest._is_rest = True
+            self._rest._numbers = self._numbers
+            self._rest._notes = self._notes
+            _log.warning(
+                "a frame came that was not planned, with axes %s; such frames go to a store beside "
+                "%s",
+                dict(frame.axes),
+                self._store,
+            )
+        self._rest.put(frame)
+
+    # ---- stores -----------------------------------------------------------------------------
+
     def _open(self, spec: FrameSpec, tags: Mapping[str, Any]) -> StoreRecording:
         """Open the store for frames of one kind."""
         if self._stores and self._options.on_change == "error":
@@ -363,29 +322,32 @@ class RunRecorder:
                 f"a frame is {spec}, but those before were {before}: binning, region of interest "
                 "or pixel type were changed in mid-run. Keep them, or choose on_change='new_store'"
             )
-        plan = self._builder.plan()
+        plan = self._plan or self._builder.plan()
         router = self._router or Router(plan, cameras_as_channels=self._options.cameras_as_channels)
         depth = number(tags, "BitDepth")
-        layout = store_layout(
-            _numbered(self._store, len(self._stores) + 1),
-            plan,
-            router,
-            spec,
-            options=self._options.images,
-            pixel_um=pixel_size_um(tags),
-            bit_depth=int(depth) if depth else None,
-            channel_name=text(tags, "Channel"),
-        )
         store = StoreRecording(
-            layout,
+            partial(
+                store_layout,
+                _numbered(self._store, next(self._numbers)),
+                router=router,
+                spec=spec,
+                options=self._options.images,
+                pixel_um=pixel_size_um(tags),
+                bit_depth=int(depth) if depth else None,
+                channel_name=text(tags, "Channel"),
+            ),
             plan,
             router,
             components=spec.components,
             on_duplicate=self._options.on_duplicate,
             frame_metadata=self._options.frame_metadata,
             notes=self._notes,
+            planned=not self._is_rest,
         )
-        self._router = router
+        if self._plan is None:
+            planned = self._builder.fix_axes()
+            self._adds_positions = self._options.on_unplanned == "add" or not planned
+        self._plan, self._router = plan, router
         self._stores[spec] = store
         if self._state == "waiting":
             self._state = "recording"
@@ -393,22 +355,32 @@ class RunRecorder:
 
     # ---- the end ----------------------------------------------------------------------------
 
-    def _finish(self, *, aborted: bool) -> None:
+    def _finish(self, *, interrupted: bool) -> None:
         """Store what still waits, then finish every store."""
         if len(self._hold):
             self._builder.complete = True
             with self._keeping_errors():
                 for held in self._hold.release():
                     self._write(held)
+        if self._rest is not None:
+            self._rest.finish(interrupted=interrupted, raises=False)
+            if self._rest.error is not None:
+                self.fail(self._rest.error)
         if self.error is None:
-            missing = _missing(list(self._stores.values()))
-            self._state = "aborted" if aborted else "incomplete" if missing else "complete"
+            self._state = self._end_state(interrupted=interrupted)
         if not self._stores:
-            self._state = "failed" if self.error else "incomplete"
             _log.warning("no frame came; nothing was written to %s", self._store)
         for store in self._stores.values():
             with self._keeping_errors():
                 store.finish(self._state, self._notes)
+
+    def _end_state(self, *, interrupted: bool) -> RunState:
+        """Return how an acquisition without errors ended."""
+        lacking = not self._stores or self._missing() > 0
+        endless = self._router is None or None in self._router.shape
+        if interrupted and (lacking or endless):
+            return "interrupted"
+        return "incomplete" if lacking else "complete"
 
     @contextlib.contextmanager
     def _keeping_errors(self) -> Iterator[None]:
@@ -417,12 +389,6 @@ class RunRecorder:
             yield
         except Exception as error:
             self.fail(error)
-
-
-def _missing(stores: Sequence[StoreRecording]) -> int:
-    """Return how many frames lack, those that are in another one of the stores not counted."""
-    expected = max((store.frames + store.missing for store in stores), default=0)
-    return max(0, expected - sum(store.frames for store in stores))
 
 
 def _numbered(store: str, number: int) -> str:

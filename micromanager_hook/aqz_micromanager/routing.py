@@ -87,6 +87,14 @@ class Router:
             return cameras
         return [f"{channel} {camera}" for channel in channels for camera in cameras]
 
+    def knows_site(self, key: SiteKey) -> bool:
+        """Tell whether frames of a site have a place."""
+        return key in self._sites
+
+    def add_site(self, key: SiteKey) -> None:
+        """Give frames of one more site a place."""
+        self._sites.add(key)
+
     def place(self, axes: Mapping[str, Any]) -> Place:
         """Return where a frame with these coordinates goes; an axis it does not have counts as 0.
 
@@ -100,13 +108,15 @@ class Router:
             known = ", ".join(sorted({str(key) for key in self._sites}))
             raise UnknownCoordinateError(
                 f"a frame came from position {site}, which was not known when the store was made "
-                f"(known: {known}); give events= or axes={{'position': [...]}} with all of them"
+                f"(known: {known}); give events= or axes={{'position': [...]}} with all of them, "
+                "or choose on_unplanned='add'"
             )
         for name in values:
             if name not in self._lookup:
                 raise UnknownCoordinateError(
                     f"a frame has axis {name!r} ({values[name]!r}), but the store has "
-                    f"{list(self.axes)}; give it with axes={{{name!r}: [...]}}"
+                    f"{list(self.axes)}; give it with axes={{{name!r}: [...]}}, or choose "
+                    "on_unplanned='add'"
                 )
         index = {name: self._index(name, value) for name, value in values.items()}
         if self._folds:
@@ -128,7 +138,7 @@ class Router:
             shown = ", ".join(map(repr, list(known)[:20]))
             raise UnknownCoordinateError(
                 f"{value!r} on axis {name!r} was not known when the store was made (known: "
-                f"{shown}); give events= or axes= with all coordinates"
+                f"{shown}); give events= or axes= with all coordinates, or on_unplanned='add'"
             )
         return known[value]
 
@@ -140,13 +150,17 @@ class Coverage:
     ----------
     shape
         Size of each axis; None for one without an end, which must be the first.
+    from_first
+        Whether nothing was expected before the step of the first axis that comes first.
     """
 
-    def __init__(self, shape: tuple[int | None, ...]) -> None:
+    def __init__(self, shape: tuple[int | None, ...], *, from_first: bool = False) -> None:
         self._rank = len(shape)
         self._inner = tuple(size or 1 for size in shape[1:])
         self._size = None if shape and shape[0] is None else math.prod(s or 1 for s in shape)
         self._taken = bytearray(self._size or 0)
+        self._expected_from = 0
+        self._from_first = from_first
         self.count = 0
 
     def has(self, index: tuple[int, ...]) -> bool:
@@ -157,6 +171,8 @@ class Coverage:
     def take(self, index: tuple[int, ...]) -> None:
         """Note that a place has its frame."""
         flat = self._flat(index)
+        if self._from_first and not self.count:
+            self._expected_from = flat - flat % math.prod(self._inner)
         if flat >= len(self._taken):  # a whole step of the first axis: what is in it is expected
             step = math.prod(self._inner)
             self._taken.extend(bytes((flat // step + 1) * step - len(self._taken)))
@@ -166,11 +182,11 @@ class Coverage:
     @property
     def missing_count(self) -> int:
         """Number of frames that were expected and did not come."""
-        return len(self._taken) - self.count
+        return self._taken.count(0, self._expected_from)
 
     def missing(self) -> Iterator[tuple[int, ...]]:
         """Yield the index of every frame that was expected and did not come."""
-        at = self._taken.find(0)
+        at = self._taken.find(0, self._expected_from)
         while at >= 0:
             yield self._index(at)
             at = self._taken.find(0, at + 1)

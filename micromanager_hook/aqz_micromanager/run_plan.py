@@ -145,6 +145,7 @@ class PlanBuilder:
         self._starts: dict[Value, float] = {}
         self._channel_names: dict[str, None] = {}
         self._sites_declared = False
+        self._axes_fixed = False
         self.complete = False
         for name, values in (declared or {}).items():
             self._declare(name, values)
@@ -179,8 +180,9 @@ class PlanBuilder:
     def add_frame(self, axes: Mapping[str, object]) -> None:
         """Take note of a frame, or of an event that asks for one."""
         key, values = split_axes(axes)
-        for name, value in values.items():
-            self._seen.setdefault(name, {})[value] = None
+        if not self._axes_fixed:
+            for name, value in values.items():
+                self._seen.setdefault(name, {})[value] = None
         if key not in self._sites:
             self.add_site(Site(key, key[0] if key and isinstance(key[0], str) else None))
 
@@ -202,11 +204,26 @@ class PlanBuilder:
 
     def add_start(self, time: Value, seconds: float) -> None:
         """Take note of when a time point shall begin."""
-        self._starts.setdefault(time, seconds)
+        if not self._axes_fixed:
+            self._starts.setdefault(time, seconds)
 
     def add_channel_name(self, name: str) -> None:
         """Take note of the name of a channel that may have no axis."""
         self._channel_names[name] = None
+
+    def fix_axes(self) -> bool:
+        """Take note of new sites only, from now on; return whether all sites were told before."""
+        self._axes_fixed = True
+        return self.complete or self._sites_declared
+
+    def site(self, key: SiteKey) -> Site:
+        """Return what is known of a site."""
+        return self._site(self._sites[key])
+
+    @property
+    def has_whole_site(self) -> bool:
+        """Whether a second site has begun, so that the first one is probably whole."""
+        return len(self._sites) > 1
 
     def plan(self) -> RunPlan:
         """Return what is known so far."""

@@ -16,10 +16,11 @@ from aqz_micromanager.routing import Coverage
 from aqz_micromanager.tags import FrameMetadata, TagTable, plain, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from aqz_micromanager.layout import StoreLayout
     from aqz_micromanager.pixels import Pixels
+    from aqz_micromanager.positions import WellField
     from aqz_micromanager.routing import Place, Router
     from aqz_micromanager.run_plan import RunPlan, Site, SiteKey
 
@@ -29,7 +30,7 @@ ATTRIBUTE = "micromanager"
 """Attribute of every image that holds what is known of the acquisition."""
 
 OnDuplicate = Literal["error", "keep", "replace"]
-RunState = Literal["waiting", "recording", "complete", "incomplete", "aborted", "failed"]
+RunState = Literal["waiting", "recording", "complete", "incomplete", "interrupted", "failed"]
 
 _MAX_MISSING_LISTED = 1000
 
@@ -41,8 +42,8 @@ class StoreRecording:
 
     Parameters
     ----------
-    layout
-        What is in it.
+    arrange
+        Lays out what is in it, for a plan.
     plan, router
         Of the acquisition.
     components
@@ -53,11 +54,13 @@ class StoreRecording:
         Form of the tables of frames.
     notes
         What else is known of the acquisition, by name.
+    planned
+        Whether frames are expected from the first index on, or from the first that comes.
     """
 
     def __init__(
         self,
-        layout: StoreLayout,
+        arrange: Callable[[RunPlan], StoreLayout],
         plan: RunPlan,
         router: Router,
         *,
@@ -65,24 +68,55 @@ class StoreRecording:
         on_duplicate: OnDuplicate,
         frame_metadata: FrameMetadata,
         notes: Mapping[str, Any],
+        planned: bool = True,
     ) -> None:
-        self._layout = layout
+        self._arrange = arrange
+        self._layout = arrange(plan)
         self._plan = plan
         self._router = router
         self._components = components
         self._on_duplicate = on_duplicate
         self._notes = dict(notes)
-        self._coverage = {site.key: Coverage(router.shape) for site in plan.sites}
-        self._tables = {site.key: TagTable(frame_metadata) for site in plan.sites}
+        self._frame_metadata = frame_metadata
+        self._coverage: dict[SiteKey, Coverage] = {}
+        self._tables: dict[SiteKey, TagTable] = {}
         self._names = tuple({"time": "t", "channel": "c"}.get(name, name) for name in router.axes)
         self.duplicates = 0
-        self.stream = aqz.ZarrStream(layout.settings)
+        self.stream = aqz.ZarrStream(self._layout.settings)
         try:
             for site in plan.sites:
-                self._describe(site, "recording")
+                self._begin(site, planned=planned)
         except BaseException:
             self.stream.close()
             raise
+
+    def _begin(self, site: Site, *, planned: bool) -> None:
+        """Begin the account of one image."""
+        self._coverage[site.key] = Coverage(self._router.shape, from_first=not planned)
+        self._tables[site.key] = TagTable(self._frame_metadata)
+        self._describe(site, "recording")
+
+    def can_extend(self, plan: RunPlan) -> bool:
+        """Tell whether the store can take the sites of a longer plan beside those it has."""
+        layout = self._arrange(plan)
+        return layout.keys.items() >= self._layout.keys.items() and bool(layout.wells) == bool(
+            self._layout.wells
+        )
+
+    def extend(self, plan: RunPlan) -> None:
+        """Begin the images of the sites that a longer plan has.
+
+        Raises
+        ------
+        AqzError
+            The stream refused them.
+        """
+        layout = self._arrange(plan)
+        self.stream.extend(layout.settings)
+        self._layout, self._plan = layout, plan
+        for site in plan.sites:
+            if site.key not in self._coverage:
+                self._begin(site, planned=False)
 
     @property
     def frames(self) -> int:
@@ -179,7 +213,7 @@ class StoreRecording:
         return self._layout.keys[site]
 
 
-def _known(site: Site, well: object) -> dict[str, Any]:
+def _known(site: Site, well: WellField | None) -> dict[str, Any]:
     """Return what is known of a site."""
     found: dict[str, Any] = {"label": site.name, "x_um": site.x_um, "y_um": site.y_um}
     found["z_um"] = site.z_um
@@ -188,5 +222,5 @@ def _known(site: Site, well: object) -> dict[str, Any]:
     if site.grid is not None:
         found["grid_row"], found["grid_column"] = site.grid
     if well is not None:
-        found["well"] = f"{well.row}{well.column}"  # type: ignore[attr-defined]
+        found["well"] = f"{well.row}{well.column}"
     return {name: value for name, value in found.items() if value is not None}

@@ -61,7 +61,7 @@ def test_an_error_ends_the_acquisition_and_is_raised_by_close(tmp_path, store):
 def test_a_canceled_sequence_is_whole_as_far_as_it_came(tmp_path, store):
     report = run_scenario("mda_canceled", tmp_path)
 
-    assert (report["raised"], report["state"]) == ([], "aborted")
+    assert (report["raised"], report["state"]) == ([], "interrupted")
     assert frames_by_axes(store) == seen(report, ("DAPI",))
 
 
@@ -69,7 +69,7 @@ def test_ctrl_c_ends_in_a_readable_store(tmp_path, store):
     report = interrupt_scenario("mda_interrupted", tmp_path)
 
     assert report["raised"][0][0] == "KeyboardInterrupt"
-    assert report["state"] == "aborted"
+    assert report["state"] == "interrupted"
     assert len(frames_by_axes(store)) == report["frames"] >= 4
 
 

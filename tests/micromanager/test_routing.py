@@ -25,7 +25,7 @@ from aqz_micromanager.events import read_events
 from aqz_micromanager.positions import image_keys, well_of_label
 from aqz_micromanager.routing import Coverage, Router
 from aqz_micromanager.run_plan import PlanBuilder, Site
-from tests.micromanager.stored import attributes, image
+from tests.micromanager.stored import attributes, image, series
 from tests.micromanager.stored import image_keys as stored_keys
 
 ORDERS = st.permutations(["time", "channel", "z", "position"])
@@ -146,6 +146,120 @@ def test_places_that_were_not_planned_are_errors(tmp_path, axes, message):
         processor.close()
 
 
+def test_positions_are_added_as_they_come_if_nobody_said_which_there_are(tmp_path):
+    store = tmp_path / "run.zarr"
+    events = grid(time=range(2), position=["left"], z=range(2))
+    late = grid(time=range(2, 4), position=["left", "right", "above"], z=range(2))
+    with ZarrProcessor(store) as processor:
+        numbers = feed(processor, events + late)
+
+    assert processor.state == "complete"
+    assert series(store) == ["left", "right", "above"]
+    for key in ("right", "above"):
+        stored = image(store, key)[:, :, 0, 0]
+        expected = [
+            [numbers[("position", key), ("time", t), ("z", z)] + 1 for z in range(2)]
+            for t in (2, 3)
+        ]
+        assert stored[2:].tolist() == expected
+        assert not stored[:2].any()
+        assert attributes(store, key)["micromanager"]["missing_frames"] == 0
+
+
+def test_a_frame_that_lacks_at_an_added_position_is_missed(tmp_path):
+    with ZarrProcessor(tmp_path / "run.zarr") as processor:
+        feed(processor, grid(time=range(2), position=[0], z=range(2)))
+        feed(processor, grid(time=[2, 4], position=[1], z=range(2)))
+
+    assert processor.state == "incomplete"
+    missing = attributes(tmp_path / "run.zarr", "1")["micromanager"]["missing"]
+    assert missing == [{"t": 3, "z": 0}, {"t": 3, "z": 1}]
+
+
+def test_wells_are_added_to_the_plate(tmp_path):
+    store = tmp_path / "run.zarr"
+    with ZarrProcessor(store) as processor:
+        for time in range(2):
+            for label in ("A1-Site_0", "A1-Site_1", "B3-Site_0")[: 1 + 2 * time]:
+                axes = {"time": time, "position": label}
+                processor(frame_for(time), {"Axes": axes, "PositionName": label})
+
+    assert stored_keys(store) == ["plate/A/1/0", "plate/A/1/1", "plate/B/3/0"]
+    wells = attributes(store, "plate")["ome"]["plate"]["wells"]
+    assert [well["path"] for well in wells] == ["A/1", "B/3"]
+
+
+def test_positions_one_after_the_other_need_no_more_memory_than_is_allowed(tmp_path):
+    store = tmp_path / "run.zarr"
+    events = grid(position=range(5), channel=["a", "b"], z=range(3))
+    with ZarrProcessor(store, learning_memory=7 * 128) as processor:  # one position and a bit
+        feed(processor, events)
+
+    assert processor.state == "complete"
+    assert [image(store, str(p))[:, :, 0, 0].tolist() for p in range(5)] == [
+        [[6 * p + 3 * c + z + 1 for z in range(3)] for c in range(2)] for p in range(5)
+    ]
+
+
+def test_a_generator_may_make_up_positions(tmp_path):
+    store = tmp_path / "run.zarr"
+    events = [
+        {"axes": {"time": t, "position": p}, "x": 10.0 * p, "y": 0.0}
+        for t in range(3)
+        for p in range(t + 1)
+    ]
+    with ZarrProcessor(store) as processor:
+        for number, event in enumerate(processor.watch(iter(events))):
+            processor(frame_for(number), {"Axes": event["axes"], "PixelSizeUm": 1.0})
+
+    assert processor.state == "complete"
+    assert attributes(store, "2")["micromanager"]["position"]["x_um"] == 20.0
+
+
+def test_a_generator_that_was_not_drawn_to_its_end_was_interrupted(tmp_path):
+    with ZarrProcessor(tmp_path / "run.zarr") as processor:
+        for event in processor.watch(iter(grid(time=range(9)))):
+            processor(frame_for(0), {"Axes": event["axes"]})
+            if event["axes"]["time"] == 3:
+                break
+
+    assert processor.state == "interrupted"
+    assert attributes(tmp_path / "run.zarr")["micromanager"]["frames"] == 4
+
+
+def test_what_was_not_planned_can_be_kept_in_a_store_beside(tmp_path):
+    events = grid(time=range(3), channel=["DAPI"], z=range(2))
+    more = grid(time=range(1, 3), channel=["Cy5"], z=range(3))
+    with ZarrProcessor(tmp_path / "run.ome.zarr", events, on_unplanned="add") as processor:
+        feed(processor, events + more)
+
+    assert processor.state == "complete"
+    assert processor.statistics().frames == 12
+    assert (image(tmp_path / "run.ome.zarr")[:, 0, :, 0, 0] == [[1, 2], [3, 4], [5, 6]]).all()
+    rest = tmp_path / "run_2.ome.zarr"
+    assert image(rest).shape == (3, 1, 3, 8, 8)
+    assert image(rest)[1:, 0, :, 0, 0].tolist() == [[7, 8, 9], [10, 11, 12]]
+    assert attributes(rest)["ome"]["omero"]["channels"][0]["label"] == "Cy5"
+    assert attributes(rest)["micromanager"]["state"] == "complete"
+
+
+def test_a_planned_acquisition_takes_another_position_if_told_so(tmp_path):
+    events = grid(time=range(2), position=["a"])
+    with ZarrProcessor(tmp_path / "run.zarr", events, on_unplanned="add") as processor:
+        feed(processor, [*events, {"axes": {"time": 1, "position": "b"}}])
+
+    assert (processor.state, series(tmp_path / "run.zarr")) == ("complete", ["a", "b"])
+
+
+def test_a_position_that_would_turn_a_plate_into_images_goes_beside(tmp_path):
+    events = grid(time=range(2), position=["A1-Site_0"])
+    with ZarrProcessor(tmp_path / "run.zarr", events, on_unplanned="add") as processor:
+        feed(processor, [*events, {"axes": {"time": 1, "position": "stray"}}])
+
+    assert stored_keys(tmp_path / "run.zarr") == ["plate/A/1/0"]
+    assert stored_keys(tmp_path / "run_2.zarr") == ["stray"]
+
+
 def test_a_negative_time_is_an_error(tmp_path):
     processor = ZarrProcessor(tmp_path / "run.zarr")
     with pytest.raises(UnknownCoordinateError, match="no number from 0 up"):
@@ -244,7 +358,7 @@ def test_no_frame_at_all_leaves_no_store(tmp_path, caplog):
     with ZarrProcessor(tmp_path / "run.zarr", grid(time=range(2))) as processor:
         pass
 
-    assert processor.state == "incomplete"
+    assert processor.state == "interrupted"
     assert not (tmp_path / "run.zarr").exists()
     assert "no frame came" in caplog.text
 

@@ -1,0 +1,106 @@
+"""What users see of a recording, whichever engine acquires: its state, its errors, its end.
+
+`ZarrProcessor` and `MDAHandler` add what their engines call. The recording itself is a
+`RunRecorder`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from aqz_micromanager.interrupts import InterruptWatch
+from aqz_micromanager.recorder import RunRecorder
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from aqz_micromanager.run_words import RecorderOptions, RunStatistics
+    from aqz_micromanager.store_recording import RunState
+
+__all__ = ["RunAdapter"]
+
+
+class RunAdapter:
+    """A recording of one acquisition, as a context manager around it.
+
+    Parameters
+    ----------
+    store
+        Path or URL.
+    options
+        What the user chose.
+    """
+
+    def __init__(self, store: str, options: RecorderOptions) -> None:
+        self._recorder = RunRecorder(store, options)
+        self._interrupted = False
+        self._interrupts = InterruptWatch(self._on_interrupt)
+
+    def _on_interrupt(self) -> bool:
+        """Make the engine stop after Ctrl+C; return whether nothing else shall happen."""
+        raise NotImplementedError
+
+    @property
+    def _ended_early(self) -> bool:
+        """Whether the acquisition ended before all frames came, as far as the engine tells."""
+        return self._interrupted
+
+    def _let_go(self) -> None:
+        """Leave the engine alone, and wait for what it still does to the recording."""
+        raise NotImplementedError
+
+    @property
+    def state(self) -> RunState:
+        """How the recording stands; see `RunStatistics`."""
+        return self._recorder.state
+
+    @property
+    def error(self) -> BaseException | None:
+        """What went wrong first, if anything."""
+        return self._recorder.error
+
+    def statistics(self) -> RunStatistics:
+        """Return how the recording is doing."""
+        return self._recorder.statistics()
+
+    def note(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Record metadata of the whole acquisition.
+
+        They are stored with every image under the attribute ``micromanager``.
+
+        Parameters
+        ----------
+        name
+            For example ``"summary"``, for ``acq.get_dataset().summary_metadata``.
+        metadata
+            What JSON cannot hold becomes text.
+        """
+        self._recorder.note(name, metadata)
+
+    def close(self) -> None:
+        """Finish the store; later calls do nothing.
+
+        Raises
+        ------
+        AcquisitionError
+            Something went wrong since this was made; the first error is its cause.
+        """
+        self._let_go()
+        self._recorder.finish(interrupted=self._ended_early)
+
+    def __enter__(self) -> Self:
+        """Return the object itself; until the end of the block, Ctrl+C ends the acquisition."""
+        self._interrupts.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Finish the store. An error of the recording is raised, as it caused the one at hand."""
+        self._interrupts.stop()
+        self._let_go()
+        self._recorder.finish(interrupted=error is not None or self._ended_early)

@@ -1,0 +1,150 @@
+"""The words in which a recording is asked for and told of, whatever the engine.
+
+What the user chose, the five verbs that an engine's adapter uses, and how a run is doing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import aqz_core as aqz
+from aqz_micromanager.layout import ImageOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from aqz_micromanager.frame_hold import ArrivedFrame
+    from aqz_micromanager.pixels import ColorOrder, FrameSpec
+    from aqz_micromanager.run_plan import PlanBuilder, Value
+    from aqz_micromanager.store_recording import OnDuplicate, RunState
+    from aqz_micromanager.tags import FrameMetadata
+
+__all__ = ["LEARNING_NBYTES", "RecorderOptions", "RunSink", "RunStatistics"]
+
+LEARNING_NBYTES = 256 << 20
+"""Bound on the frames that wait until the sizes of the axes are known."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatistics:
+    """How an acquisition is doing.
+
+    Attributes
+    ----------
+    state
+        ``"waiting"`` (no store yet), ``"recording"``, or how it ended: ``"complete"``;
+        ``"incomplete"``, frames lack; ``"interrupted"``, ended before all frames came, by abort or
+        Ctrl+C; ``"failed"``, by an error of the recording.
+    frames
+        Frames stored, or on their way.
+    held_frames
+        Frames that wait for the sizes of the axes to be known.
+    missing_frames
+        Frames that lack so far, of those that were planned or lie between others.
+    duplicate_frames
+        Frames that came for a place that had one.
+    queue_fill, peak_queue_fill
+        Share of the stream's memory in use, now and at most; at 1 the next frame waits.
+    waited_seconds
+        Time spent in handing frames to the stream, copying included.
+    bytes_in, bytes_written
+        Bytes of pixels taken, and stored.
+    megabytes_per_second
+        Mean rate of `bytes_in`.
+    """
+
+    state: RunState
+    frames: int = 0
+    held_frames: int = 0
+    missing_frames: int = 0
+    duplicate_frames: int = 0
+    queue_fill: float = 0.0
+    peak_queue_fill: float = 0.0
+    waited_seconds: float = 0.0
+    bytes_in: int = 0
+    bytes_written: int = 0
+    megabytes_per_second: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderOptions:
+    """What the user chose, whatever the engine.
+
+    Attributes
+    ----------
+    axes
+        Coordinates of axes, see `PlanBuilder`.
+    images
+        How images are stored.
+    on_duplicate
+        ``"error"``, ``"keep"`` the first frame, or ``"replace"`` it.
+    on_change
+        What a frame of another shape or data type is: an ``"error"``, or the first of a
+        ``"new_store"`` beside the store.
+    on_unplanned
+        What a frame from a place is that was not planned: an ``"error"``, or something to
+        ``"add"``: positions to the store, everything else in a store beside it. Positions that
+        nobody planned are always added.
+    back_pressure
+        Whether a frame that finds no memory shall wait (``"block"``) or end the acquisition
+        (``"stop"``).
+    frame_metadata
+        ``"compact"``, ``"full"`` or None.
+    cameras_as_channels
+        Whether several cameras become channels, rather than an axis of their own.
+    color_order
+        Order of colour components in memory.
+    learning_memory
+        Bound in bytes on frames that wait for sizes of axes.
+    """
+
+    axes: Mapping[str, int | Iterable[Value] | None] | None = None
+    images: ImageOptions = field(default_factory=ImageOptions)
+    on_duplicate: OnDuplicate = "error"
+    on_change: Literal["error", "new_store"] = "error"
+    on_unplanned: Literal["error", "add"] = "error"
+    back_pressure: Literal["block", "stop"] = "block"
+    frame_metadata: FrameMetadata = "compact"
+    cameras_as_channels: bool = True
+    color_order: ColorOrder = "bgr"
+    learning_memory: int = LEARNING_NBYTES
+
+    def __post_init__(self) -> None:
+        """Refuse words that mean nothing."""
+        for name, allowed in (
+            ("on_duplicate", ("error", "keep", "replace")),
+            ("on_change", ("error", "new_store")),
+            ("on_unplanned", ("error", "add")),
+            ("back_pressure", ("block", "stop")),
+            ("frame_metadata", ("compact", "full", None)),
+            ("color_order", ("bgr", "rgb")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise aqz.SettingsError(
+                    f"{name} is {getattr(self, name)!r}; use one of {', '.join(map(repr, allowed))}"
+                )
+
+
+class RunSink(Protocol):
+    """What an adapter needs: five verbs."""
+
+    def expect(
+        self,
+        describe: Callable[[PlanBuilder], None],
+        spec: FrameSpec | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Take what is known before the frames come."""
+
+    def put(self, frame: ArrivedFrame) -> None:
+        """Take one frame."""
+
+    def note(self, name: str, metadata: Mapping[str, Any]) -> None:
+        """Take metadata of the whole acquisition."""
+
+    def fail(self, error: BaseException) -> None:
+        """Keep an error; no more frames are taken."""
+
+    def finish(self, *, interrupted: bool = False, raises: bool = True) -> None:
+        """Finish the store and raise the error that was kept."""
