@@ -7,7 +7,7 @@ The first measures the client alone, the second both sides: a local server takes
 machine. Each writer runs in a process of its own, `--repeat` times, the writers in turn; the table
 shows medians. Writers:
 
-* ``aqz``: this package
+* ``aqz``: this package; ``aqz-spill``: with a folder to go on in, which costs a copy of open shards
 * ``acquire``: acquire-zarr 0.10.0, which works with one chunk per shard in time only
 * ``zarr-python``: whole shards assigned through its fsspec store
 * ``s3fs``, ``obstore``: no Zarr; the same bytes in parts of 8 MiB, eight in flight. A ceiling.
@@ -26,6 +26,7 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 from dataclasses import asdict, dataclass
@@ -67,7 +68,7 @@ CASES = {
     "shard64": Case(1000, 1024, (8, 512, 512), (4, 2, 2)),
     "open64": Case(320, 2048, (1, 256, 256), (80, 1, 1), max_memory=768 << 20),
 }
-WRITERS = ("aqz", "acquire", "zarr-python", "s3fs", "obstore")
+WRITERS = ("aqz", "aqz-spill", "acquire", "zarr-python", "s3fs", "obstore")
 SKIPPED = {("acquire", "shard64"), ("acquire", "open64"), ("zarr-python", "open64")}
 
 
@@ -81,7 +82,9 @@ class Place:
     secret: str
 
 
-def record(module: str, case: Case, place: Place, frames: np.ndarray) -> None:
+def record(
+    module: str, case: Case, place: Place, frames: np.ndarray, spill: str | None = None
+) -> None:
     """Record with aqz or with acquire-zarr, which share a vocabulary."""
     aqz = importlib.import_module(module)
     sizes = zip("tyx", (0, case.rows, case.rows), case.chunk, case.shard, strict=True)
@@ -98,6 +101,7 @@ def record(module: str, case: Case, place: Place, frames: np.ndarray) -> None:
     array = aqz.ArraySettings(dimensions=dimensions, data_type=aqz.DataType.UINT16)
     s3 = aqz.S3Settings(endpoint=place.endpoint, bucket_name=place.bucket, region="us-east-1")
     more = {"max_memory": case.max_memory} if module == "aqz_core" and case.max_memory else {}
+    more |= {"spill": spill} if spill else {}
     settings = aqz.StreamSettings(
         store_path=f"{uuid.uuid4().hex}.zarr", s3=s3, arrays=[array], **more
     )
@@ -105,6 +109,12 @@ def record(module: str, case: Case, place: Place, frames: np.ndarray) -> None:
     for number in range(case.frames):
         stream.append(frames[number % len(frames)])
     stream.close()
+
+
+def record_with_spill(case: Case, place: Place, frames: np.ndarray) -> None:
+    """Record with aqz, a folder of the working directory at hand."""
+    with tempfile.TemporaryDirectory(dir=".") as folder:
+        record("aqz_core", case, place, frames, spill=str(Path(folder) / "spill"))
 
 
 def assign(case: Case, place: Place, frames: np.ndarray) -> None:
@@ -204,6 +214,7 @@ def run_one(writer: str, case_name: str, place: Place) -> dict[str, float]:
     }
     write: Any = {
         "aqz": lambda *a: record("aqz_core", *a),
+        "aqz-spill": record_with_spill,
         "acquire": lambda *a: record("acquire_zarr", *a),
         "zarr-python": assign,
         "s3fs": upload_s3fs,

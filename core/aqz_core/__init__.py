@@ -43,6 +43,7 @@ from aqz_core.events import (
     StreamFailed,
     StreamOpened,
     StreamReport,
+    StreamSpilled,
     StreamStatistics,
 )
 from aqz_core.frame_log import read_frame_metadata
@@ -118,6 +119,7 @@ __all__ = [
     "StreamOpened",
     "StreamReport",
     "StreamSettings",
+    "StreamSpilled",
     "StreamStatistics",
     "UnknownArrayError",
     "ValidationReport",

@@ -35,8 +35,6 @@ class ChunkFiles:
         Told of every file.
     """
 
-    can_load = True
-
     def __init__(
         self,
         sink: Sink,
@@ -46,6 +44,8 @@ class ChunkFiles:
         protect: bool = True,
         on_shard: ShardListener,
     ) -> None:
+        # what a store that may fail holds cannot be relied on for more than reading
+        self.can_load: bool = getattr(sink, "reads_back", True)
         self._sink = sink
         self._name = name
         self._sync = sync

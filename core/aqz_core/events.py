@@ -20,6 +20,7 @@ __all__ = [
     "StreamFailed",
     "StreamOpened",
     "StreamReport",
+    "StreamSpilled",
     "StreamStatistics",
 ]
 
@@ -44,6 +45,9 @@ class StreamStatistics:
         Time since the first frame.
     dropped : int
         Frames lost; always 0, because `append` waits rather than drops.
+    spilled : bool
+        Whether the object store has failed and the recording goes on in the folder that
+        ``StreamSettings.spill`` names.
     """
 
     frames: int = 0
@@ -53,6 +57,7 @@ class StreamStatistics:
     megabytes_per_second: float = 0.0
     seconds: float = 0.0
     dropped: int = 0
+    spilled: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +171,25 @@ class ShardWritten:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamSpilled:
+    """The object store failed, and the recording goes on in a folder on this machine.
+
+    Attributes
+    ----------
+    reason : BaseException
+        Why the store failed.
+    spill_path : str
+        The folder; ``aqz upload`` sends what is in it when the store works again.
+    store_path : str
+        The store: a URL.
+    """
+
+    reason: BaseException
+    spill_path: str
+    store_path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StreamClosed:
     """Everything is stored and the store is finished.
 
@@ -197,5 +221,7 @@ class StreamFailed:
     store_path: str = ""
 
 
-Event: TypeAlias = StreamOpened | Progress | ShardWritten | StreamClosed | StreamFailed
+Event: TypeAlias = (
+    StreamOpened | Progress | ShardWritten | StreamSpilled | StreamClosed | StreamFailed
+)
 """Any event that an observer can be told."""

@@ -21,6 +21,7 @@ from aqz_core.events import (
     StreamClosed,
     StreamFailed,
     StreamOpened,
+    StreamSpilled,
 )
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ HOOK_OF_EVENT: Mapping[type[Event], str] = {
     StreamOpened: "aqz_stream_opened",
     Progress: "aqz_progress",
     ShardWritten: "aqz_shard_written",
+    StreamSpilled: "aqz_stream_spilled",
     StreamClosed: "aqz_stream_closed",
     StreamFailed: "aqz_stream_failed",
 }

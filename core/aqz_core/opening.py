@@ -57,6 +57,7 @@ def open_stream(
     overwrite: bool = False,
     mode: Literal["new", "append"] = "new",
     max_memory: int | None = None,
+    spill: str | os.PathLike[str] | None = None,
     plugins: Iterable[object] = (),
 ) -> ZarrStream:
     """Open a stream that records one OME-Zarr image at the root of a store.
@@ -93,6 +94,8 @@ def open_stream(
         Remove what is at `store_path` first.
     max_memory : int, optional
         Bound in bytes on the memory for pixels.
+    spill : str or os.PathLike, optional
+        Folder on this machine where the recording goes on when an object store fails.
     plugins : iterable of object
         As for `ZarrStream`.
 
@@ -156,7 +159,11 @@ def open_stream(
         ],
     )
     settings = StreamSettings(
-        store_path=store_path, arrays=[array], overwrite=overwrite, max_memory=max_memory
+        store_path=store_path,
+        arrays=[array],
+        overwrite=overwrite,
+        max_memory=max_memory,
+        spill=spill,
     )
     if mode not in ("new", "append"):
         raise SettingsError(f"mode is {mode!r}; choose 'new' or 'append'")

@@ -34,6 +34,7 @@ from aqz_core.events import (
     StreamFailed,
     StreamOpened,
     StreamReport,
+    StreamSpilled,
     StreamStatistics,
 )
 from aqz_core.hooks import FrameSpec, Hooks, frame_function
@@ -44,6 +45,7 @@ from aqz_core.observers import EventDispatcher
 from aqz_core.pools import JobGroup
 from aqz_core.publisher import Publisher
 from aqz_core.sinks.choosing import open_sink
+from aqz_core.sinks.spill import SpillingSink
 from aqz_core.store_lock import lock_store
 from aqz_core.store_set_up import (
     check_free_space,
@@ -120,6 +122,8 @@ class Recording:
             self.sink, self.memory, plan.workers, plan.levels, settings.stall_timeout
         )
         self._events = EventDispatcher(hooks)
+        if isinstance(self.sink, SpillingSink):
+            self.sink.on_spill = self._tell_spill
         self._acquire_json = AcquireJson(self.sink, several=len(self._plans) > 1)
         self._begun: float | None = None
         self._closing = threading.Lock()
@@ -318,6 +322,11 @@ class Recording:
                 f"The stream to {self.sink.url} is closed and takes nothing more; open a new one."
             )
 
+    def _tell_spill(self, reason: BaseException) -> None:
+        """Tell observers that the store failed and a folder has taken over."""
+        assert isinstance(self.sink, SpillingSink)
+        self._events.publish(StreamSpilled(reason, str(self.sink.folder.path), self.sink.url))
+
     def statistics(self) -> StreamStatistics:
         """Return how the recording is doing."""
         seconds = time.monotonic() - self._begun if self._begun is not None else 0.0
@@ -330,6 +339,7 @@ class Recording:
             queue_fill=min(1.0, pixels.in_use / pixels.capacity) if pixels.capacity else 0.0,
             megabytes_per_second=bytes_in / seconds / 1e6 if seconds else 0.0,
             seconds=seconds,
+            spilled=isinstance(self.sink, SpillingSink) and self.sink.reason is not None,
         )
 
     def current_nbytes(self) -> int:
@@ -411,6 +421,8 @@ class Recording:
             engine.run(array.finish_documents)
         if self.settings.durability != "none":
             engine.run(self.sink.commit)
+        if isinstance(self.sink, SpillingSink):
+            engine.run(self.sink.finished)
         self._events.publish(StreamClosed(self._report(), self.sink.url))
 
     def _abandon(self) -> None:

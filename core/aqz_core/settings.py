@@ -123,6 +123,10 @@ class StreamSettings(SettingsBase):
         Keep the store readable while it is recorded.
     stall_timeout : float, default 120.0
         Seconds without any progress of the storage after which the stream fails.
+    spill : str or os.PathLike, optional
+        Folder on this machine where the recording goes on when an object store fails;
+        ``aqz upload`` sends it later. It is made when the stream opens, and removed when the
+        store never failed.
     bioformats2raw : bool, default False
         List the images of `arrays`, in order, for readers that open a store with several images
         (NGFF "bioformats2raw.layout").
@@ -163,6 +167,9 @@ class StreamSettings(SettingsBase):
     )
     live: bool = attrs.field(default=True, metadata=checked(check.flag()))
     stall_timeout: float = attrs.field(default=120.0, metadata=checked(check.real_number()))
+    spill: str | None = attrs.field(
+        default=None, metadata=checked(check.optional(check.path_text()))
+    )
     bioformats2raw: bool = attrs.field(default=False, metadata=checked(check.flag()))
 
     def __init__(
@@ -179,6 +186,7 @@ class StreamSettings(SettingsBase):
         durability: Literal["shard", "flush", "none"] = "shard",
         live: bool = True,
         stall_timeout: float = 120.0,
+        spill: str | os.PathLike[str] | None = None,
         bioformats2raw: bool = False,
         plates: Iterable[Plate] | None = None,
     ) -> None:
@@ -194,6 +202,7 @@ class StreamSettings(SettingsBase):
             durability=durability,
             live=live,
             stall_timeout=stall_timeout,
+            spill=spill,  # type: ignore[arg-type]
             bioformats2raw=bioformats2raw,
         )
         if plates is not None:

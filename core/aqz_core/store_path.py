@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from aqz_core.errors import SettingsError
 
-__all__ = ["check_local_store", "local_path", "url_scheme"]
+__all__ = ["check_local_store", "local_path", "url_scheme", "without_password"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 
@@ -33,6 +33,16 @@ def url_scheme(store_path: str) -> str | None:
     """
     match = _SCHEME.match(store_path)
     return match[1].lower() if match else None
+
+
+def without_password(store_path: str) -> str:
+    """Return a path or URL as it may be shown and saved: ``sftp://me:secret@host`` has a secret."""
+    scheme, separator, rest = store_path.partition("://")
+    host, slash, path = rest.partition("/")
+    login, at, name = host.rpartition("@")
+    if not separator or not at:
+        return store_path
+    return f"{scheme}://{login.partition(':')[0]}@{name}{slash}{path}"
 
 
 def local_path(store_path: str) -> Path:

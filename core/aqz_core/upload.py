@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aqz_core.settings import S3Settings
     from aqz_core.sinks import Sink
 
-__all__ = ["upload_store"]
+__all__ = ["metadata_last", "send_file", "upload_store"]
 
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 PIECE_NBYTES = 8 << 20
@@ -77,15 +77,20 @@ def upload_store(
             raise StoreExistsError(
                 f"there is something at {sink.url} already. Choose another place, or overwrite it."
             )
-        data = [name for name in names if Path(name).name not in METADATA]
+        data, metadata = metadata_last(names)
         with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-            sizes = list(threads.map(lambda name: _send(sink, root, name), data))
-        metadata = sorted(set(names) - set(data), key=lambda name: -name.count("/"))
-        sizes += [_send(sink, root, name) for name in metadata]
+            sizes = list(threads.map(lambda name: send_file(sink, root, name), data))
+        sizes += [send_file(sink, root, name) for name in metadata]
         sink.commit()
     finally:
         sink.close()
     return len(sizes), sum(sizes)
+
+
+def metadata_last(names: list[str]) -> tuple[list[str], list[str]]:
+    """Part data from metadata, and order these so that outer groups come last."""
+    data = [name for name in names if Path(name).name not in METADATA]
+    return data, sorted(set(names) - set(data), key=lambda name: -name.count("/"))
 
 
 def _names(root: Path) -> list[str]:
@@ -101,7 +106,7 @@ def _names(root: Path) -> list[str]:
     ]
 
 
-def _send(sink: Sink, root: Path, name: str) -> int:
+def send_file(sink: Sink, root: Path, name: str) -> int:
     """Send one file in pieces; return its size."""
     path = root / name
     nbytes = path.stat().st_size

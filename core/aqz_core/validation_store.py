@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["check_bucket_name", "check_s3", "check_store"]
 
+DEFAULT_RETRY_SECONDS = 60.0
+"""How long requests are repeated unless `S3Settings` say something else."""
+
 _ADDRESSING_STYLES = ("auto", "path", "virtual")
 
 
@@ -36,6 +39,29 @@ def check_store(settings: StreamSettings) -> None:
         _check_bucket_store(settings)
     elif scheme in (None, "file"):
         check_local_store(local_path(settings.store_path), overwrite=settings.overwrite)
+    _check_spill(settings, scheme)
+
+
+def _check_spill(settings: StreamSettings, scheme: str | None) -> None:
+    """Check the folder that a recording may go on in, and that it would be turned to in time."""
+    if settings.spill is None:
+        return
+    if settings.s3 is None and scheme in (None, "file"):
+        raise SettingsError(
+            f"spill {settings.spill!r} is for object stores, and store_path "
+            f"{settings.store_path!r} is on this machine; leave spill out"
+        )
+    try:
+        check_local_store(local_path(settings.spill), overwrite=False)
+    except SettingsError as error:
+        raise SettingsError(str(error).replace("store_path", "spill", 1)) from error
+    retrying = DEFAULT_RETRY_SECONDS if settings.s3 is None else settings.s3.retry_timeout
+    if 2 * retrying > settings.stall_timeout:
+        raise SettingsError(
+            f"spill: requests are repeated for {retrying:g} s, and a stream that stores nothing "
+            f"for stall_timeout = {settings.stall_timeout:g} s fails before the spill is used; "
+            "set stall_timeout to twice s3.retry_timeout at least"
+        )
 
 
 def _check_bucket_store(settings: StreamSettings) -> None:

@@ -79,6 +79,7 @@ def test_settings_that_only_aqz_has_come_back():
     ours.durability = "none"
     ours.live = False
     ours.stall_timeout = 3.5
+    ours.spill = "~/spill"
     (array,) = ours.arrays
     array.data_type = "float16"
     array.fill_value = math.nan

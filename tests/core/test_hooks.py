@@ -153,7 +153,7 @@ def test_observers_are_resolved_to_functions_of_one_event(hook_name):
     assert set(told) == {"event", "ring"}
     assert hooks.has_observers
     others = [hooks.observers(other) for other in OBSERVER_HOOKS if other != hook_name]
-    assert others == [()] * 4
+    assert others == [()] * (len(OBSERVER_HOOKS) - 1)
 
 
 def test_every_hook_is_listed_and_documented():

@@ -13,6 +13,7 @@ from aqz_core.events import (
     StreamFailed,
     StreamOpened,
     StreamReport,
+    StreamSpilled,
     StreamStatistics,
 )
 from aqz_core.hooks import create_plugin_manager, hookimpl
@@ -23,6 +24,7 @@ WAIT = 30  # seconds; reached only when a test fails
 OPENED = StreamOpened("store", ("cells",))
 CLOSED = StreamClosed(StreamReport("store", (), StreamStatistics()))
 FAILED = StreamFailed(OSError("disk full"))
+SPILLED = StreamSpilled(OSError("no connection"), "spill")
 
 
 def shard(number):
@@ -61,6 +63,10 @@ class Recorder:
         self.note(event)
 
     @hookimpl
+    def aqz_stream_spilled(self, event):
+        self.note(event)
+
+    @hookimpl
     def aqz_stream_closed(self, event):
         self.note(event)
 
@@ -87,7 +93,7 @@ def dispatch(*plugins):
 def test_every_kind_of_event_reaches_its_hook_in_order():
     recorder = Recorder()
     dispatcher = dispatch(recorder)
-    events = [OPENED, progress(1), shard(0), FAILED, CLOSED]
+    events = [OPENED, progress(1), shard(0), SPILLED, FAILED, CLOSED]
     assert {type(event) for event in events} == set(HOOK_OF_EVENT)
     for event in events:
         dispatcher.publish(event)

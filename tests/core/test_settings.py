@@ -158,6 +158,7 @@ def test_own_defaults():
     assert (array.fill_value, array.channels) == (0, [])
     assert (stream.max_memory, stream.durability, stream.live) == (None, "shard", True)
     assert stream.stall_timeout == 120.0
+    assert stream.spill is None
 
 
 @pytest.mark.parametrize(
@@ -279,6 +280,7 @@ WRONG_TYPES = [
     (StreamSettings, "max_memory", 1e9),
     (StreamSettings, "durability", None),
     (StreamSettings, "stall_timeout", None),
+    (StreamSettings, "spill", 1),
     (S3Settings, "region", 1),
     (S3Settings, "verify", None),
     (FieldOfView, "array_settings", None),

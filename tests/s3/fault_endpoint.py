@@ -178,7 +178,10 @@ class _Handler(BaseHTTPRequestHandler):
             below = {key: key[len(prefix) :].partition("/") for key in keys}
             groups = sorted({prefix + head + "/" for head, slash, _ in below.values() if slash})
             keys = [key for key in keys if not below[key][1]]
-        items = "".join(f"<Contents><Key>{escape(key)}</Key></Contents>" for key in keys)
+        items = "".join(
+            f"<Contents><Key>{escape(key)}</Key><Size>{len(state.objects[key])}</Size></Contents>"
+            for key in keys
+        )
         items += "".join(
             f"<CommonPrefixes><Prefix>{escape(group)}</Prefix></CommonPrefixes>" for group in groups
         )

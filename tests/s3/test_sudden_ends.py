@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
+from aqz_core.cli import main
 from tests.s3.conftest import new_bucket
 from tests.s3.streams import frames, recorded, settings
-from tests.s3.test_recording import with_zarr
+from tests.s3.test_recording import with_tensorstore, with_zarr
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -30,9 +31,14 @@ def another_spare_bucket(gateway):
     return new_bucket(gateway)
 
 
+@pytest.fixture(scope="module")
+def third_spare_bucket(gateway):
+    return new_bucket(gateway)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def _made_in_time(spare_bucket, another_spare_bucket):
-    """Make both at the beginning."""
+def _made_in_time(spare_bucket, another_spare_bucket, third_spare_bucket):
+    """Make them at the beginning."""
 
 
 def test_killed_recording_leaves_a_store_that_can_be_read(bucket):
@@ -95,3 +101,30 @@ def test_service_that_comes_back_is_not_noticed(gateway, another_spare_bucket):
     restart.join()
     assert np.array_equal(with_zarr(bucket, "a.zarr"), pixels)
     assert bucket.uploads() == []
+
+
+def test_killed_service_loses_nothing_where_there_is_a_spill(
+    gateway, third_spare_bucket, tmp_path, monkeypatch, capsys
+):
+    bucket, spill = third_spare_bucket, tmp_path / "spill"
+    pixels = frames(100)
+    s3 = bucket.settings(retry_timeout=3.0)
+    stream = aqz.ZarrStream(settings("a.zarr", s3, shard=8, spill=spill))
+    try:
+        for number, frame in enumerate(pixels):
+            if number == 50:
+                gateway.kill_gateway()
+            stream.append(frame, metadata={"number": number})
+        stream.close()
+        assert stream.statistics().spilled
+    finally:
+        gateway.start_gateway()
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", bucket.key)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", bucket.secret)
+    assert main(["upload", str(spill)]) == 0
+    assert "can be removed" in capsys.readouterr().out
+    assert np.array_equal(with_zarr(bucket, "a.zarr"), pixels)
+    assert np.array_equal(with_tensorstore(bucket, "a.zarr", monkeypatch), pixels)
+    assert not [key for key in bucket.listing() if "spill" in key]
+    recorded(pixels[:2], "b.zarr", s3, spill=tmp_path / "another")
+    assert not (tmp_path / "another").exists()

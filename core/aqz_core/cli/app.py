@@ -266,8 +266,13 @@ def repair(
 
 @app.command()
 def upload(
-    store: Annotated[Path, typer.Argument(help="A store on this machine.")],
-    destination: Annotated[str, typer.Argument(help="Where it goes: s3://bucket/name.ome.zarr")],
+    store: Annotated[Path, typer.Argument(help="A store on this machine, or a spill.")],
+    destination: Annotated[
+        str | None,
+        typer.Argument(
+            help="Where it goes: s3://bucket/name.ome.zarr. A spill knows it.", show_default=False
+        ),
+    ] = None,
     endpoint: Annotated[str, typer.Option(help="URL of the S3 service, if it is not AWS.")] = "",
     region: Annotated[str | None, typer.Option(help="Region of the bucket.")] = None,
     profile: Annotated[
@@ -277,15 +282,13 @@ def upload(
         bool, typer.Option("--overwrite", help="Replace a store that is already there.")
     ] = False,
 ) -> None:
-    """Send a finished store to an object store."""
-    from aqz_core.cli.wording import write_bytes
+    """Send a finished store, or what a failed object store lacks, to an object store."""
+    from aqz_core.cli.upload import run_upload
     from aqz_core.settings import S3Settings
-    from aqz_core.upload import upload_store
 
     given = endpoint or region or profile
     s3 = S3Settings(endpoint=endpoint, region=region, profile=profile) if given else None
-    files, nbytes = upload_store(store, destination, s3=s3, overwrite=overwrite)
-    typer.echo(f"{files} files, {write_bytes(nbytes)}, sent to {destination}")
+    raise typer.Exit(run_upload(store, destination, s3, overwrite=overwrite))
 
 
 @app.command()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
 from rich.tree import Tree
 
+from aqz_core.cli.spill import show_spill
 from aqz_core.cli.store_tree import StoreNode, read_tree
 from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
+from aqz_core.sinks.spill import read_manifest
 
 if TYPE_CHECKING:
     import os
@@ -26,6 +29,8 @@ def show_info(store: str | os.PathLike[str]) -> int:
     StorageError
         The store itself is none, or cannot be read.
     """
+    if (spill := read_manifest(Path(store))) is not None:
+        return show_spill(Path(store), spill)
     root = read_tree(store)
     tree = Tree(_label(root, str(root.path), {}))
     _grow(tree, root)

@@ -109,6 +109,7 @@ SCHEMAS: Mapping[type[SettingsBase], Schema] = {
             records={"s3": S3Settings, "arrays": ArraySettings, "hcs_plates": Plate},
             required=frozenset({"store_path"}),
             always=frozenset({"store_path", "max_threads", "overwrite"}),
+            texts=frozenset({"spill"}),
         ),
         Schema(
             S3Settings,

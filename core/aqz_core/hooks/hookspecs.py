@@ -16,7 +16,14 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aqz_core.events import Progress, ShardWritten, StreamClosed, StreamFailed, StreamOpened
+    from aqz_core.events import (
+        Progress,
+        ShardWritten,
+        StreamClosed,
+        StreamFailed,
+        StreamOpened,
+        StreamSpilled,
+    )
     from aqz_core.hooks.records import CodecProvider, FrameProcessor, SinkProvider
     from aqz_core.reduction import Downsampler
     from aqz_core.settings import StreamSettings
@@ -85,6 +92,11 @@ def aqz_shard_written(event: ShardWritten) -> None:
 
 
 @hookspec
+def aqz_stream_spilled(event: StreamSpilled) -> None:
+    """Be told that an object store failed and a local folder took over. Added in hook API 1."""
+
+
+@hookspec
 def aqz_stream_closed(event: StreamClosed) -> None:
     """Be told that a store is finished, and what is in it. Added in hook API 1."""
 
@@ -105,6 +117,7 @@ OBSERVER_HOOKS = (
     "aqz_stream_opened",
     "aqz_progress",
     "aqz_shard_written",
+    "aqz_stream_spilled",
     "aqz_stream_closed",
     "aqz_stream_failed",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import PluginError, SettingsError
@@ -69,9 +70,13 @@ def open_sink(
     ------
     SettingsError, StorageError
         The store cannot be opened; the message says why.
+    StoreExistsError
+        There is something in the folder for a spill.
     PluginError
         The sink takes shards in another way than its provider says.
     """
+    if settings.spill is not None:
+        return _open_with_spill(settings, providers, part_memory)
     provider = sink_provider(settings, providers)
     sink = provider.open(settings.store_path, settings)
     ordered = provider.storage != "random"
@@ -86,3 +91,26 @@ def open_sink(
     if allow is not None and part_memory:
         allow(part_memory)
     return sink
+
+
+def _open_with_spill(
+    settings: StreamSettings, providers: Mapping[str, SinkProvider], part_memory: int
+) -> Sink:
+    """Open a store together with the folder that takes over when it fails."""
+    from aqz_core.sinks.spill.folder import SpillFolder
+    from aqz_core.sinks.spill.sink import SpillingSink
+
+    if sink_provider(settings, providers).storage == "random":
+        raise SettingsError(
+            f"spill {settings.spill!r} is for object stores, and {settings.store_path!r} is none; "
+            "leave spill out"
+        )
+    folder = SpillFolder.create(settings)
+    try:
+        alone = copy.copy(settings)
+        alone.spill = None
+        store = open_sink(alone, providers, part_memory)
+        return SpillingSink(store, folder)
+    except BaseException:
+        folder.close()
+        raise

@@ -221,12 +221,28 @@ class ObjectStoreSink:
         # a service that deletes them one by one needs its time
         self._connection.call(lambda: self._service.delete(keys), what, nbytes=len(keys) * 50_000)
 
+    def clear_uploads(self, names: Iterable[str]) -> None:
+        """Abort uploads of these objects that never ended, whoever began them; without raising."""
+        keys = {self._root + name for name in names}
+
+        async def abort() -> None:
+            for upload in await self._service.uploads(self._root):
+                if upload.key in keys:
+                    await self._service.abort(upload)
+
+        if self._service.has_parts:
+            self._connection.tidy(abort)
+
     async def _abort_below(self, prefix: str) -> None:
         """Abort the unfinished uploads of a store that is deleted anyway."""
         for upload in await self._service.uploads(prefix):
             await self._service.abort(upload)
 
     # ---- the end ----------------------------------------------------------------------------
+
+    def give_up(self, error: BaseException) -> None:
+        """Drop what is under way; every further call fails with this error."""
+        self._connection.fail(error)
 
     def free_nbytes(self) -> int | None:
         """Return None: nobody knows."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import StorageError
 from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
 from aqz_core.sinks.objects.retrying import RetryPolicy
-from aqz_core.store_path import url_scheme
+from aqz_core.store_path import url_scheme, without_password
 
 if TYPE_CHECKING:
     from aqz_core.settings import S3Settings
@@ -68,9 +68,9 @@ def place_of(url: str, s3: S3Settings | None) -> Place:
     from aqz_core.sinks.objects.fsspec_service import FsspecService
 
     service = FsspecService(url)
+    where = without_password(url.rstrip("/"))
     if not service.root:
-        raise StorageError(f"{url!r} names no place in the store; add a path to it")
-    where = url.rstrip("/")
+        raise StorageError(f"{where!r} names no place in the store; add a path to it")
     return Place(service, service.root, where, where, RetryPolicy(), DEFAULT_IN_FLIGHT)
 
 

@@ -1,0 +1,57 @@
+"""``aqz upload``: a store from this machine, or a spill, goes to an object store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from aqz_core.cli.wording import write_bytes
+from aqz_core.errors import SettingsError
+from aqz_core.sinks.spill import read_manifest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aqz_core.settings import S3Settings
+
+__all__ = ["run_upload"]
+
+
+def run_upload(
+    store: Path, destination: str | None, s3: S3Settings | None, *, overwrite: bool
+) -> int:
+    """Send it, print how much that was, and return the exit code.
+
+    Raises
+    ------
+    AqzError
+        It cannot be sent; the message says why.
+    """
+    manifest = read_manifest(store)
+    if manifest is not None:
+        if overwrite:
+            raise SettingsError(
+                f"{store} is a spill: it adds to a store and cannot overwrite it; leave out "
+                "--overwrite"
+            )
+        return _send_spill(store, destination, s3)
+    if destination is None:
+        raise SettingsError("say where the store goes: aqz upload STORE s3://bucket/name.ome.zarr")
+    from aqz_core.upload import upload_store
+
+    files, nbytes = upload_store(store, destination, s3=s3, overwrite=overwrite)
+    typer.echo(f"{files} files, {write_bytes(nbytes)}, sent to {destination}")
+    return 0
+
+
+def _send_spill(spill: Path, destination: str | None, s3: S3Settings | None) -> int:
+    """Send a spill."""
+    from aqz_core.spill_upload import upload_spill
+
+    files, nbytes = upload_spill(spill, destination, s3=s3)
+    if not files:
+        typer.echo(f"{spill} was sent before; it can be removed")
+        return 0
+    typer.echo(f"{files} files, {write_bytes(nbytes)}, sent; {spill} can be removed")
+    return 0
