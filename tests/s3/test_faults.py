@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 import aqz_core as aqz
 from aqz_core import S3Settings, StorageError
+from tests.s3.fault_endpoint import running
 from tests.s3.streams import frames, settings
 
 PIXELS = frames(40)
@@ -61,33 +63,70 @@ def test_faults_that_pass_are_not_noticed(endpoint, kind, pattern):
     }
 
 
-@pytest.mark.parametrize(
-    ("kind", "pattern", "part"),
-    [
-        ("503", PART, "SlowDown"),
-        ("503", BEGIN, "SlowDown"),
-        ("500", COMPLETE, "InternalError"),
-        ("expired", PART, "expired"),
-        ("denied", BEGIN, "denies access"),
-        ("reset", PART, "connection broke"),
-        ("stall", PART, "in time"),
-        ("stall", COMPLETE, "in time"),
-        ("deaf", PART, "in time"),
-        ("deaf", BEGIN, "in time"),
-    ],
-)
-def test_faults_that_stay_end_the_stream_soon(endpoint, kind, pattern, part):
-    stream = aqz.ZarrStream(movie(endpoint))
-    endpoint.fail(kind, pattern)
-    begun = time.monotonic()
-    with pytest.raises(StorageError, match=part) as caught:
-        record(stream)
-    assert time.monotonic() - begun < RETRY_TIMEOUT + 5
-    assert "quite-secret" not in str(caught.value)
-    assert not stream.is_active()
-    endpoint.recover()
-    assert [key for key in endpoint.objects if "/c/" in key] == []
-    assert endpoint.uploads == {}
+STAYING = [
+    ("503", PART, "SlowDown"),
+    ("503", BEGIN, "SlowDown"),
+    ("500", COMPLETE, "InternalError"),
+    ("expired", PART, "expired"),
+    ("denied", BEGIN, "denies access"),
+    ("reset", PART, "connection broke"),
+    ("stall", PART, "in time"),
+    ("stall", COMPLETE, "in time"),
+    ("deaf", PART, "in time"),
+    ("deaf", BEGIN, "in time"),
+]
+
+
+def ends_soon(kind, pattern, part):
+    """Meet a fault that stays."""
+    with running() as endpoint:
+        stream = aqz.ZarrStream(movie(endpoint))
+        endpoint.fail(kind, pattern)
+        begun = time.monotonic()
+        with pytest.raises(StorageError, match=part) as caught:
+            record(stream)
+        assert time.monotonic() - begun < RETRY_TIMEOUT + 20
+        assert "quite-secret" not in str(caught.value)
+        assert not stream.is_active()
+        endpoint.recover()
+        assert [key for key in endpoint.objects if "/c/" in key] == []
+        assert endpoint.uploads == {}
+
+
+def leaves_earlier_shards():
+    """Meet a fault at the second shard."""
+    with running() as endpoint:
+        stream = aqz.ZarrStream(movie(endpoint))
+        endpoint.fail("503", r"PUT .*/c/1/")
+        with pytest.raises(StorageError) as caught:
+            record(stream)
+        assert "Of the 40 frames that were accepted, 8 cannot be read" in str(caught.value)
+        assert "a.zarr/c/0/0/0" in endpoint.objects
+        assert b'"shape": [\n        32' in endpoint.objects["a.zarr/zarr.json"]
+
+
+def aborts_only_its_own_uploads():
+    """Meet a fault beside the uploads of others."""
+    with running() as endpoint:
+        endpoint.uploads["of-another"] = ("b.zarr/c/0/0/0", {})
+        endpoint.uploads["of-a-neighbour"] = ("a.zarr2/c/0/0/0", {})
+        stream = aqz.ZarrStream(movie(endpoint))
+        endpoint.fail("503", COMPLETE)
+        with pytest.raises(StorageError):
+            record(stream)
+        assert set(endpoint.uploads) == {"of-another", "of-a-neighbour"}
+
+
+def test_faults_that_stay_end_the_stream_soon():
+    """They last as long as requests are repeated, so all of them happen at the same time."""
+    with ThreadPoolExecutor(len(STAYING) + 2) as threads:
+        cases = {case: threads.submit(ends_soon, *case) for case in STAYING}
+        cases |= {
+            case: threads.submit(case)
+            for case in (leaves_earlier_shards, aborts_only_its_own_uploads)
+        }
+    failed = {case: error for case, done in cases.items() if (error := done.exception())}
+    assert not failed
 
 
 def test_credentials_of_the_environment_are_renewed(endpoint, monkeypatch):
@@ -110,26 +149,6 @@ def record(stream):
             stream.append(frame)
     finally:
         stream.close()
-
-
-def test_shards_before_a_fault_stay_readable(endpoint):
-    stream = aqz.ZarrStream(movie(endpoint))
-    endpoint.fail("503", r"PUT .*/c/1/")
-    with pytest.raises(StorageError) as caught:
-        record(stream)
-    assert "Of the 40 frames that were accepted, 8 cannot be read" in str(caught.value)
-    assert "a.zarr/c/0/0/0" in endpoint.objects
-    assert b'"shape": [\n        32' in endpoint.objects["a.zarr/zarr.json"]
-
-
-def test_only_own_uploads_are_aborted(endpoint):
-    endpoint.uploads["of-another"] = ("b.zarr/c/0/0/0", {})
-    endpoint.uploads["of-a-neighbour"] = ("a.zarr2/c/0/0/0", {})
-    stream = aqz.ZarrStream(movie(endpoint))
-    endpoint.fail("503", COMPLETE)
-    with pytest.raises(StorageError):
-        record(stream)
-    assert set(endpoint.uploads) == {"of-another", "of-a-neighbour"}
 
 
 def test_answer_that_breaks_off_is_asked_for_again(endpoint):
