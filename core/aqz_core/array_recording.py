@@ -13,7 +13,13 @@ import numpy.typing as npt
 
 from aqz_core.array_levels import ArrayLevels
 from aqz_core.array_metadata import ArrayMetadata
-from aqz_core.errors import AqzError, FrameExistsError, FrameShapeError, OutOfBoundsError
+from aqz_core.errors import (
+    AqzError,
+    FrameExistsError,
+    FrameShapeError,
+    MemoryBudgetError,
+    OutOfBoundsError,
+)
 from aqz_core.frame_log import LOG_NAME, FrameLog
 from aqz_core.frames import FrameReader
 from aqz_core.plans import join
@@ -128,11 +134,35 @@ class ArrayRecording:
         """Read the stored frames of incomplete chunks back and record them once more.
 
         Half-full chunks of every level, and planes of a pyramid that wait for others, are then as
-        they were when the earlier recording ended.
+        they were when the earlier recording ended. What reading takes is set aside meanwhile.
+
+        Raises
+        ------
+        MemoryBudgetError
+            Reading back and storing anew do not both fit the budget.
+        AqzError
+            Something cannot be read or stored.
         """
         progress, self._progress = self._progress, None
-        if progress is None:
+        if progress is None or not progress.replay:
             return
+        pool = self._engine.pixels
+        pool.capacity -= progress.read_nbytes
+        try:
+            self._replay(progress)
+        except MemoryBudgetError as error:
+            raise MemoryBudgetError(
+                f"array {self.plan.key!r}: to go on, the last chunks are read back while they are "
+                f"stored anew, which takes {progress.read_nbytes:,} bytes more than to record "
+                f"them ({error}). Raise max_memory, or record into another store."
+            ) from error
+        finally:
+            pool.capacity += progress.read_nbytes
+
+    def _replay(self, progress: ArrayProgress) -> None:
+        """Record stored frames once more."""
+        if self._engine.pixels.capacity <= 0:
+            raise MemoryBudgetError("nothing is left for pixels")
         for number in progress.replay:
             lead = self._router.lead(number)
             self._levels.base.write(progress.read_plane(lead), lead)

@@ -88,8 +88,8 @@ def open_stream(
     channels : sequence of str or Channel, optional
         Names, or names and colours, for the axis c.
     mode : {"new", "append"}
-        With ``"append"``, go on with the recording that is at `store_path`, if there is one, at
-        its next frame: see `ZarrStream.resume`.
+        With ``"append"``, go on with the recording that is at `store_path`, a path or URL, if
+        there is one, at its next frame: see `ZarrStream.resume`.
     overwrite : bool, default False
         Remove what is at `store_path` first.
     max_memory : int, optional
@@ -167,9 +167,22 @@ def open_stream(
     )
     if mode not in ("new", "append"):
         raise SettingsError(f"mode is {mode!r}; choose 'new' or 'append'")
-    if mode == "append" and not overwrite and (local_path(settings.store_path)).exists():
+    if mode == "append" and not overwrite and _is_there(settings.store_path):
         return ZarrStream.resume(settings.store_path, settings, plugins)
     return ZarrStream(settings, plugins)
+
+
+def _is_there(store_path: str) -> bool:
+    """Tell whether there is something to go on with at a path or URL."""
+    from aqz_core.recovery.stored_files import is_local, open_files
+
+    if is_local(store_path):
+        return local_path(store_path).exists()
+    files = open_files(store_path)
+    try:
+        return files.size("zarr.json") is not None
+    finally:
+        files.close()
 
 
 def compression_settings(name: str) -> CompressionSettings | None:

@@ -20,6 +20,8 @@ from aqz_core.errors import AqzError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from aqz_core.settings import S3Settings
+
 __all__ = ["app", "run"]
 
 Parsed = TypeVar("Parsed")
@@ -57,6 +59,11 @@ class TargetChoice(StrEnum):
     RECORDING = "recording"
     VIEWING = "viewing"
     OBJECT_STORE = "object-store"
+
+
+Endpoint = Annotated[str, typer.Option(help="URL of the S3 service, if it is not AWS.")]
+Region = Annotated[str | None, typer.Option(help="Region of the bucket.")]
+Profile = Annotated[str | None, typer.Option(help="Section of the AWS configuration files.")]
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -191,12 +198,17 @@ def record(
 
 @app.command()
 def info(
-    store: Annotated[Path, typer.Argument(help="A store, or a group or array inside of one.")],
+    store: Annotated[
+        str, typer.Argument(help="A store, or a group or array inside of one: a path or URL.")
+    ],
+    endpoint: Endpoint = "",
+    region: Region = None,
+    profile: Profile = None,
 ) -> None:
     """Show what a store holds: groups, arrays, axes, and bytes on disk."""
     from aqz_core.cli.info import show_info
 
-    raise typer.Exit(show_info(store))
+    raise typer.Exit(show_info(store, _s3_settings(endpoint, region, profile)))
 
 
 @app.command()
@@ -238,30 +250,47 @@ def plan(
 
 @app.command()
 def validate(
-    store: Annotated[Path, typer.Argument(help="A store on this machine.")],
+    store: Annotated[str, typer.Argument(help="A store: a path or URL.")],
     decode: Annotated[
         bool, typer.Option("--decode/--no-decode", help="Also undo the codecs of every chunk.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+    endpoint: Endpoint = "",
+    region: Region = None,
+    profile: Profile = None,
 ) -> None:
     """Check metadata, the index and checksum of every shard, and every chunk's codecs."""
     from aqz_core.cli import validate as command
 
-    raise typer.Exit(command.validate(store, decode=decode, as_json=as_json))
+    s3 = _s3_settings(endpoint, region, profile)
+    raise typer.Exit(command.validate(store, s3, decode=decode, as_json=as_json))
 
 
 @app.command()
 def repair(
-    store: Annotated[Path, typer.Argument(help="A store on this machine.")],
+    store: Annotated[str, typer.Argument(help="A store: a path or URL.")],
     apply: Annotated[
         bool, typer.Option("--apply", help="Make the changes; otherwise they are only listed.")
     ] = False,
+    abort_uploads: Annotated[
+        bool,
+        typer.Option(
+            "--abort-uploads",
+            help="Also throw away unfinished uploads; only if nobody records to the store.",
+        ),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+    endpoint: Endpoint = "",
+    region: Region = None,
+    profile: Profile = None,
 ) -> None:
     """Finish a store whose recording ended before it was closed; no pixel is removed."""
     from aqz_core.cli import repair as command
 
-    raise typer.Exit(command.repair(store, apply=apply, as_json=as_json))
+    s3 = _s3_settings(endpoint, region, profile)
+    raise typer.Exit(
+        command.repair(store, s3, apply=apply, abort_uploads=abort_uploads, as_json=as_json)
+    )
 
 
 @app.command()
@@ -273,21 +302,17 @@ def upload(
             help="Where it goes: s3://bucket/name.ome.zarr. A spill knows it.", show_default=False
         ),
     ] = None,
-    endpoint: Annotated[str, typer.Option(help="URL of the S3 service, if it is not AWS.")] = "",
-    region: Annotated[str | None, typer.Option(help="Region of the bucket.")] = None,
-    profile: Annotated[
-        str | None, typer.Option(help="Section of the AWS configuration files.")
-    ] = None,
+    endpoint: Endpoint = "",
+    region: Region = None,
+    profile: Profile = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a store that is already there.")
     ] = False,
 ) -> None:
     """Send a finished store, or what a failed object store lacks, to an object store."""
     from aqz_core.cli.upload import run_upload
-    from aqz_core.settings import S3Settings
 
-    given = endpoint or region or profile
-    s3 = S3Settings(endpoint=endpoint, region=region, profile=profile) if given else None
+    s3 = _s3_settings(endpoint, region, profile)
     raise typer.Exit(run_upload(store, destination, s3, overwrite=overwrite))
 
 
@@ -334,6 +359,15 @@ def bench(
         plot=plot,
     )
     raise typer.Exit(run_bench(options))
+
+
+def _s3_settings(endpoint: str, region: str | None, profile: str | None) -> S3Settings | None:
+    """Return how to reach a bucket; None for what the environment says."""
+    if not (endpoint or region or profile):
+        return None
+    from aqz_core.settings import S3Settings
+
+    return S3Settings(endpoint=endpoint, region=region, profile=profile)
 
 
 def _understood(parse: Callable[[str], Parsed], text: str) -> Parsed:

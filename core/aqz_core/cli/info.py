@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.markup import escape
@@ -12,27 +11,32 @@ from rich.tree import Tree
 from aqz_core.cli.spill import show_spill
 from aqz_core.cli.store_tree import StoreNode, read_tree
 from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
+from aqz_core.enums import ZarrVersion
+from aqz_core.metadata.custom import RESERVED, RESERVED_V2
+from aqz_core.recovery.stored_files import is_local
 from aqz_core.sinks.spill import read_manifest
+from aqz_core.store_path import local_path
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Mapping
+
+    from aqz_core.settings import S3Settings
 
 __all__ = ["show_info"]
 
 
-def show_info(store: str | os.PathLike[str]) -> int:
+def show_info(store: str, s3: S3Settings | None = None) -> int:
     """Print the tree of a store and return the exit code: 1 when a node is unreadable.
 
     Raises
     ------
-    StorageError
-        The store itself is none, or cannot be read.
+    SettingsError, StorageError
+        The store itself is none, or cannot be reached or read.
     """
-    if (spill := read_manifest(Path(store))) is not None:
-        return show_spill(Path(store), spill)
-    root = read_tree(store)
-    tree = Tree(_label(root, str(root.path), {}))
+    if is_local(store, s3) and (spill := read_manifest(local_path(store))) is not None:
+        return show_spill(local_path(store), spill)
+    root = read_tree(store, s3)
+    tree = Tree(_label(root, store, {}))
     _grow(tree, root)
     console = open_console()
     console.print(tree)
@@ -44,20 +48,21 @@ def show_info(store: str | os.PathLike[str]) -> int:
 
 def _grow(tree: Tree, node: StoreNode) -> None:
     """Add the members of a node to its branch of the tree."""
-    scales = _read_ome(node.attributes).scales
+    scales = _read_ome(node).scales
     for member in node.members:
         _grow(tree.add(_label(member, member.path.name, scales)), member)
 
 
 def _label(node: StoreNode, name: str, scales: Mapping[str, str]) -> str:
     """Return the lines that describe a node; `scales` are those its group tells of."""
-    lines = [f"{_kind(node)}", *_array_lines(node), *_read_ome(node.attributes).lines]
+    lines = [f"{_kind(node)}", *_array_lines(node), *_read_ome(node).lines]
     if node.path.name in scales:
         lines.append(f"scale {scales[node.path.name]}")
     aqz = node.attributes.get("aqz")
     if isinstance(aqz, dict) and "state" in aqz:
         lines.append(f"state {aqz['state']}")
-    others = sorted(set(node.attributes) - {"ome", "aqz"})
+    is_v2 = node.version is ZarrVersion.V2
+    others = sorted(set(node.attributes) - (RESERVED_V2 if is_v2 else RESERVED))
     if others:
         lines.append(f"attributes {', '.join(others)}")
     return f"[bold]{escape(name)}[/]  " + "\n".join(escape(line) for line in lines)
@@ -69,9 +74,14 @@ def _kind(node: StoreNode) -> str:
     if node.problem:
         return f"unreadable: {node.problem}"
     if node.array is not None:
-        return f"array {node.array.dtype} {write_shape(node.array.shape)}, {size}"
-    version = _read_ome(node.attributes).version
-    return f"group{f', OME-NGFF {version}' if version else ''}, {size}"
+        return f"array {node.array.dtype} {write_shape(node.array.shape)}, {size}{_format(node)}"
+    version = _read_ome(node).version
+    return f"group{f', OME-NGFF {version}' if version else ''}, {size}{_format(node)}"
+
+
+def _format(node: StoreNode) -> str:
+    """Return the format of a node where it is not the usual one."""
+    return ", Zarr V2" if node.version is ZarrVersion.V2 else ""
 
 
 def _array_lines(node: StoreNode) -> Iterator[str]:
@@ -97,9 +107,10 @@ class _OmeDescription:
     scales: Mapping[str, str] = field(default_factory=dict)
 
 
-def _read_ome(attributes: Mapping[str, Any]) -> _OmeDescription:
+def _read_ome(node: StoreNode) -> _OmeDescription:
     """Return what there is to say about a node's OME metadata, whoever wrote them."""
-    ome = attributes.get("ome")
+    is_v2 = node.version is ZarrVersion.V2
+    ome = node.attributes if is_v2 else node.attributes.get("ome")
     if ome is None:
         return _OmeDescription()
     try:
@@ -118,7 +129,8 @@ def _read_ome(attributes: Mapping[str, Any]) -> _OmeDescription:
             for transform in dataset["coordinateTransformations"]
             if transform["type"] == "scale"
         }
-        return _OmeDescription(ome.get("version"), tuple(lines), scales)
+        version = next((image.get("version") for image in images), None) if is_v2 else None
+        return _OmeDescription(version or ome.get("version"), tuple(lines), scales)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return _OmeDescription(lines=(f"malformed OME metadata ({error!r})",))
 

@@ -13,20 +13,29 @@ from aqz_core.cli.wording import open_console
 from aqz_core.recovery import Severity, repair_store
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from aqz_core.settings import S3Settings
 
 __all__ = ["repair"]
 
 
-def repair(store: Path, *, apply: bool, as_json: bool) -> int:
+def repair(
+    store: str,
+    s3: S3Settings | None = None,
+    *,
+    apply: bool,
+    abort_uploads: bool = False,
+    as_json: bool,
+) -> int:
     """List, or make, the changes that a store needs.
 
     Parameters
     ----------
-    store
-        Its directory.
+    store, s3
+        Its directory, or its URL and how to reach it.
     apply
         Whether to make them.
+    abort_uploads
+        Whether uploads that never ended are thrown away, too.
     as_json
         Whether to print one JSON document instead of text.
 
@@ -39,10 +48,10 @@ def repair(store: Path, *, apply: bool, as_json: bool) -> int:
     ------
     StoreBusyError
         The store is being recorded.
-    StorageError
-        There is no such directory, or a change could not be made.
+    SettingsError, StorageError
+        There is no such store, it cannot be reached, or a change could not be made.
     """
-    report = repair_store(store, apply=apply)
+    report = repair_store(store, s3=s3, apply=apply, abort_uploads=abort_uploads)
     failed = any(found.severity is Severity.ERROR for found in report.findings)
     if as_json:
         sys.stdout.write(json.dumps(report.to_dict(), indent=2) + "\n")

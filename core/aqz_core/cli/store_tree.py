@@ -1,21 +1,29 @@
-"""The groups and arrays of a store on disk, as a tree of frozen records.
+"""The groups and arrays of a store, as a tree of frozen records.
 
-Read from ``zarr.json`` files and directory listings only: no pixel is decoded. A node
-that cannot be read is part of the tree, with the reason.
+Read from metadata and listings only: no pixel is decoded. A node that cannot be read is part of
+the tree, with the reason.
 """
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import StorageError
-from aqz_core.stored_array import StoredArray, read_node
+from aqz_core.plans import join
+from aqz_core.recovery.stored_files import open_files
+from aqz_core.recovery.survey import survey
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterator, Mapping
+
+    from aqz_core.enums import ZarrVersion
+    from aqz_core.recovery.stored_files import StoredFiles
+    from aqz_core.recovery.survey import Node
+    from aqz_core.settings import S3Settings
+    from aqz_core.stored_array import StoredArray
 
 __all__ = ["StoreNode", "read_tree"]
 
@@ -27,9 +35,11 @@ class StoreNode:
     Attributes
     ----------
     path
-        Folder of the node.
+        Folder of the node, relative to the store.
+    version
+        Of its metadata; None if they cannot be read.
     attributes
-        What the ``attributes`` of its ``zarr.json`` hold.
+        The node's attributes.
     array
         The array's metadata; None for a group, and for a node that cannot be read.
     files, nbytes
@@ -40,7 +50,8 @@ class StoreNode:
         Why the node cannot be read; None when it can.
     """
 
-    path: Path
+    path: PurePosixPath
+    version: ZarrVersion | None
     attributes: Mapping[str, Any]
     array: StoredArray | None
     files: int
@@ -55,65 +66,55 @@ class StoreNode:
             yield from member.walk()
 
 
-def read_tree(path: str | os.PathLike[str]) -> StoreNode:
-    """Return the node in the folder `path` and everything below it.
+def read_tree(store: str | os.PathLike[str], s3: S3Settings | None = None) -> StoreNode:
+    """Return the node at a path or URL and everything below it.
 
     Raises
     ------
-    StorageError
-        There is no readable node in that folder itself.
+    SettingsError, StorageError
+        There is no readable node there, or the place cannot be reached.
     """
-    folder = Path(path)
-    document = read_node(folder)
-    attributes = document.get("attributes") or {}
-    if document.get("node_type") == "array":
-        files, nbytes = _stored_files(folder)
-        array = StoredArray.parse(document, folder / "zarr.json")
-        return StoreNode(folder, attributes, array, files, nbytes)
-    members = tuple(_member(name) for name in _folders_with_nodes(folder))
+    files = open_files(store, s3)
+    try:
+        root, *others = survey(files)
+        if root.problem is not None:
+            told = root.problem
+            where = "" if told.startswith(files.url) else f"{files.url}: "
+            raise StorageError(f"{where}{told}; is it the path of a store?")
+        inside: dict[str, list[Node]] = {}
+        for node in others:
+            inside.setdefault(node.name.rpartition("/")[0], []).append(node)
+        return _tree(files, root, inside)
+    finally:
+        files.close()
+
+
+def _tree(files: StoredFiles, node: Node, inside: Mapping[str, list[Node]]) -> StoreNode:
+    """Return a node with its members; folders without metadata are none."""
+    loose = [*node.partial, *node.foreign, *([node.log] if node.log else [])]
+    is_group = node.problem is None and node.array is None
+    members = tuple(
+        _tree(files, member, inside)
+        for member in inside.get(node.name, ())
+        if member.version is not None or _has_metadata(files, member)
+    )
+    count, nbytes = 0, 0
+    if not is_group:
+        sizes = [file.nbytes for file in node.files] + [files.size(name) or 0 for name in loose]
+        count, nbytes = len(sizes), sum(sizes)
     return StoreNode(
-        folder,
-        attributes,
-        None,
-        sum(member.files for member in members),
-        sum(member.nbytes for member in members),
+        PurePosixPath(node.name),
+        node.version,
+        node.attributes,
+        node.array,
+        count + sum(member.files for member in members),
+        nbytes + sum(member.nbytes for member in members),
         members,
+        node.problem,
     )
 
 
-def _member(folder: Path) -> StoreNode:
-    """Return the node in a folder, or one that says why it cannot be read."""
-    try:
-        return read_tree(folder)
-    except StorageError as error:
-        files, nbytes = _stored_files(folder)
-        return StoreNode(folder, {}, None, files, nbytes, problem=str(error))
-
-
-def _folders_with_nodes(folder: Path) -> list[Path]:
-    """Return the folders in a folder that are nodes; 2 comes before 10."""
-    try:
-        entries = [Path(entry) for entry in os.scandir(folder) if entry.is_dir()]
-    except OSError as error:
-        raise StorageError(f"{folder}: cannot be listed: {error.strerror}") from error
-    nodes = [entry for entry in entries if (entry / "zarr.json").is_file()]
-    return sorted(nodes, key=lambda node: (not node.name.isdecimal(), len(node.name), node.name))
-
-
-def _stored_files(folder: Path) -> tuple[int, int]:
-    """Count the files below a folder and their bytes, without any ``zarr.json``."""
-    sizes = [
-        _size(Path(parent, name))
-        for parent, _, names in os.walk(folder)
-        for name in names
-        if name != "zarr.json"
-    ]
-    return len(sizes), sum(sizes)
-
-
-def _size(file: Path) -> int:
-    """Return a file's bytes; 0 when a running recording took it away after listing."""
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
+def _has_metadata(files: StoredFiles, node: Node) -> bool:
+    """Tell whether a node that cannot be read has metadata at all."""
+    names = ("zarr.json", ".zarray", ".zgroup")
+    return any(files.size(join(node.name, name)) is not None for name in names)

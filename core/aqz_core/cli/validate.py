@@ -16,24 +16,24 @@ from aqz_core.recovery import Severity, validate_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from rich.console import Console
 
     from aqz_core.recovery import Finding, ValidationReport
+    from aqz_core.settings import S3Settings
 
 __all__ = ["show_findings", "validate"]
 
 _STYLES = {Severity.ERROR: "red", Severity.WARNING: "yellow", Severity.NOTE: "dim"}
 
 
-def validate(store: Path, *, decode: bool, as_json: bool) -> int:
+def validate(store: str, s3: S3Settings | None = None, *, decode: bool, as_json: bool) -> int:
     """Check a store and print what was found.
 
     Parameters
     ----------
-    store
-        Its directory.
+    store, s3
+        Its directory, or its URL and how to reach it.
     decode
         Whether to undo the codecs of every chunk.
     as_json
@@ -46,15 +46,15 @@ def validate(store: Path, *, decode: bool, as_json: bool) -> int:
 
     Raises
     ------
-    StorageError
-        There is no such directory.
+    SettingsError, StorageError
+        There is no such store, or it cannot be reached.
     """
     if as_json:
-        report = validate_store(store, decode=decode)
+        report = validate_store(store, s3=s3, decode=decode)
         sys.stdout.write(json.dumps(report.to_dict(), indent=2) + "\n")
         return 0 if report.is_valid else 1
     console = open_console()
-    report = _with_progress(store, decode, console)
+    report = _with_progress(store, s3, decode, console)
     _show(report, console)
     return 0 if report.is_valid else 1
 
@@ -70,7 +70,9 @@ def show_findings(findings: Iterable[Finding], console: Console) -> None:
         )
 
 
-def _with_progress(store: Path, decode: bool, console: Console) -> ValidationReport:
+def _with_progress(
+    store: str, s3: S3Settings | None, decode: bool, console: Console
+) -> ValidationReport:
     """Check a store behind a bar that shows how far the check is."""
     with Progress(
         TextColumn("checking"),
@@ -84,6 +86,7 @@ def _with_progress(store: Path, decode: bool, console: Console) -> ValidationRep
         task = progress.add_task("checking", total=None)
         return validate_store(
             store,
+            s3=s3,
             decode=decode,
             on_progress=lambda done, total: progress.update(task, completed=done, total=total),
         )

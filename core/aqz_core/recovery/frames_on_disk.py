@@ -6,6 +6,8 @@ overwritten, so that planes can be read while a stream adds to the same shards.
 
 from __future__ import annotations
 
+import math
+from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["StoredPlanes"]
 
 Coordinate = tuple[int, ...]
+
+_AT_ONCE = 8
+"""Requests to a service at the same time."""
 
 
 class StoredPlanes:
@@ -80,6 +85,18 @@ class StoredPlanes:
         """Tell whether a plane has any pixel that is not the fill value."""
         return bool(is_recorded(self.read(lead), self._array.fill_value).any())
 
+    @property
+    def read_nbytes(self) -> int:
+        """Bytes of memory that `read` takes: a layer of chunks, decoded and on its way."""
+        return 2 * math.prod(map(len, self._grid)) * self._decoder.nbytes
+
+    def look_ahead(self) -> None:
+        """Read the index of every shard, several at once where each is a request to a service."""
+        if self._store.folder is None and self._array.shard_shape is not None:
+            with ThreadPoolExecutor(_AT_ONCE) as threads:
+                found = threads.map(self._read_index, self._files.values())
+                self._indexes |= zip(self._files, found, strict=True)
+
     def read(self, lead: Coordinate) -> npt.NDArray[Any]:
         """Return the plane at a leading index, shape (Y, X); missing chunks as the fill value.
 
@@ -92,6 +109,10 @@ class StoredPlanes:
         layer = self._layer_of(lead)
         if layer != self._layer:
             self._layer, self._chunks = layer, {}
+            if self._store.folder is None:
+                chunks = ((*layer, row, col) for row, col in product(*self._grid))
+                with ThreadPoolExecutor(_AT_ONCE) as threads:
+                    list(threads.map(self._chunk, chunks))
         within = tuple(k % size for k, size in zip(lead, array.chunk_shape, strict=False))
         plane = np.full(array.shape[-2:], array.fill_value, array.dtype)
         height, width = array.chunk_shape[-2:]

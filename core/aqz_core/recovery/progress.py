@@ -50,6 +50,8 @@ class ArrayProgress:
         Numbers of all stored frames of a recording by index; None if they came in order.
     read_plane
         Reads a plane, shape (Y, X) as stored, by its leading storage index.
+    read_nbytes
+        Bytes of memory that reading planes takes.
     is_final
         Tells, of a level and a chunk coordinate on its append axis, whether chunks there are
         complete.
@@ -65,6 +67,7 @@ class ArrayProgress:
     replay: Sequence[int]
     written: Sequence[int] | None
     read_plane: Callable[[LeadIndex], npt.NDArray[Any]]
+    read_nbytes: int
     is_final: Callable[[int, int], bool]
     gaps: bool = False
     image_attributes: Mapping[str, Any] | None = None
@@ -154,6 +157,7 @@ class _Search:
             replay=range(first, frames),
             written=None,
             read_plane=self._planes[0].read,
+            read_nbytes=self._planes[0].read_nbytes,
             is_final=lambda level, chunk: self._span(level, chunk)[1] <= start,
             gaps=self._gaps,
         )
@@ -198,6 +202,7 @@ class _Search:
         """Return how far the files of one level reach without a gap."""
         inner = self._plan.geometry[level].shape[1:-2]
         walk = FrameRouter((0, *inner), tuple(range(len(inner) + 1)))
+        planes.look_ahead()
         number = 0
         while number < self._lengths[level] * walk.frames_per_index:
             if not planes.has(walk.lead(number)):
@@ -236,6 +241,7 @@ class _Search:
             replay=[n for n in written if stored[n][0] // self._unit not in complete],
             written=written,
             read_plane=self._planes[0].read,
+            read_nbytes=self._planes[0].read_nbytes,
             is_final=lambda level, chunk: self._span(level, chunk)[0] // self._unit in complete,
             gaps=True,
         )

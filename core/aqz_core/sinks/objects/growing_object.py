@@ -97,13 +97,29 @@ class GrowingObject:
         """Copy bytes into parts, and send those that are full when more is to come."""
         while data:
             if self._body is not None and self._filled == self._body.capacity:
-                self._send_part()
+                if self._connection.service.has_parts:
+                    self._send_part()
+                else:
+                    self._enlarge(len(data))
             if self._body is None:
                 self._body = self._pool.take(self._part_nbytes)
             count = min(len(data), self._body.capacity - self._filled)
             self._body.fill(self._filled, data[:count])
             self._filled += count
             data = data[count:]
+
+    def _enlarge(self, nbytes: int) -> None:
+        """Find more memory for an object that is sent whole.
+
+        Its bound holds for chunks that are stored once; those that a flush has to show half-full
+        come again.
+        """
+        small = self._body
+        assert small is not None
+        body = self._pool.take(small.capacity + max(nbytes, small.capacity // 4))
+        body.fill(0, memoryview(small)[: self._filled])
+        self._pool.give_back(small, sent=False, clean=True)
+        self._body = body
 
     def _send_part(self) -> None:
         """Begin to send the part that is being filled, and forget it here."""
