@@ -69,22 +69,22 @@ def _make(folder: Path, home: Path) -> None:
     widget.sources.choose(live)
     pump(1.5)
     viewer.reset_view()
-    widget.table.details.value = True
+    widget.arrays.table.details.value = True
     picture("napari-idle")
 
-    widget.table.details.value = False
+    widget.arrays.table.details.value = False
     widget.after.try_codecs()
     pump(2.0)
-    widget.table._rows[0].chunk.value = 600_000
+    widget.arrays.table._rows[0].chunk.value = 600_000
     (home / "taken.ome.zarr").mkdir()
-    widget.destination.value = "~/taken.ome.zarr"
+    widget.destination.path.value = "~/taken.ome.zarr"
     picture("napari-problems")
 
     widget.after.codec_table.visible = False
-    widget.destination.value = "~/{layer}_{n:03}.ome.zarr"
+    widget.destination.path.value = "~/{layer}_{n:03}.ome.zarr"
     widget._suggest()
     widget.sources.choose("simulated camera")
-    widget.follow.value = True
+    widget.run.follow.value = True
     live.visible = False
     pump(0.5)
     widget.toggle()

@@ -19,6 +19,7 @@ from aqz_napari.layer_facts import level_zero
 from aqz_napari.plan_problems import store_path_of
 from aqz_napari.presets import PRESETS, apply_preset, load_preset, save_preset
 from aqz_napari.python_script import settings_as_script
+from aqz_napari.remote_place import try_remote
 from aqz_napari.verify import verify_store
 
 if TYPE_CHECKING:
@@ -92,12 +93,28 @@ class AfterButtons:
         self._waiting.append((thread, result, then))
         self._timer.start()
 
+    def try_place(self) -> None:
+        """Try to write where a remote store would be, without holding up the window."""
+        plan = self._widget.plan()
+        try:
+            path = store_path_of(plan, self._widget.destination.exists)
+        except ValueError as error:
+            self._widget.run.say(str(error), ERROR)
+            return
+        self._widget.run.say(f"Trying {path} …")
+
+        def finished(problem: Any) -> None:
+            found = str(problem)
+            self._widget.run.say(found or f"{path} can be written.", ERROR if found else GOOD)
+
+        self.in_background(lambda: try_remote(path, plan.endpoint), finished)
+
     def try_codecs(self) -> None:
         """Compress the current frame with every codec, and show a table."""
         plan = self._widget.plan()
         frame = self.current_frame()
         if frame is None or not plan.arrays:
-            self._widget._say("Choose a layer first: codecs are tried on its frame.", ERROR)
+            self._widget.run.say("Choose a layer first: codecs are tried on its frame.", ERROR)
             return
         chunk = [axis.chunk for axis in plan.arrays[0].axes[-2:]]
         storage = plan.storage
@@ -122,17 +139,19 @@ class AfterButtons:
         """Copy a script that records with these settings; returns it."""
         plan = self._widget.plan()
         try:
-            script = settings_as_script(plan.settings(store_path_of(plan)))
+            script = settings_as_script(
+                plan.settings(store_path_of(plan, self._widget.destination.exists))
+            )
         except (aqz.AqzError, TypeError, ValueError, IndexError) as error:
-            self._widget._say(f"There is no script yet: {error}", ERROR)
+            self._widget.run.say(f"There is no script yet: {error}", ERROR)
             return ""
         QApplication.clipboard().setText(script)
-        self._widget._say("The script is in the clipboard.", GOOD)
+        self._widget.run.say("The script is in the clipboard.", GOOD)
         return script
 
     def verify_result(self) -> None:
         """Read the last recording back on a thread."""
-        self._widget._say("Verifying …", "")
+        self._widget.run.say("Verifying …")
         self.in_background(lambda: verify_store(self._store), self._verified)
 
     def _button(self, label: str, action: Callable[[], Any]) -> Any:
@@ -153,15 +172,15 @@ class AfterButtons:
     def _copy_path(self) -> None:
         """Copy where the store is."""
         QApplication.clipboard().setText(self._store)
-        self._widget._say("The path is in the clipboard.", GOOD)
+        self._widget.run.say("The path is in the clipboard.", GOOD)
 
     def _verified(self, result: Any) -> None:
         """Show what verification found."""
         if isinstance(result, Exception):
-            self._widget._say(f"Verifying failed: {result}", ERROR)
+            self._widget.run.say(f"Verifying failed: {result}", ERROR)
         else:
             problem, summary = result
-            self._widget._say(problem or summary, ERROR if problem else GOOD)
+            self._widget.run.say(problem or summary, ERROR if problem else GOOD)
 
     def _show_codecs(self, results: Sequence[CodecResult] | Exception) -> None:
         """Show the table of codecs, those fast enough for the source marked."""
@@ -203,11 +222,11 @@ class AfterButtons:
                 )[0]
                 if path:
                     save_preset(self._widget.plan(), path)
-                    self._widget._say(f"Saved to {path}.", GOOD)
+                    self._widget.run.say(f"Saved to {path}.", GOOD)
             else:
                 self._widget.show_plan(apply_preset(self._widget.plan(), choice))
         except (aqz.AqzError, OSError, TypeError, ValueError, KeyError) as error:
-            self._widget._say(str(error), ERROR)
+            self._widget.run.say(str(error), ERROR)
 
     def _collect(self) -> None:
         """Hand over the results of threads that are done."""

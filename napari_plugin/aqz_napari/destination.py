@@ -1,10 +1,9 @@
-"""Where a recording goes: templates, free names, free space, and a try at a bucket."""
+"""Where a recording goes: templates, free names, free space."""
 
 from __future__ import annotations
 
 import re
 import shutil
-import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_DESTINATION",
     "TEMPLATES",
+    "exists_locally",
     "expand",
     "free_bytes",
     "is_remote",
     "local_file",
     "next_free",
     "short_path",
-    "try_remote",
 ]
 
 DEFAULT_DESTINATION = "~/{layer}_{date}_{n:03}.ome.zarr"
@@ -42,8 +41,11 @@ def local_file(path: str) -> Path:
     return Path(path.removeprefix("file://")).expanduser().absolute()
 
 
-def _exists(path: str) -> bool:
-    """Tell whether something is at a local destination; URLs count as free."""
+def exists_locally(path: str) -> bool:
+    """Tell whether something is at a local destination; URLs count as free.
+
+    What may not be looked at counts as free too: the reason is told when it is to be written.
+    """
     try:
         return not is_remote(path) and local_file(path).exists()
     except (OSError, RuntimeError, ValueError):
@@ -54,7 +56,7 @@ def expand(
     template: str,
     layer: str = "recording",
     now: datetime | None = None,
-    exists: Callable[[str], bool] = _exists,
+    exists: Callable[[str], bool] = exists_locally,
 ) -> str:
     """Fill in the templates of a destination.
 
@@ -90,7 +92,7 @@ def expand(
     raise ValueError(f"{template!r}: there are more than {_MOST_NAMES} of that name already")
 
 
-def next_free(path: str, exists: Callable[[str], bool] = _exists) -> str:
+def next_free(path: str, exists: Callable[[str], bool] = exists_locally) -> str:
     """Return a destination like this one, with a number, where nothing is."""
     match = _SUFFIX.search(path)
     stem, suffix = (path[: match.start()], match[0]) if match else (path, "")
@@ -115,29 +117,6 @@ def free_bytes(path: str) -> int | None:
         return shutil.disk_usage(folder).free
     except (OSError, RuntimeError, ValueError):
         return None
-
-
-def try_remote(url: str) -> str:
-    """Write and remove a small object next to where a store would be.
-
-    Returns
-    -------
-    str
-        Empty if that worked; else what went wrong, for people. Takes as long as the network.
-    """
-    import fsspec
-
-    scheme = url.partition("://")[0]
-    name = f"{url.rstrip('/')}.aqz-try-{uuid.uuid4().hex[:8]}"
-    try:
-        system, path = fsspec.core.url_to_fs(name)
-        system.pipe_file(path, b"aqz")
-        system.rm_file(path)
-    except ImportError as error:
-        return f"{scheme}:// needs a package that is not installed: {error}"
-    except Exception as error:  # every protocol has exceptions of its own
-        return f"{url} cannot be written: {str(error) or type(error).__name__}"
-    return ""
 
 
 def _escaped(text: str) -> str:

@@ -13,7 +13,7 @@ import aqz_core as aqz
 if TYPE_CHECKING:
     from aqz_napari.recording_plan import ArrayPlan, RecordingPlan
 
-__all__ = ["ArrayEstimate", "estimate", "memory_needed", "readable_bytes"]
+__all__ = ["ArrayEstimate", "describe_plan", "estimate", "memory_needed", "readable_bytes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,33 @@ def memory_needed(plan: RecordingPlan) -> int | None:
         return int(plan.settings("estimate.zarr").get_maximum_memory_usage())
     except (aqz.AqzError, TypeError, ValueError):
         return None
+
+
+def describe_plan(plan: RecordingPlan, array: ArrayPlan, rate: float | None) -> str:
+    """Return in one line what a plan comes to.
+
+    Parameters
+    ----------
+    plan : RecordingPlan
+        For the memory of all arrays.
+    array : ArrayPlan
+        Whose chunks and files are told.
+    rate : float or None
+        Deliveries a second, where that is known.
+    """
+    sizes, memory = estimate(array), memory_needed(plan)
+    plural = "s" * (sizes.files_per_1000 != 1)
+    parts = [
+        f"chunk {readable_bytes(sizes.chunk_nbytes)}",
+        f"shard {readable_bytes(sizes.shard_nbytes)}",
+        f"1000 frames: {readable_bytes(sizes.nbytes_per_1000)} raw, {sizes.files_per_1000} "
+        f"file{plural}",
+    ]
+    if memory is not None:
+        parts.append(f"memory {readable_bytes(memory)}")
+    if rate:
+        parts.append(f"needs {rate * array.update_nbytes / 1e6:.0f} MB/s")
+    return " · ".join(parts)
 
 
 def readable_bytes(nbytes: float) -> str:

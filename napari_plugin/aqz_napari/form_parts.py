@@ -13,7 +13,18 @@ if TYPE_CHECKING:
 
     from aqz_napari.plan_problems import Problem
 
-__all__ = ["ERROR", "GOOD", "WARNING", "Section", "cell", "heading", "row", "text"]
+__all__ = [
+    "ERROR",
+    "GOOD",
+    "WARNING",
+    "Section",
+    "cell",
+    "column",
+    "heading",
+    "label",
+    "row",
+    "text",
+]
 
 ERROR, WARNING, GOOD = "#ff6b6b", "#e5b567", "#6fcf97"
 """Colours that can be read on napari's dark and light themes."""
@@ -66,6 +77,11 @@ def text(value: str = "", *, colour: str = "", small: bool = False, rich: bool =
     style = f"color: {colour};" if colour else ""
     label.native.setStyleSheet(style + ("font-size: 9pt;" if small else ""))
     return label
+
+
+def label(value: str, width: int = 62) -> Any:
+    """Return the name in front of a row."""
+    return cell(Label(value=value), width)
 
 
 def heading(value: str) -> Any:

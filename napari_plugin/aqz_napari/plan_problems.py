@@ -16,7 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import aqz_core as aqz
-from aqz_napari.destination import expand, free_bytes, is_remote, local_file, next_free
+from aqz_napari.destination import (
+    exists_locally,
+    expand,
+    free_bytes,
+    is_remote,
+    local_file,
+    next_free,
+)
 from aqz_napari.estimates import readable_bytes
 from aqz_napari.recording_plan import array_settings, suggested
 
@@ -64,8 +71,15 @@ class Problem:
     fix: Callable[[RecordingPlan], RecordingPlan] | None = None
 
 
-def store_path_of(plan: RecordingPlan) -> str:
+def store_path_of(plan: RecordingPlan, exists: Callable[[str], bool] = exists_locally) -> str:
     """Return the destination with its templates filled in.
+
+    Parameters
+    ----------
+    plan : RecordingPlan
+        Says where to, and what the source is called.
+    exists : callable
+        Tells whether a destination is taken.
 
     Raises
     ------
@@ -73,18 +87,26 @@ def store_path_of(plan: RecordingPlan) -> str:
         A template is unknown.
     """
     title = plan.arrays[0].title if len(plan.arrays) == 1 else "recording"
-    return expand(plan.destination.strip(), title)
+    return expand(plan.destination.strip(), title, exists=exists)
 
 
-def problems(plan: RecordingPlan) -> list[Problem]:
-    """Return all that is wrong with a plan, at most one message of the engine's at a time."""
+def problems(plan: RecordingPlan, exists: Callable[[str], bool] = exists_locally) -> list[Problem]:
+    """Return all that is wrong with a plan, at most one message of the engine's at a time.
+
+    Parameters
+    ----------
+    plan : RecordingPlan
+        What the form says.
+    exists : callable
+        Tells whether a destination is taken.
+    """
     if not plan.arrays:
         return [Problem("source", "choose at least one layer or camera to record")]
     found: list[Problem] = []
     for array in plan.arrays:
         found.extend(_array_problems(array))
     found.extend(_no_ngff(plan))
-    path, destination = _destination_problems(plan)
+    path, destination = _destination_problems(plan, exists)
     found.extend(destination)
     if not any(problem.is_error for problem in found):
         found.extend(_engine_problems(plan, path))
@@ -166,28 +188,31 @@ def _no_ngff(plan: RecordingPlan) -> list[Problem]:
     return found
 
 
-def _destination_problems(plan: RecordingPlan) -> tuple[str, list[Problem]]:
+def _destination_problems(
+    plan: RecordingPlan, exists: Callable[[str], bool]
+) -> tuple[str, list[Problem]]:
     """Look at the path and the space behind it; return the path too."""
     if not plan.destination.strip():
         return "", [Problem("destination", "say where to record to")]
     try:
-        path = store_path_of(plan)
+        path = store_path_of(plan, exists)
     except ValueError as error:
         return "", [Problem("destination", str(error))]
+    if exists(path):
+        free = next_free(path, exists)
+        name, other = (p.rstrip("/").rpartition("/")[2] for p in (path, free))
+        return path, [
+            Problem(
+                "destination",
+                f"{name} is there already, and a recording never replaces one",
+                fix_label=f"Use {other}",
+                fix=lambda plan: replace(plan, destination=free),
+            )
+        ]
     if is_remote(path):
         return path, []
     try:
         place = local_file(path)
-        if place.exists():
-            free = next_free(path)
-            return path, [
-                Problem(
-                    "destination",
-                    f"{place.name} is there already, and a recording never replaces one",
-                    fix_label=f"Use {Path(free).name}",
-                    fix=lambda plan: replace(plan, destination=free),
-                )
-            ]
         if not place.parent.exists():
             return path, [
                 Problem(

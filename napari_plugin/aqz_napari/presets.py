@@ -94,6 +94,7 @@ def load_preset(plan: RecordingPlan, path: str | os.PathLike[str]) -> RecordingP
         arrays=tuple(_with_axes_of(array, by_key.get(array.key, first)) for array in plan.arrays),
         storage=_storage_of(first, settings),
         destination=settings.store_path or plan.destination,
+        endpoint=settings.s3.endpoint if settings.s3 is not None else plan.endpoint,
     )
 
 

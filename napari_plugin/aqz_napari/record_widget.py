@@ -1,74 +1,49 @@
 """The dock widget Record to Zarr: shows a plan to be edited, and a recorder at work.
 
-It decides nothing itself: the plan and its problems come from `recording_plan` and
-`plan_problems`, the work is done by `Recorder`. Everything here runs on the main thread; what
-other threads have to say is read by a timer.
+It decides nothing itself: the parts of the form are in files of their own, the plan and its
+problems come from `recording_plan` and `plan_problems`, a recording is started by
+`RecordingStart`, and the work is done by `Recorder`. Everything here runs on the main thread;
+what other threads have to say is read by a timer.
 """
 
 from __future__ import annotations
 
-import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import (
-    CheckBox,
-    ComboBox,
-    Container,
-    FloatSpinBox,
-    Label,
-    LineEdit,
-    PushButton,
-    SpinBox,
-)
+from magicgui.widgets import Container, PushButton
 from qtpy.QtCore import QSize, Qt, QTimer
 from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
 
 from aqz_napari.after_buttons import AfterButtons
-from aqz_napari.axis_table import AxisTable
-from aqz_napari.destination import (
-    DEFAULT_DESTINATION,
-    free_bytes,
-    is_remote,
-    short_path,
-    try_remote,
-)
-from aqz_napari.estimates import estimate, memory_needed, readable_bytes
-from aqz_napari.form_parts import ERROR, GOOD, WARNING, Section, cell, row, text
+from aqz_napari.arrays_form import ArraysForm
+from aqz_napari.destination import is_remote, short_path
+from aqz_napari.destination_form import DestinationForm
+from aqz_napari.estimates import describe_plan, readable_bytes
+from aqz_napari.form_parts import ERROR, GOOD, WARNING, Section, row
 from aqz_napari.frame_source import SourceError
-from aqz_napari.plan_problems import FIELDS, Problem, problems, store_path_of
-from aqz_napari.recorder import Recorder
-from aqz_napari.recorder_status import RecorderState, RecorderStatus, StopRule
-from aqz_napari.recording_plan import (
-    CODECS,
-    PYRAMIDS,
-    ArrayPlan,
-    RecordingPlan,
-    StoragePlan,
-    array_keys,
-    array_plan,
-    suggested,
-)
+from aqz_napari.live_preview import LivePreview
+from aqz_napari.plan_problems import FIELDS, Problem, problems
+from aqz_napari.recorder_status import RecorderState, RecorderStatus
+from aqz_napari.recording_plan import RecordingPlan, suggested
+from aqz_napari.recording_start import RecordingStart
+from aqz_napari.remote_place import storage_options
 from aqz_napari.result_view import LiveView, open_result
+from aqz_napari.run_panel import RunPanel
 from aqz_napari.source_list import SourceList
+from aqz_napari.stop_form import StopForm
+from aqz_napari.storage_form import StorageForm
 from aqz_napari.window_guard import WindowGuard
 
 if TYPE_CHECKING:
     import napari.viewer
 
-    from aqz_napari.frame_source import FrameSource, SourceSpec
+    from aqz_napari.recorder import Recorder
 
 __all__ = ["RecordWidget"]
 
 _CHECK_MS = 100
-_STATUS_MS = 200
-_LIMITS = {
-    "when I press Stop": "",
-    "after frames": "frames",
-    "after seconds": "seconds",
-    "after MB": "MB",
-}
-_SHUFFLES = {"no shuffle": 0, "bytes": 1, "bits": 2}
+_STATUS_MS = 250
 _FOLLOW_SECONDS = 1.0
 _WIDTH, _SCROLL_BAR = 390, 18
 
@@ -85,6 +60,8 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
     ----------
     recorder : Recorder or None
         The recording under way, or the last one.
+    sources, destination, arrays, storage, stop_form, run, after
+        The parts of the form.
     """
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
@@ -92,145 +69,69 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         # napari hands a proxy to plug-ins, whose layers are other objects at each look.
         self._viewer = getattr(viewer, "__wrapped__", viewer)
         self.recorder: Recorder | None = None
-        self._opening: threading.Thread | None = None
-        self._opening_error: BaseException | None = None
+        self._starting: RecordingStart | None = None
         self._start_problem: Problem | None = None
-        self._arrays: dict[object, tuple[SourceSpec, ArrayPlan]] = {}
-        self._source_problem = ""
         self._live: LiveView | None = None
-        self._titles: dict[str, object] = {}
+        self._preview: LivePreview | None = None
+        self._guard: WindowGuard | None = None
         self._last_state = RecorderState.IDLE
         self._ticks = 0
         self._filling = False
-        self._build()
-        self._lay_out()
         self._check_timer = QTimer(self)
         self._check_timer.setSingleShot(True)
         self._check_timer.setInterval(_CHECK_MS)
         self._check_timer.timeout.connect(self.check)
+        self._build()
+        self._lay_out()
         self._status_timer = QTimer(self)
         self._status_timer.setInterval(_STATUS_MS)
         self._status_timer.timeout.connect(self.tick)
         self._status_timer.start()
-        self._guard: WindowGuard | None = None
-        self._bind_key()
-        self.sources.choose(*self._active_layer())
+        self._viewer.bind_key("Control-Shift-R", lambda _: self.toggle(), overwrite=True)
+        active = self._viewer.layers.selection.active
+        if active is not None:
+            self.sources.choose(active)
         self._sources_changed()
         self.check()
 
     # ---- building ----------------------------------------------------------------------------
 
     def _build(self) -> None:
-        """Make the widgets."""
+        """Make the parts of the form."""
         self.sources = SourceList(self._viewer, self._sources_changed)
-        self.array = ComboBox(choices=[])
-        self.array.tooltip = "Several sources go into one store; choose whose array is shown"
-        self.array.changed.connect(self._show_array)
-        self.destination = LineEdit(value=DEFAULT_DESTINATION)
-        self.destination.tooltip = (
-            "Path or URL of the store. {date} {time} {layer} and {n:03}, the next free number, "
-            "are filled in."
-        )
-        self.browse = cell(PushButton(text="…"), 28, "Choose a folder")
-        self.browse.changed.connect(self._browse)
-        self.try_place = cell(PushButton(text="Test"), 44, "Write and remove a small object there")
-        self.try_place.changed.connect(self._try_place)
-        self.place = text(small=True)
-        self.table = AxisTable(self._axes_edited)
+        self.destination = DestinationForm(self._edited, lambda: self.after.try_place())
+        self.arrays = ArraysForm(self.sources, self._edited)
+        self.storage = StorageForm(self._edited)
+        self.stop_form = StopForm(self._edited)
+        self.run = RunPanel(self.toggle, self._pause)
+        self.after = AfterButtons(self)
         self.suggest = PushButton(text="Suggest layout")
         self.suggest.tooltip = "Choose chunks and shards for what the source delivers"
         self.suggest.changed.connect(self._suggest)
-        self.codec = cell(ComboBox(choices=list(CODECS), value="blosc-lz4"), 104, "Compression")
-        self.level = cell(SpinBox(value=1, min=0, max=22), 40, "Level: more is smaller and slower")
-        self.shuffle = cell(
-            ComboBox(choices=list(_SHUFFLES), value="bytes"), 92,
-            "Order bytes or bits before a Blosc codec; helps with camera pixels",
-        )  # fmt: skip
-        self.pyramid = cell(
-            ComboBox(choices=list(PYRAMIDS), value="none"), 104,
-            "Record smaller versions for viewing as well, reduced in this way",
-        )  # fmt: skip
-        self.levels = cell(SpinBox(value=0, min=0, max=16), 40, "Most levels; 0: as many as useful")
-        self.version = cell(
-            ComboBox(choices=[("Zarr V3", 3), ("Zarr V2", 2)], value=3), 92,
-            "V3 is OME-Zarr 0.5 with shards; V2 is OME-Zarr 0.4, a file per chunk",
-        )  # fmt: skip
-        self.rule = cell(ComboBox(choices=list(_LIMITS)), 172, "When the recording ends by itself")
-        self.limit = cell(FloatSpinBox(value=100, min=0.1, max=1e12, step=10), 84)
-        self.floor = cell(
-            FloatSpinBox(value=1, min=0, max=1e6, step=1), 60,
-            "Stop when fewer GB are free on the disk; 0 for no limit",
-        )  # fmt: skip
-        self.rule.changed.connect(
-            lambda: setattr(self.limit, "visible", bool(_LIMITS[self.rule.value]))
-        )
-        for widget in (
-            self.destination, self.codec, self.level, self.shuffle, self.pyramid, self.levels,
-            self.version, self.rule, self.limit, self.floor,
-        ):  # fmt: skip
-            widget.changed.connect(self._edited)
-        self._build_run()
-        self.after = AfterButtons(self)
         sections: dict[str, tuple[str, list[Any]]] = {
             "source": ("Source", [self.sources.container]),
-            "destination": (
-                "Destination", [row(self.destination, self.browse, self.try_place), self.place],
-            ),
-            "dimensions": ("Dimensions", [self.array, self.table.container]),
+            "destination": ("Destination", self.destination.rows),
+            "dimensions": ("Dimensions", self.arrays.rows),
             "storage": (
                 "Storage",
                 [
-                    row(self.codec, self.level, self.shuffle, left=True),
-                    row(self.pyramid, self.levels, self.version, left=True),
+                    *self.storage.rows,
                     row(self.suggest, self.after.codecs, self.after.presets),
                     self.after.codec_table,
                 ],
             ),
-            "stop": (
-                "Stop", [
-                    row(self.rule, self.limit, left=True),
-                    row(cell(Label(value="keep free, GB"), 110), self.floor, left=True),
-                ],
-            ),
-        }  # fmt: skip
+            "stop": ("Stop", self.stop_form.rows),
+        }
         self.sections = {
             name: Section(title, widgets, self._fix) for name, (title, widgets) in sections.items()
         }
-        self.limit.visible = self.try_place.visible = self.array.visible = False
-
-    def _build_run(self) -> None:
-        """Make what starts and shows a recording."""
-        self.record = PushButton(text="● Record")
-        self.record.tooltip = "Start or stop recording (Ctrl+Shift+R)"
-        self.record.native.setMinimumHeight(34)
-        self.record.changed.connect(self.toggle)
-        self.pause = cell(PushButton(text="Pause"), 70, "Take no frames for a while; marks a gap")
-        self.pause.changed.connect(self._pause)
-        self.pause.enabled = False
-        self._run_row = row(self.record, self.pause)
-        self.estimates = text(small=True)
-        self.progress = text()
-        self.health = text(rich=True)
-        self.message = text(small=True)
-        self.open_after = CheckBox(text="open when done", value=True)
-        self.follow = CheckBox(text="follow while recording", value=False)
-        self.follow.tooltip = "Show what is in the store while it grows, the newest frame in front"
-        self._options_row = row(self.open_after, self.follow)
+        self.stop_form.hide_limit()
 
     def _lay_out(self) -> None:
         """Put everything below each other, to be scrolled where the dock is low."""
+        containers = [section.container for section in self.sections.values()]
         self.form = Container(
-            widgets=[
-                *[section.container for section in self.sections.values()],
-                self.estimates,
-                self._run_row,
-                self.progress,
-                self.health,
-                self.message,
-                self._options_row,
-                self.after.container,
-            ],
-            labels=False,
+            widgets=[*containers, *self.run.rows, self.after.container], labels=False
         )
         self.form.native.layout().setSpacing(2)
         self.form.native.layout().addStretch(1)
@@ -260,113 +161,69 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
                 self._guard = WindowGuard(parent)
         return self._guard
 
-    def _bind_key(self) -> None:
-        """Let Ctrl+Shift+R start and stop."""
-        self._viewer.bind_key("Control-Shift-R", lambda _: self.toggle(), overwrite=True)
-
-    def _active_layer(self) -> list[object]:
-        """Return the layer that is selected in the viewer, if it is on offer."""
-        active = self._viewer.layers.selection.active
-        return [active] if active is not None else self.sources.chosen()
-
     # ---- the plan ----------------------------------------------------------------------------
 
     def plan(self) -> RecordingPlan:
         """Return what the form says."""
-        chosen = [source for source in self.sources.chosen() if source in self._arrays]
-        titles = [self._arrays[source][0].name for source in chosen]
-        arrays = tuple(
-            replace(self._arrays[source][1], key=key)
-            for source, key in zip(chosen, array_keys(titles), strict=True)
-        ) if chosen else ()  # fmt: skip
-        limit, what = float(self.limit.value), _LIMITS[self.rule.value]
-        floor = int(float(self.floor.value) * 1e9)
         return RecordingPlan(
-            arrays,
-            StoragePlan(
-                str(self.codec.value), int(self.level.value), _SHUFFLES[self.shuffle.value],
-                str(self.pyramid.value), int(self.levels.value), int(self.version.value),
-            ),
-            StopRule(
-                frames=max(1, int(limit)) if what == "frames" else None,
-                seconds=limit if what == "seconds" else None,
-                nbytes=int(limit * 1e6) if what == "MB" else None,
-                disk_floor=floor or None,
-            ),
-            str(self.destination.value),
-        )  # fmt: skip
+            self.arrays.plans(),
+            self.storage.plan(),
+            self.stop_form.plan(),
+            str(self.destination.path.value),
+            str(self.destination.endpoint.value).strip(),
+        )
 
     def show_plan(self, plan: RecordingPlan) -> None:
         """Fill the form in from a plan for the sources that are chosen."""
-        storage = plan.storage
         self._filling = True
         try:
-            self.destination.value = plan.destination
-            self.codec.value, self.level.value = storage.codec, storage.level
-            self.shuffle.value = {v: k for k, v in _SHUFFLES.items()}[storage.shuffle]
-            self.pyramid.value, self.levels.value = storage.pyramid, storage.levels
-            self.version.value = storage.version
-            for source, array in zip(self._planned(), plan.arrays, strict=True):
-                self._arrays[source] = (self._arrays[source][0], array)
-            self._show_array()
+            self.destination.path.value = plan.destination
+            self.destination.endpoint.value = plan.endpoint
+            self.storage.show(plan.storage)
+            self.arrays.take(plan.arrays)
         finally:
             self._filling = False
         self.check()
 
-    def _planned(self) -> list[object]:
-        """Return the chosen sources that have an array, in order."""
-        return [source for source in self.sources.chosen() if source in self._arrays]
+    def check(self) -> list[Problem]:
+        """Look for problems, show each beside its field, and enable Record if there are none."""
+        plan = self.plan()
+        found = problems(plan, self.destination.exists)
+        if self.arrays.problem:
+            source = Problem("source", self.arrays.problem)
+            found = [source, *(p for p in found if plan.arrays or p.field != "source")]
+        found.extend(self._remote_problem(plan))
+        shown = [*found, self._start_problem] if self._start_problem else found
+        for field in FIELDS:
+            self.sections[field].show(next((p for p in shown if p.field == field), None))
+        errors = [problem for problem in found if problem.is_error]
+        if not self.is_busy():
+            self.run.show_ready(errors[0].message if errors else "")
+            self.destination.show_place(plan)
+        self.destination.show_parts()
+        known = not any(problem.field == "dimensions" for problem in errors)
+        array, shown_source = self.arrays.shown_plan(), self.arrays.shown()
+        rate = self.sources.rate(shown_source) if shown_source is not None else None
+        self.run.estimates.value = describe_plan(plan, array, rate) if array and known else " "
+        return found
+
+    def _remote_problem(self, plan: RecordingPlan) -> list[Problem]:
+        """Warn of a remote place that cannot be listed."""
+        problem = self.destination.names.problem(plan.destination.strip())
+        return [Problem("destination", problem, is_error=False)] if problem else []
 
     def _sources_changed(self) -> None:
-        """Describe the chosen sources anew; what was edited stays where they are the same."""
-        if not hasattr(self, "array"):
-            return
-        self._source_problem = ""
-        kept: dict[object, tuple[SourceSpec, ArrayPlan]] = {}
-        for source in self.sources.chosen():
-            try:
-                spec = self.sources.source(source).describe()
-            except (SourceError, ValueError, RuntimeError) as error:
-                self._source_problem = str(error)
-                continue
-            before = self._arrays.get(source)
-            kept[source] = before if before and before[0] == spec else (spec, array_plan("", spec))
-        self._arrays = kept
-        titles: dict[str, object] = {}
-        for source in self._planned():
-            name = self._arrays[source][0].name
-            titles[name if name not in titles else f"{name} ({len(titles) + 1})"] = source
-        self._titles = titles
-        if tuple(titles) != tuple(self.array.choices):
+        """Follow the choice of sources, and what they say of themselves."""
+        if hasattr(self, "after") and not self._filling:
             self._filling = True
-            self.array.choices = list(titles)
+            self.arrays.describe_again()
             self._filling = False
-        self.array.visible = len(titles) > 1
-        self._show_array()
-        self._edited()
-
-    def _shown(self) -> object | None:
-        """Return the source whose array is shown."""
-        planned = self._planned()
-        return self._titles.get(self.array.value, planned[0] if planned else None)
-
-    def _show_array(self) -> None:
-        """Show the dimensions of the array that is chosen."""
-        shown = self._shown()
-        self.table.show(self._arrays[shown][1].axes if shown in self._arrays else ())
-        self.table.container.visible = shown in self._arrays
-
-    def _axes_edited(self) -> None:
-        """Take over what the user did to the dimensions."""
-        shown = self._shown()
-        if shown in self._arrays:
-            spec, array = self._arrays[shown]
-            self._arrays[shown] = (spec, replace(array, axes=self.table.axes()))
-        self._edited()
+            self._edited()
 
     def _edited(self) -> None:
         """Check soon; many edits in a row are checked once."""
-        if not self._filling and hasattr(self, "_check_timer"):
+        if not self._filling:
+            self._start_problem = None
             self._check_timer.start()
 
     def _suggest(self) -> None:
@@ -380,79 +237,23 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         try:
             self.show_plan(problem.fix(self.plan()))
         except OSError as error:
-            self._say(str(error), ERROR)
-
-    def check(self) -> list[Problem]:
-        """Look for problems, show each beside its field, and enable Record if there are none."""
-        plan = self.plan()
-        if self._source_problem and not plan.arrays:
-            found = [Problem("source", self._source_problem)]
-        else:
-            found = problems(plan)
-            if self._source_problem:
-                found.insert(0, Problem("source", self._source_problem))
-        shown = [*found, self._start_problem] if self._start_problem else found
-        for field in FIELDS:
-            self.sections[field].show(next((p for p in shown if p.field == field), None))
-        errors = [problem for problem in found if problem.is_error]
-        if not self._is_busy():
-            self.record.enabled = not errors
-            self.record.tooltip = (
-                f"First: {errors[0].message}" if errors else "Start recording (Ctrl+Shift+R)"
-            )
-        self._show_place(plan)
-        self._show_estimates(plan, errors)
-        return found
-
-    def _show_place(self, plan: RecordingPlan) -> None:
-        """Show where the store will be, or is being recorded, and the space there."""
-        if self._is_busy() and self.recorder is not None:
-            self.place.value = f"→ {short_path(self.recorder.store_path)}"
-            return
-        try:
-            path = store_path_of(plan)
-        except ValueError:
-            self.place.value = " "
-            return
-        self.try_place.visible = is_remote(path)
-        free = free_bytes(path)
-        space = "" if free is None else f"  ({readable_bytes(free)} free)"
-        self.place.value = f"→ {short_path(path)}{space}"
-
-    def _show_estimates(self, plan: RecordingPlan, errors: list[Problem]) -> None:
-        """Show what the plan comes to."""
-        if not plan.arrays or any(problem.field == "dimensions" for problem in errors):
-            self.estimates.value = " "
-            return
-        shown = self._shown()
-        array = self._arrays[shown][1] if shown in self._arrays else plan.arrays[0]
-        sizes = estimate(array)
-        memory = memory_needed(plan)
-        rate = self.sources.rate(shown) if shown is not None else None
-        parts = [
-            f"chunk {readable_bytes(sizes.chunk_nbytes)}",
-            f"shard {readable_bytes(sizes.shard_nbytes)}",
-            f"1000 frames: {readable_bytes(sizes.nbytes_per_1000)} raw, "
-            f"{sizes.files_per_1000} file{'s' * (sizes.files_per_1000 != 1)}",
-        ]
-        if memory is not None:
-            parts.append(f"memory {readable_bytes(memory)}")
-        if rate:
-            parts.append(f"needs {rate * array.update_nbytes / 1e6:.0f} MB/s")
-        self.estimates.value = " · ".join(parts)
+            self.run.say(str(error), ERROR)
 
     # ---- recording ---------------------------------------------------------------------------
 
-    def _is_busy(self) -> bool:
-        """Tell whether a recording is opening or running."""
+    def is_busy(self) -> bool:
+        """Tell whether a recording is awaited, opening or running."""
         running = self.recorder is not None and self.recorder.state.is_running
-        return running or self._opening is not None
+        return running or self._starting is not None
 
     def toggle(self) -> None:
-        """Start, or stop."""
-        if self.recorder is not None and self.recorder.state.is_running:
+        """Start, stop, or wait no longer for an acquisition."""
+        if self._starting is not None:
+            if self._starting.is_waiting:
+                self._starting.give_up()
+        elif self.recorder is not None and self.recorder.state.is_running:
             self.stop()
-        elif self._opening is None:
+        else:
             self.start()
 
     def start(self) -> bool:
@@ -463,46 +264,33 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         bool
             False when a problem keeps it from starting; the form shows which.
         """
+        if self.is_busy():
+            return False
+        self._start_problem = None
         self._sources_changed()
-        if self._is_busy() or any(problem.is_error for problem in self.check()):
+        if any(problem.is_error for problem in self.check()):
             return False
         plan = self.plan()
         try:
-            settings = plan.settings(store_path_of(plan))
-            sources: dict[str, FrameSource] = {
-                array.key: self.sources.source(source)
-                for array, source in zip(plan.arrays, self._planned(), strict=True)
-            }
+            sources = self.arrays.made()
         except (SourceError, TypeError, ValueError) as error:
-            self._say(str(error), ERROR)
+            self.run.say(str(error), ERROR)
             return False
-        self.recorder = Recorder(
-            settings,
-            sources,
-            stop_rule=plan.stop,
-            publish_every=_FOLLOW_SECONDS if self.follow.value else None,
-        )
-        self._opening_error = self._start_problem = None
-        self._opening = threading.Thread(target=self._open, args=(self.recorder,), daemon=True)
+        follow = _FOLLOW_SECONDS if self.run.follow.value else None
+        self._starting = RecordingStart(plan, sources, follow)
         self._last_state = RecorderState.IDLE
         self._set_form_enabled(False)
-        self.record.text = "Opening…"
-        self._say("", "")
-        self._opening.start()
-        self._show_place(plan)
+        if self._starting.is_waiting:
+            self.run.show_waiting()
+        else:
+            self.run.show_opening()
+        self._starting.begin()
         return True
 
     def stop(self) -> None:
         """End the recording; the store is finished in the background."""
         if self.recorder is not None:
             self.recorder.stop()
-
-    def _open(self, recorder: Recorder) -> None:
-        """Open the store; runs on its own thread, because a bucket may take seconds."""
-        try:
-            recorder.start()
-        except Exception as error:
-            self._opening_error = error
 
     def _pause(self) -> None:
         """Pause, or go on."""
@@ -513,92 +301,87 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
                 self.recorder.pause()
 
     def tick(self) -> None:
-        """Show how the recording is doing; five times a second, on the main thread."""
+        """Show how the recording is doing; four times a second, on the main thread."""
         self._ticks += 1
-        if self._opening is not None and not self._opening.is_alive():
-            self._opened()
-        recorder = self.recorder
-        if recorder is None or self._opening is not None:
-            self._look_at_sources()
+        starting = self._starting
+        if starting is not None:
+            if not starting.is_busy:
+                self._started(starting)
             return
-        state = recorder.state
-        if state.is_running:
-            self._show_progress(recorder.status())
-            if self._live is not None and self._ticks % 3 == 0:
+        recorder = self.recorder
+        state = recorder.state if recorder is not None else RecorderState.IDLE
+        if recorder is not None and state.is_running:
+            status = recorder.status()
+            self.run.show_status(status, recorder.stop_rule.frames)
+            self._show_in_status_bar(status)
+            if self._live is not None and self._ticks % 2 == 0:
                 self._live.update()
-            self._show_preview()
-        elif state.is_over and self._last_state is not state:
+        elif recorder is not None and state.is_over and self._last_state is not state:
             self._finished(recorder)
         else:
             self._look_at_sources()
         self._last_state = state
 
-    def _opened(self) -> None:
-        """React to a store that was opened, or could not be."""
-        self._opening = None
-        assert self.recorder is not None
-        error = self._opening_error
-        if error is not None:
-            message = (str(error) or type(error).__name__).splitlines()[0]
-            if not self.recorder.state.is_running and not self.recorder.state.is_over:
-                self.recorder = None
+    def _started(self, starting: RecordingStart) -> None:
+        """React to a store that was opened, could not be, or is not wanted any more."""
+        self._starting = None
+        if starting.recorder is not None:
+            self.recorder = starting.recorder
+        error = starting.error
+        if error is not None or starting.recorder is None:
             self._set_form_enabled(True)
-            field = "source" if isinstance(error, SourceError) else "destination"
-            self._start_problem = Problem(field, message)  # type: ignore[arg-type]
+            if error is not None:
+                message = (str(error) or type(error).__name__).splitlines()[0]
+                source = isinstance(error, SourceError)
+                self._start_problem = Problem("source" if source else "destination", message)
+            self.destination.look_again()
             self.check()
-            self._say("The recording did not start.", ERROR)
+            self.run.say("The recording did not start." if error else "", ERROR)
             return
+        recorder = starting.recorder
+        self.run.say("")
+        self.run.show_status(recorder.status(), recorder.stop_rule.frames)
+        self.destination.show_store(recorder.store_path)
+        self.arrays.show_only(starting.plan.arrays)
         if self.guard is not None:
-            self.guard.watch(self.recorder)
-        if self.follow.value and not is_remote(self.recorder.store_path):
-            keys = list(self.recorder.taps)
-            self._live = LiveView(self._viewer, self.recorder.store_path, keys)
+            self.guard.watch(recorder)
+        if self.run.follow.value and not is_remote(recorder.store_path):
+            self._live = LiveView(self._viewer, recorder.store_path, list(recorder.taps))
+        self._feed_preview()
 
-    def _show_progress(self, status: RecorderStatus) -> None:
-        """Show counts and rates."""
-        paused = status.state is RecorderState.PAUSED
-        finishing = status.state is RecorderState.FINISHING
-        self.record.text = "Finishing…" if finishing else "■ Stop"
-        self.record.enabled = not finishing
-        self.pause.enabled = not finishing
-        self.pause.text = "Go on" if paused else "Pause"
-        assert self.recorder is not None
-        limit = self.recorder.stop_rule.frames
-        of = f" / {limit}" if limit else ""
-        self.progress.value = (
-            f"{'Ⅱ paused · ' if paused else ''}{status.written}{of} frames · "
-            f"{readable_bytes(status.nbytes)} · {status.seconds:.0f} s · "
-            f"{status.frames_per_second:.1f} fps · {status.megabytes_per_second:.1f} MB/s"
-        )
-        self.health.value = _health(status)
-        if status.queue_fill >= 0.8:
-            self._say(
-                "The store is slower than the frames: use a faster codec or a lower level, whole "
-                "frames per chunk, or a faster disk.", WARNING,
-            )  # fmt: skip
+    def _feed_preview(self) -> None:
+        """Give napari-micromanager's preview the newest frame: the recorder takes it away."""
+        sources = [self.sources.source(source) for source in self.arrays.chosen()]
+        camera = next((source for source in sources if hasattr(source, "latest")), None)
+        if camera is None:
+            return
+        listened = any(getattr(s, "name", "") == "preview" for s in self.arrays.chosen())
+        self._preview = LivePreview(
+            self._viewer, lambda: getattr(camera, "latest", None), in_place=not listened,
+            parent=self,
+        )  # fmt: skip
+        self._preview.start()
+
+    def _show_in_status_bar(self, status: RecorderStatus) -> None:
+        """Show how it goes where it is seen with the dock closed."""
         if self.guard is not None:
+            what = "paused" if status.state is RecorderState.PAUSED else "recording"
             self.guard.show_text(
-                f"● {'paused' if paused else 'recording'}: {status.written} frames, "
-                f"dropped {status.dropped}",
+                f"● {what}: {status.written} frames, dropped {status.dropped}",
                 alarm=status.dropped > 0,
             )
-
-    def _show_preview(self) -> None:
-        """Give napari-micromanager's preview the newest frame: the recorder took it away."""
-        if self.recorder is None or "preview" not in self._viewer.layers:
-            return
-        for source in self._planned():
-            latest = getattr(self.sources.source(source), "latest", None)
-            if latest is not None:
-                self._viewer.layers["preview"].data = latest
 
     def _finished(self, recorder: Recorder) -> None:
         """Say how it ended, and show the result."""
         self._last_state = recorder.state  # adding layers lets timers run
         status = recorder.status()
-        self._show_progress(replace(status, state=RecorderState.FINISHING))
+        self.run.show_status(status, recorder.stop_rule.frames)
         self._set_form_enabled(True)
         self.sources.forget_made()
+        self.destination.look_again()
+        if self._preview is not None:
+            self._preview.stop()
+            self._preview = None
         if self._live is not None:
             self._live.close()
             self._live = None
@@ -607,14 +390,14 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
             self.guard.show_text("")
         failed = status.state is RecorderState.FAILED
         size, path = readable_bytes(status.nbytes), short_path(recorder.store_path)
-        self._say(
+        self.run.say(
             f"{'Failed' if failed else 'Done'}: {status.message}. {status.written} frames, {size} "
             f"in {status.seconds:.1f} s, dropped {status.dropped}.\n{path}",
             ERROR if failed or status.dropped else GOOD,
         )
         self.after.show_result(recorder.store_path)
         _notify(status, recorder.store_path)
-        if self.open_after.value and status.written:
+        if self.run.open_after.value and status.written:
             self.open_result()
         self._sources_changed()
 
@@ -622,73 +405,33 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         """Open the last recording as layers; a message says why if that fails."""
         if self.recorder is None:
             return []
+        s3 = self.recorder.settings.s3
+        options = storage_options(self.recorder.store_path, s3.endpoint if s3 else "")
         try:
-            layers = open_result(self._viewer, self.recorder.store_path)
+            layers = open_result(self._viewer, self.recorder.store_path, **options)
         except Exception as error:  # a reader can raise anything; the store is not at fault
-            self._say(f"The recording could not be opened: {error}", ERROR)
+            self.run.say(f"The recording could not be opened: {error}", ERROR)
             return []
         if not layers:
-            self._say("There are no frames to open.", WARNING)
+            self.run.say("There are no frames to open.", WARNING)
         return layers
 
     def _look_at_sources(self) -> None:
-        """Once a second, follow layers that changed their scale, units or shape."""
-        if self._ticks % 5 == 0 and not self._is_busy():
+        """Once a second, follow layers that changed, and answers about remote names."""
+        if self.destination.names.changed:
+            self.destination.names.changed = False
+            self.check()
+        if self._ticks % 4 == 0:
             self.sources.refresh()
-            for source in self._planned():
-                try:
-                    changed = self.sources.source(source).describe() != self._arrays[source][0]
-                except (SourceError, ValueError, RuntimeError):
-                    changed = True
-                if changed:
-                    self._sources_changed()
-                    break
+            if self.arrays.have_changed():
+                self._sources_changed()
 
     def _set_form_enabled(self, enabled: bool) -> None:
         """Let the form be edited, or not."""
         for section in self.sections.values():
             section.body.enabled = enabled
         if enabled:
-            self.record.text, self.record.enabled = "● Record", True
-            self.pause.text, self.pause.enabled = "Pause", False
-
-    def _say(self, message: str, colour: str) -> None:
-        """Show a message below the progress."""
-        self.message.value = message or " "
-        self.message.native.setStyleSheet(f"color: {colour}; font-size: 9pt;" if colour else "")
-
-    def _browse(self) -> None:
-        """Choose the folder of the store."""
-        from qtpy.QtWidgets import QFileDialog
-
-        folder = QFileDialog.getExistingDirectory(self, "Folder for recordings")
-        if folder:
-            name = str(self.destination.value).rpartition("/")[2] or "{layer}_{n:03}.ome.zarr"
-            self.destination.value = f"{folder}/{name}"
-
-    def _try_place(self) -> None:
-        """Try to write where a remote store would be, without holding up the window."""
-        path = store_path_of(self.plan())
-        self._say(f"Trying {path} …", "")
-
-        def finished(problem: str) -> None:
-            self._say(problem or f"{path} can be written.", ERROR if problem else GOOD)
-
-        self.after.in_background(lambda: try_remote(path), finished)
-
-
-def _health(status: RecorderStatus) -> str:
-    """Return queue, dropped frames and free disk, coloured."""
-    queue = f"queue {100 * status.queue_fill:.0f} %"
-    if status.queue_fill >= 0.8:
-        queue = f'<span style="color:{WARNING}">{queue}</span>'
-    firsts = [c.first_dropped for c in status.arrays.values() if c.first_dropped is not None]
-    dropped = f'<span style="color:{GOOD}">dropped 0 ✔</span>'
-    if status.dropped:
-        first = f", the first is number {min(firsts)}" if firsts else ""
-        dropped = f'<b style="color:{ERROR}">dropped {status.dropped}{first}</b>'
-    free = f" · {readable_bytes(status.free_disk)} free" if status.free_disk is not None else ""
-    return f"{queue} · {dropped}{free}"
+            self.run.show_ready("")
 
 
 def _notify(status: RecorderStatus, path: str) -> None:

@@ -16,8 +16,17 @@ __all__ = ["LiveView", "open_result"]
 _log = logging.getLogger("aqz.napari")
 
 
-def open_result(viewer: Any, store_path: str) -> list[Any]:
+def open_result(viewer: Any, store_path: str, **options: Any) -> list[Any]:
     """Add a recording to a viewer, with its scale, units and colours.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        Where the layers are added.
+    store_path : str
+        The store: a path or URL.
+    **options
+        Passed on to fsspec for URLs.
 
     Returns
     -------
@@ -30,12 +39,12 @@ def open_result(viewer: Any, store_path: str) -> list[Any]:
         Whatever keeps the store from being read.
     """
     added = []
-    for data, options, kind in read_layers(store_path):
+    for data, shown, kind in read_layers(store_path, **options):
         shape = (data[0] if isinstance(data, list) else data).shape
         if 0 in shape:
             continue
         add = viewer.add_labels if kind == "labels" else viewer.add_image
-        added.append(add(data, **options))
+        added.append(add(data, **shown))
     if len(added) == 1:
         added[0].name = Path(store_path.rstrip("/")).name.partition(".")[0]
     return added

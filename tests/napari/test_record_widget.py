@@ -58,7 +58,7 @@ def widget(viewer, tmp_path, monkeypatch):
     """The widget, opened as the menu does it, that records into a folder of its own."""
     monkeypatch.setattr("tempfile.gettempdir", lambda: "/nowhere")
     dock, widget = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
-    widget.destination.value = str(tmp_path / "{layer}_{n:03}.ome.zarr")
+    widget.destination.path.value = str(tmp_path / "{layer}_{n:03}.ome.zarr")
     widget.check()
     yield widget
     if widget.recorder is not None:
@@ -77,7 +77,7 @@ def live(viewer, frame_of):
 
 def start(widget):
     assert widget.start(), [problem.message for problem in widget.check()]
-    pump(lambda: widget._opening is None)
+    pump(lambda: widget._starting is None)
     assert widget.recorder is not None
     return widget.recorder
 
@@ -93,16 +93,16 @@ def notice(widget, field):
 
 
 def test_a_new_user_gets_a_recording_of_the_layer(viewer, widget, live, frame_of):
-    assert [axis.name for axis in widget.table.axes()] == ["t", "y", "x"]
-    assert [axis.unit for axis in widget.table.axes()] == ["", "micrometer", "micrometer"]
-    pump(lambda: widget.record.enabled)
-    assert "1000 frames: 3.07 MB raw" in widget.estimates.value
+    assert [axis.name for axis in widget.arrays.table.axes()] == ["t", "y", "x"]
+    assert [axis.unit for axis in widget.arrays.table.axes()] == ["", "micrometer", "micrometer"]
+    pump(lambda: widget.run.record.enabled)
+    assert "1000 frames: 3.07 MB raw" in widget.run.estimates.value
     start(widget)
     for number in range(300):
         live.data = frame_of(number)
     widget.tick()
-    assert widget.record.text == "■ Stop"
-    assert "dropped 0" in widget.health.value
+    assert widget.run.record.text == "■ Stop"
+    assert "dropped 0" in widget.run.health.value
     widget.toggle()
     finish(widget)
 
@@ -115,16 +115,16 @@ def test_a_new_user_gets_a_recording_of_the_layer(viewer, widget, live, frame_of
     assert result.contrast_limits == [0, 2000]
     for number in (0, 1, 150, 299):
         assert np.array_equal(np.asarray(result.data[number]), frame_of(number))
-    assert "Done: stopped. 300 frames" in widget.message.value
-    assert widget.record.text == "● Record"
-    assert widget.record.enabled
+    assert "Done: stopped. 300 frames" in widget.run.message.value
+    assert widget.run.record.text == "● Record"
+    assert widget.run.record.enabled
 
 
 def test_without_layers_the_form_says_what_to_do(viewer, widget):
     widget.check()
     assert "choose at least one layer" in notice(widget, "source")
-    assert not widget.record.enabled
-    assert "choose at least one layer" in widget.record.tooltip
+    assert not widget.run.record.enabled
+    assert "choose at least one layer" in widget.run.record.tooltip
     assert widget.start() is False
 
 
@@ -132,49 +132,49 @@ def test_layers_that_cannot_be_recorded_are_refused_beside_the_source(widget, li
     widget.sources.update.value = "added"
     widget.check()
     assert "no axis that could grow" in notice(widget, "source")
-    assert not widget.record.enabled
+    assert not widget.run.record.enabled
 
 
 def test_an_existing_store_gets_another_name_by_one_click(widget, live, tmp_path):
     (tmp_path / "a.zarr").mkdir()
-    widget.destination.value = str(tmp_path / "a.zarr")
+    widget.destination.path.value = str(tmp_path / "a.zarr")
     widget.check()
     assert "there already" in notice(widget, "destination")
-    assert not widget.record.enabled
+    assert not widget.run.record.enabled
     widget.sections["destination"].fix.native.click()
-    assert widget.destination.value.endswith("a_001.zarr")
-    assert widget.record.enabled
+    assert widget.destination.path.value.endswith("a_001.zarr")
+    assert widget.run.record.enabled
 
 
 def test_a_missing_folder_is_made_by_one_click(widget, live, tmp_path):
-    widget.destination.value = str(tmp_path / "new" / "a.zarr")
+    widget.destination.path.value = str(tmp_path / "new" / "a.zarr")
     widget.check()
     widget.sections["destination"].fix.native.click()
     assert (tmp_path / "new").is_dir()
-    assert widget.record.enabled
+    assert widget.run.record.enabled
 
 
 def test_a_huge_chunk_and_a_bad_size_stand_beside_the_dimensions(widget, live):
-    widget.table._rows[0].chunk.value = 2_000_000
+    widget.arrays.table._rows[0].chunk.value = 2_000_000
     widget.check()
     assert "GB" in notice(widget, "dimensions")
-    assert not widget.record.enabled
+    assert not widget.run.record.enabled
     widget.sections["dimensions"].fix.native.click()
-    assert widget.record.enabled
-    widget.table._rows[1].size.value = "many"
+    assert widget.run.record.enabled
+    widget.arrays.table._rows[1].size.value = "many"
     widget.check()
     assert "is no number" in notice(widget, "dimensions")
 
 
 def test_units_that_napari_does_not_know_warn_and_do_not_stop(widget, live):
-    widget.table._rows[2].unit.value = "smoots"
+    widget.arrays.table._rows[2].unit.value = "smoots"
     widget.check()
     assert "smoots" in notice(widget, "dimensions")
-    assert widget.record.enabled
+    assert widget.run.record.enabled
 
 
 def test_a_wrong_template(widget, live):
-    widget.destination.value = "/somewhere/{what}.zarr"
+    widget.destination.path.value = "/somewhere/{what}.zarr"
     widget.check()
     assert "{date} {time} {layer} {n:03}" in notice(widget, "destination")
 
@@ -185,45 +185,45 @@ def test_what_opening_the_store_finds_stands_beside_the_destination(widget, live
 
     monkeypatch.setattr("aqz_core.ZarrStream", refuse)
     assert widget.start()
-    pump(lambda: widget._opening is None)
+    pump(lambda: widget._starting is None)
     assert "bucket 'wrong'" in notice(widget, "destination")
-    assert widget.record.enabled
+    assert widget.run.record.enabled
     assert widget.recorder is None
 
 
 def test_axes_can_be_added_moved_and_removed(widget, live):
-    widget.table.add.native.click()
-    assert [axis.name for axis in widget.table.axes()] == ["t", "c", "y", "x"]
-    widget.table._rows[1].up.native.click()
-    assert [axis.name for axis in widget.table.axes()] == ["c", "t", "y", "x"]
-    widget.table._rows[0].out.native.click()
-    assert [axis.name for axis in widget.table.axes()] == ["t", "y", "x"]
+    widget.arrays.table.add.native.click()
+    assert [axis.name for axis in widget.arrays.table.axes()] == ["t", "c", "y", "x"]
+    widget.arrays.table._rows[1].up.native.click()
+    assert [axis.name for axis in widget.arrays.table.axes()] == ["c", "t", "y", "x"]
+    widget.arrays.table._rows[0].out.native.click()
+    assert [axis.name for axis in widget.arrays.table.axes()] == ["t", "y", "x"]
     widget.check()
-    assert widget.record.enabled
+    assert widget.run.record.enabled
 
 
 def test_the_form_follows_a_layer_that_is_calibrated_later(viewer, widget, live):
     live.scale = (2, 2)
-    widget._ticks = 4
+    widget._ticks = 3
     widget.tick()
-    assert [axis.scale for axis in widget.table.axes()] == [1.0, 2.0, 2.0]
+    assert [axis.scale for axis in widget.arrays.table.axes()] == [1.0, 2.0, 2.0]
 
 
 def test_a_limit_ends_the_recording(widget, live, frame_of):
-    widget.rule.value, widget.limit.value = "after frames", 5
+    widget.stop_form.rule.value, widget.stop_form.limit.value = "after frames", 5
     start(widget)
     for number in range(9):
         live.data = frame_of(number)
     finish(widget)
     assert widget.recorder.status().written == 5
-    assert "limit of 5 frames" in widget.message.value
+    assert "limit of 5 frames" in widget.run.message.value
 
 
 def test_nothing_recorded_is_told_and_not_opened(viewer, widget, live):
     start(widget)
     widget.stop()
     finish(widget)
-    assert "no frames came" in widget.message.value
+    assert "no frames came" in widget.run.message.value
     assert len(viewer.layers) == 1
 
 
@@ -236,7 +236,7 @@ def test_a_layer_that_goes_or_changes_ends_the_recording(viewer, widget, live, f
     else:
         live.data = np.zeros((9, 9), np.uint16) if event == "shape" else frame_of(1, dtype=np.uint8)
     finish(widget)
-    assert event.removesuffix("dtype") in widget.message.value
+    assert event.removesuffix("dtype") in widget.run.message.value
     assert widget.recorder.state is RecorderState.FINISHED
     assert aqz.ZarrArrayReader(Path(widget.recorder.store_path, "0")).shape[0] == 1
 
@@ -244,12 +244,12 @@ def test_a_layer_that_goes_or_changes_ends_the_recording(viewer, widget, live, f
 def test_a_pause(widget, live, frame_of):
     recorder = start(widget)
     live.data = frame_of(0)
-    widget.pause.native.click()
+    widget.run.pause.native.click()
     live.data = frame_of(1)
     widget.tick()
-    assert "paused" in widget.progress.value
-    assert widget.pause.text == "Go on"
-    widget.pause.native.click()
+    assert "paused" in widget.run.progress.value
+    assert widget.run.pause.text == "Go on"
+    widget.run.pause.native.click()
     live.data = frame_of(2)
     widget.stop()
     finish(widget)
@@ -262,7 +262,7 @@ def test_a_pause(widget, live, frame_of):
 def test_two_layers_go_into_one_store_each_at_its_rate(viewer, widget, live, frame_of):
     other = viewer.add_image(frame_of(0, dtype=np.uint8), name="other eye")
     widget.sources.choose(live, other)
-    assert widget.array.visible or widget.array.native.isVisibleTo(widget)
+    assert widget.arrays.array.visible or widget.arrays.array.native.isVisibleTo(widget)
     start(widget)
     for number in range(6):
         live.data = frame_of(number)
@@ -305,7 +305,7 @@ def test_a_running_micromanager_camera_is_offered_and_keeps_the_preview_alive(
         widget.sources.refresh()
         widget.sources.choose("camera")
         assert "every frame" in widget.sources._boxes["camera"].text
-        widget.rule.value, widget.limit.value = "after frames", 60
+        widget.stop_form.rule.value, widget.stop_form.limit.value = "after frames", 60
         recorder = start(widget)
         source = widget.sources.source("camera")
         finish(widget)
@@ -327,7 +327,7 @@ def test_the_sample_is_a_live_layer_that_can_be_recorded(viewer, widget):
         (layer,) = viewer.open_sample("aqz", "simulated_camera")
         first = layer.data
         pump(lambda: layer.data is not first)
-        widget.rule.value, widget.limit.value = "after frames", 3
+        widget.stop_form.rule.value, widget.stop_form.limit.value = "after frames", 3
         start(widget)
         finish(widget)
         assert widget.recorder.status().written == 3
@@ -338,7 +338,7 @@ def test_the_sample_is_a_live_layer_that_can_be_recorded(viewer, widget):
 
 
 def test_following_while_recording_moves_the_slider(viewer, widget, live, frame_of):
-    widget.follow.value = True
+    widget.run.follow.value = True
     recorder = start(widget)
     for number in range(8):
         live.data = frame_of(number)
@@ -392,7 +392,7 @@ def test_the_shortcut_starts_and_stops(viewer, widget, live):
     (press,) = [call for key, call in viewer.keymap.items() if str(key) == "Ctrl+Shift+R"]
     press(viewer)
     pump(lambda: widget.recorder is not None and widget.recorder.state.is_running)
-    pump(lambda: widget._opening is None)
+    pump(lambda: widget._starting is None)
     press(viewer)
     finish(widget)
 
@@ -405,14 +405,14 @@ def test_buttons_beside_recording(widget, live, frame_of, tmp_path):
     widget.after.try_codecs()
     pump(lambda: "blosc-zstd" in widget.after.codec_table.value)
     widget.after.presets.value = "Few, small files"
-    assert (widget.codec.value, widget.level.value) == ("blosc-zstd", 5)
+    assert (widget.storage.codec.value, widget.storage.level.value) == ("blosc-zstd", 5)
     assert widget.after.presets.value == "presets…"
     start(widget)
     live.data = frame_of(1)
     widget.stop()
     finish(widget)
     widget.after.verify.native.click()
-    pump(lambda: "Verified" in widget.message.value)
+    pump(lambda: "Verified" in widget.run.message.value)
     widget.after.copy_path.native.click()
     assert QApplication.clipboard().text() == widget.recorder.store_path
 
@@ -420,19 +420,25 @@ def test_buttons_beside_recording(widget, live, frame_of, tmp_path):
 def test_presets_in_files_are_the_engines_own(widget, live, tmp_path, monkeypatch):
     from aqz_napari import presets
 
-    widget.codec.value = "zstd"
-    widget.table._rows[0].shard.value = 17
+    widget.storage.codec.value = "zstd"
+    widget.arrays.table._rows[0].shard.value = 17
     path = tmp_path / "mine.yaml"
     presets.save_preset(widget.plan(), path)
     assert aqz.StreamSettings.from_file(path).arrays[0].dimensions[0].shard_size_chunks == 17
     widget.after.presets.value = "Fast disk"
-    assert widget.codec.value == "none"
+    assert widget.storage.codec.value == "none"
     widget.show_plan(presets.load_preset(widget.plan(), path))
-    assert widget.codec.value == "zstd"
-    assert widget.table.axes()[0].shard == 17
+    assert widget.storage.codec.value == "zstd"
+    assert widget.arrays.table.axes()[0].shard == 17
 
 
 def test_it_is_narrow_and_everything_has_a_tooltip_or_a_label(widget, live):
     assert widget.minimumWidth() <= 400
-    for item in (widget.destination, widget.codec, widget.level, widget.record, widget.pause):
+    for item in (
+        widget.destination.path,
+        widget.storage.codec,
+        widget.storage.level,
+        widget.run.record,
+        widget.run.pause,
+    ):
         assert item.tooltip
