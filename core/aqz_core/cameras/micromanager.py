@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import re
+import threading
 import time
 from importlib.metadata import version
 from itertools import count as count_from
@@ -37,6 +38,7 @@ _PIXEL_TYPES: dict[int, np.dtype[Any]] = {
 _FIRST_FRAME_SECONDS = 10.0  # beyond a few exposures, a camera that has sent nothing is stuck
 _POLL_SECONDS = 0.0005
 _ENDLESS = 2**31 - 1  # the core has no endless sequence that also stops on overflow
+_PARTING_SECONDS = 2.0
 _INSTALL = 'python -m pip install "aqz[micromanager]"'
 
 
@@ -116,6 +118,8 @@ class MicroManagerCamera:
         finally:
             # An error while stopping must not hide the one that ended the sequence.
             with contextlib.suppress(RuntimeError):
+                if not core.isSequenceRunning():
+                    _hold_for_a_while(core)
                 core.stopSequenceAcquisition()
             core.setExposure(exposure)
 
@@ -155,6 +159,17 @@ class MicroManagerCamera:
                     f"camera {self.name!r} sent frame {found} where frame {number} was due"
                 )
         return frame
+
+
+def _hold_for_a_while(core: pymmcore.CMMCore) -> None:
+    """Keep a core whose sequence ended by itself from being deleted at once.
+
+    The thread of most cameras, the DemoCamera's too, says that it has stopped and then still uses
+    the camera to tell the core so; nothing waits for that when the core is deleted.
+    """
+    timer = threading.Timer(_PARTING_SECONDS, id, (core,))
+    timer.daemon = True
+    timer.start()
 
 
 def is_installed() -> bool:
