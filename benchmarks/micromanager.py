@@ -5,8 +5,9 @@ unpaced (more than most disks take) and at the rate of a fast real camera, with:
 only returns None; `ZarrProcessor` with its defaults and without compression; and the engine's own
 NDTiff files, alone and behind a processor that hands frames on ("pass"), for a processor costs a
 thread and a queue whatever it does. The engine's own queue holds 30 frames (250 MB of 2048 x 2048)
-whenever a processor is busy for that long, which is part of the memory shown. Each run has a process of its own, and the writers take turns,
-so that what else the machine does disturbs all alike. Needs the extra ``micromanager``.
+whenever a processor is busy for that long, which is part of the memory shown. Each run has a
+process of its own, and the writers take turns, so that what else the machine does disturbs all
+alike. Needs the extra ``micromanager``.
 """
 
 from __future__ import annotations
@@ -140,7 +141,7 @@ def compare(
         for writer in WRITERS:
             runs[writer].append(measure(writer, size, exposure, frames, where, buffer_mb))
     print(f"\n{size} x {size} uint16, {exposure} ms, {frames} frames, median of {repeats}")
-    print("writer       frames/s   MB/s   of none   closed f/s   +RSS MB   queue   call p50 / p99 ms")
+    print("writer       frames/s   MB/s   of none   closed f/s   +RSS MB  queue  call p50 / p99 ms")
     for writer, results in runs.items():
         keys = max(results, key=len)
         middle = {
@@ -152,7 +153,7 @@ def compare(
         print(
             f"{writer:<12} {middle['fps']:8.1f} {middle['mb_s']:6.0f} {ratios:8.2f}"
             f" {middle['fps_closed']:12.1f} {middle['rss_mb']:9.0f}"
-            f" {middle.get('queue', float('nan')):7.0%}"
+            f" {middle.get('queue', float('nan')):6.0%}"
             f"   {middle.get('latency_ms_p50', float('nan')):.2f}"
             f" / {middle.get('latency_ms_p99', float('nan')):.2f}",
             flush=True,

@@ -274,8 +274,7 @@ class RunRecorder:
     def _place(self, frame: ArrivedFrame) -> Place | None:
         """Return where a frame goes; None if it was not planned and goes elsewhere."""
         assert self._router is not None
-        key, _ = split_axes(frame.axes)
-        if not self._router.knows_site(key) and self._adds_positions:
+        if self._adds_positions and not self._router.knows_site(split_axes(frame.axes)[0]):
             self._add_site(frame)
         try:
             return self._router.place(frame.axes)

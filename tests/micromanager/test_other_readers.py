@@ -1,47 +1,101 @@
-"""What Micro-Manager recorded, opened by programs that know nothing of aqz."""
+"""What Micro-Manager recorded, opened by other programs: validators, ome-zarr, iohub, napari."""
 
 from __future__ import annotations
 
+import json
+import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from tests.micromanager.stored import image_keys
-from tests.micromanager.subprocesses import run_scenario
+from tests.micromanager.stored import image, image_keys
+from tests.micromanager.subprocesses import CHECKOUT, run_scenario
 from tests.support.validators import assert_valid_ngff, validate_with_yaozarrs
 
 pytestmark = pytest.mark.micromanager
 
 
-def read_with_ome_zarr(store):
-    """Return path and shape of every image that ome-zarr finds, in a process of its own."""
-    code = (
-        "import sys; from ome_zarr.io import parse_url; from ome_zarr.reader import Reader\n"
-        "for node in Reader(parse_url(sys.argv[1]))():\n"
-        "    print(tuple(node.data[0].shape), node.metadata.get('channel_names'))"
+def opened(program, *stores, before=()):
+    """Run a program that opens stores and return what it printed, by store."""
+    command = [*before, sys.executable, "-m", f"tests.micromanager.{program}", *map(str, stores)]
+    run = subprocess.run(
+        command, cwd=CHECKOUT, capture_output=True, text=True, timeout=100, check=False
     )
-    result = subprocess.run(
-        [sys.executable, "-c", code, str(store)], capture_output=True, text=True, check=False
-    )
-    assert result.returncode == 0, result.stderr
-    return result.stdout
+    lines = [line for line in run.stdout.splitlines() if line.startswith("OPENED ")]
+    assert lines, run.stderr
+    return json.loads(lines[-1].removeprefix("OPENED "))
 
 
-def test_positions(tmp_path):
-    run_scenario("positions", tmp_path)
-    store = tmp_path / "run.ome.zarr"
-
-    validate_with_yaozarrs(store)
-    for key in image_keys(store):
-        assert_valid_ngff(store / key)
-        assert "(2, 2, 2, 128, 160) ['DAPI', 'FITC']" in read_with_ome_zarr(store / key)
+@pytest.fixture(scope="module")
+def positions(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("positions")
+    assert run_scenario("positions", folder)["state"] == "complete"
+    return folder / "run.ome.zarr"
 
 
-def test_plates(tmp_path):
-    run_scenario("well_labels", tmp_path)
-    plate = tmp_path / "run.ome.zarr" / "plate"
+@pytest.fixture(scope="module")
+def wells(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("wells")
+    assert run_scenario("well_labels", folder)["state"] == "complete"
+    return folder / "run.ome.zarr"
 
-    validate_with_yaozarrs(plate)
-    assert_valid_ngff(plate / "A" / "2" / "1")
-    assert "(1, 2, 128, 160)" in read_with_ome_zarr(plate / "A" / "2" / "1")
+
+def means(store, key):
+    """Return the mean of every time point."""
+    return pytest.approx([time.mean() for time in image(store, key)])
+
+
+def test_validators_accept_positions(positions):
+    validate_with_yaozarrs(positions)
+    for key in image_keys(positions):
+        assert_valid_ngff(positions / key)
+
+
+def test_validators_accept_plates(wells):
+    validate_with_yaozarrs(wells / "plate")
+    assert_valid_ngff(wells / "plate" / "A" / "2" / "1")
+
+
+def test_ome_zarr_and_iohub_read_positions_and_plates(positions, wells):
+    keys = image_keys(positions)
+    found = opened("open_elsewhere", *(positions / key for key in keys), wells / "plate")
+    for key in keys:
+        (node,) = found[str(positions / key)]["ome-zarr"]
+        assert (node["shape"], node["channels"]) == ([2, 2, 2, 128, 160], ["DAPI", "FITC"])
+        assert node["means"] == means(positions, key)
+    assert found[str(wells / "plate")]["ome-zarr"]
+    if isinstance(found[str(wells / "plate")]["iohub"], str):
+        pytest.skip(f"iohub is {found[str(wells / 'plate')]['iohub']}")
+    for key in keys:
+        (position,) = found[str(positions / key)]["iohub"]
+        assert position["channels"] == ["DAPI", "FITC"]
+        assert position["scale"] == [0.02, 1.0, 0.5, 1.0, 1.0]
+        assert position["means"] == means(positions, key)
+    fields = found[str(wells / "plate")]["iohub"]
+    assert [field["name"] for field in fields] == ["A/1/0", "A/2/0", "A/2/1"]
+    for field in fields:
+        assert field["means"] == means(wells, f"plate/{field['name']}")
+
+
+def test_napari_shows_positions_and_plates(positions, wells):
+    pytest.importorskip("napari", reason="needs the extra `napari`")
+    before = []
+    if not os.environ.get("DISPLAY"):
+        if shutil.which("xvfb-run") is None:
+            pytest.skip("needs a display or xvfb-run")
+        before = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24"]
+    found = opened("open_in_napari", positions, wells / "plate" / "A" / "2" / "1", before=before)
+
+    layers = found[str(positions)]["layers"]
+    assert len(layers) == 4  # two positions of two channels
+    for layer in layers:
+        assert (layer["axes"], layer["shape"]) == (["t", "z", "y", "x"], [2, 2, 128, 160])
+        assert layer["scale"] == [0.02, 0.5, 1.0, 1.0]
+        assert layer["units"] == ["second", "micrometer", "micrometer", "micrometer"]
+    assert [layer["translate"][-2:] for layer in layers[1::2]] == [[-63.5, -79.5], [-13.5, 20.5]]
+    assert ["DAPI" in layer["name"] for layer in layers] == [True, False, True, False]
+    last = [image(positions, key)[-1, c].mean() for key in image_keys(positions) for c in range(2)]
+    assert [layer["mean"] for layer in layers] == pytest.approx(last)
+    assert all(one["colors"] > 2 for one in found.values())
