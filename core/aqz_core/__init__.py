@@ -46,6 +46,7 @@ from aqz_core.events import (
     StreamSpilled,
     StreamStatistics,
 )
+from aqz_core.frame_listing import FrameList, list_frames, missing_frames
 from aqz_core.frame_log import read_frame_metadata
 from aqz_core.hooks import CodecProvider, FrameProcessor, FrameSpec, SinkProvider, hookimpl
 from aqz_core.log_level import get_log_level, set_log_level
@@ -90,6 +91,7 @@ __all__ = [
     "FieldOfView",
     "FrameExistsError",
     "FrameIndexError",
+    "FrameList",
     "FrameProcessor",
     "FrameShapeError",
     "FrameSpec",
@@ -130,6 +132,8 @@ __all__ = [
     "exit_on_sigterm",
     "get_log_level",
     "hookimpl",
+    "list_frames",
+    "missing_frames",
     "open_stream",
     "read_frame_metadata",
     "repair_store",

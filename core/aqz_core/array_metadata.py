@@ -68,7 +68,7 @@ class ArrayMetadata:
 
     def take_up(self, progress: ArrayProgress) -> None:
         """Go on with the metadata of an earlier recording."""
-        self.certain = progress.frames
+        self.certain = progress.frames if progress.written is None else None
         self._image_attributes = progress.image_attributes
         if self.lengths is not None:
             self.lengths = list(progress.lengths)

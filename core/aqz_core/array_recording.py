@@ -199,7 +199,7 @@ class ArrayRecording:
             for frame in self._reader.frames(array):
                 if checked is not None:
                     self._log.add(self._next_lead(), checked)
-                self._take(frame)
+                self._take(frame, logged=checked is not None)
             return count
 
     def skip(self, pixels: int) -> None:
@@ -219,6 +219,8 @@ class ArrayRecording:
                 for number in range(self.frames, self.frames + whole):
                     self._written.add(number)
             self._levels.expect_gaps()
+            if whole:
+                self._log.add_skipped(self.frames, self.frames + whole)
             while whole:
                 # Only frames that are stored one after the other can be passed over at once.
                 at_once = whole if self._router.in_order else 1
@@ -250,6 +252,8 @@ class ArrayRecording:
             number = self._router.number(index)
             if self._written is None:
                 self._written = WrittenFrames(self._router, self.frames)
+                if self.frames:
+                    self._log.add_appended(self.frames)
                 self._levels.base.head.skips_gaps = True
             frame = next(self._reader.frames(array))
             lead = self._router.lead(number)
@@ -298,7 +302,7 @@ class ArrayRecording:
                 f"{self.frames}; {count} more do not fit. None of them was stored."
             )
 
-    def _take(self, frame: Frame) -> None:
+    def _take(self, frame: Frame, *, logged: bool = False) -> None:
         """Store the frame that follows the last one."""
         writer = self._levels.base
         if self._plain_append and self._router.in_order:
@@ -308,6 +312,8 @@ class ArrayRecording:
             writer.write(self._prepared(frame, lead), lead)
         if self._written is not None:
             self._written.add(self.frames)
+            if not logged:
+                self._log.add(self._next_lead(), None)
         self.frames += 1
         self._taken += 1
         self.bytes_in += self.plan.base.frame_nbytes

@@ -3,13 +3,15 @@
 The log lies in the directory of the full-resolution array, where Zarr readers do not look, so that
 it costs the same for every frame and no metadata file ever grows with the recording. A line is an
 object with ``index``, the frame's leading storage index, and ``metadata``, what the user gave.
+Where frames are left out or come by index, lines with ``appended`` or ``skipped`` tell of others by
+their numbers.
 """
 
 from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from aqz_core.settings import S3Settings
     from aqz_core.sinks import Sink
 
-__all__ = ["LOG_NAME", "FrameLog", "logged_indices", "read_frame_metadata"]
+__all__ = ["LOG_NAME", "FrameLog", "logged_indices", "read_entries", "read_frame_metadata"]
 
 LOG_NAME = "aqz.frames.jsonl"
 
@@ -72,6 +74,16 @@ class FrameLog:
         text = json.dumps(line, separators=(",", ":"), ensure_ascii=False)
         with self._lock:
             self._lines.append(text)
+
+    def add_appended(self, frames: int) -> None:
+        """Take note that so many frames had come in order when one came by index."""
+        with self._lock:
+            self._lines.append(f'{{"appended":{frames}}}')
+
+    def add_skipped(self, first: int, stop: int) -> None:
+        """Take note that frames were left out, by their numbers in the order of arrival."""
+        with self._lock:
+            self._lines.append(f'{{"skipped":[{first},{stop}]}}')
 
     def write(self) -> None:
         """Store the lines taken since the last time."""
@@ -132,21 +144,50 @@ def read_frame_metadata(
     raise StorageError(f"{store} has no array at {key!r}; its keys are names of arrays or images")
 
 
-def logged_indices(files: StoredFiles, log: str) -> list[tuple[int, ...]]:
-    """Return the leading storage indices in a log, in the order in which they were written."""
-    return [index for index, _ in _lines(files, log)]
+def logged_indices(
+    files: StoredFiles, log: str, lead_of: Callable[[int], tuple[int, ...]]
+) -> list[tuple[int, ...]]:
+    """Return the leading storage indices of the frames that a log tells of.
+
+    Parameters
+    ----------
+    files, log
+        The store, and the log's name in it.
+    lead_of
+        The leading storage index of a frame given by its number in the order of arrival.
+    """
+    indices: dict[tuple[int, ...], None] = {}
+    for entry in read_entries(files, log):
+        try:
+            if "index" in entry:
+                indices[tuple(entry["index"])] = None
+            elif "appended" in entry:
+                indices |= dict.fromkeys(map(lead_of, range(entry["appended"])))
+        except TypeError:
+            continue
+    return list(indices)
 
 
 def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Yield what a log tells of single frames."""
+    for entry in read_entries(files, log):
+        try:
+            yield tuple(entry["index"]), entry.get("metadata", {})
+        except (KeyError, TypeError):
+            continue
+
+
+def read_entries(files: StoredFiles, log: str) -> Iterator[dict[str, Any]]:
     """Yield the complete lines of a log; the last one may be cut off by a crash."""
     for line in BytesIO(files.read(log) or b""):
         if not line.endswith(b"\n"):
             return
         try:
             entry = json.loads(line.decode(errors="replace"))
-            yield tuple(entry["index"]), entry.get("metadata", {})
-        except (ValueError, KeyError, TypeError):
+        except ValueError:
             continue
+        if isinstance(entry, dict):
+            yield entry
 
 
 def _axis_names(files: StoredFiles, folder: str) -> list[str] | None:

@@ -23,6 +23,7 @@ from aqz_core.recovery.repair import Repairs
 from aqz_core.recovery.stored_files import is_local, open_files
 from aqz_core.recovery.stored_settings import differences, stored_settings
 from aqz_core.recovery.survey import Node, survey
+from aqz_core.router import FrameRouter
 from aqz_core.settings import StreamSettings
 from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
 from aqz_core.store_lock import StoreLock
@@ -86,13 +87,14 @@ class Resumption:
         found = self._recorded[plan.key]
         _check_levels(plan, found)
         base = found.levels[0]
+        lead_of = FrameRouter(plan.lead_shape, plan.lead_order).lead
         progress = find_progress(
             self.files,
             plan,
             found.owner,
             found.levels,
             self._providers,
-            logged_indices(self.files, base.log) if base.log is not None else (),
+            logged_indices(self.files, base.log, lead_of) if base.log is not None else (),
             live=self.settings.live and self.files.folder is not None,
         )
         return replace(progress, image_attributes=_image_attributes(found.owner))
