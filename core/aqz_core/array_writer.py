@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from aqz_core.append_head import AppendHead
-from aqz_core.layer_jobs import LayerJobs, slab_nbytes
+from aqz_core.layer_jobs import LayerJobs
 from aqz_core.layers import Layer
+from aqz_core.slabs import slab_nbytes
 from aqz_core.tiling import ColumnTiling
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.layout import align
+from aqz_core.memory import staging_nbytes
 from aqz_core.pools import JobGroup
 from aqz_core.shards import Batch
 from aqz_core.sinks.base import as_view
-from aqz_core.slabs import Slab, size_class
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -28,9 +28,10 @@ if TYPE_CHECKING:
     from aqz_core.engine import Engine
     from aqz_core.layers import Layer
     from aqz_core.layout import ArrayLayout, Column, LayerKey
+    from aqz_core.slabs import Slab
     from aqz_core.tiling import ColumnTiling
 
-__all__ = ["LayerJobs", "slab_nbytes"]
+__all__ = ["LayerJobs"]
 
 LeadIndex = tuple[int, ...]
 
@@ -78,6 +79,9 @@ class LayerJobs:
         self._store = store
         self._columns = [tiling.column for tiling in tilings]
         self._room = store.room()
+        self._staging_sizes = [
+            staging_nbytes(layout, column, codecs, self._room) for column in self._columns
+        ]
         self._level = level
         self._group = JobGroup()
         self._stored: deque[int] = deque()
@@ -175,39 +179,43 @@ class LayerJobs:
 
     def _encode(self, layer: Layer, number: int, final: bool, release: bool) -> None:
         """Encode the chunks of one slab and pass them on as one batch."""
-        engine, tiles = self._engine, layer.tiles[number]
-        column = self._columns[number]
-        members = layer.members
+        engine, members = self._engine, layer.members
         try:
             if engine.failure:
                 return
-            encoded = [
-                self._codecs.encode(tiles.chunk(member, row, col))
-                for member in members
-                for row in range(len(column.rows))
-                for col in range(len(column.cols))
-            ]
+            slab, batch = self._encoded(layer, number, members)
         finally:
             if release:
                 engine.pixels.release(layer.slabs[number])
-        slab, batch = self._staged(encoded)
-        del encoded
         arguments = (layer, number, members, slab, batch, final)
         engine.io.submit(self._group, self._store_staged, *arguments)
 
-    def _staged(self, encoded: list[bytes]) -> tuple[Slab, Batch]:
-        """Copy encoded chunks behind each other into aligned memory."""
-        sizes = np.array([len(chunk) for chunk in encoded])
-        stops = sizes.cumsum()
-        nbytes = int(stops[-1])
-        slab = self._engine.staging.acquire([size_class(slab_nbytes(nbytes, self._room))])[0]
+    def _encoded(self, layer: Layer, number: int, members: list[int]) -> tuple[Slab, Batch]:
+        """Encode chunks behind each other into aligned memory.
+
+        Each is copied there before the next is encoded: the codec's result then always has the
+        same, warm memory. Results that are kept until all are done have fresh memory every time,
+        which costs as much as a fast codec itself.
+        """
+        column, tiles = self._columns[number], layer.tiles[number]
+        slab = self._engine.staging.acquire([self._staging_sizes[number]])[0]
         self._engine.staging.hand_over(slab, 1)
-        body = slab.memory[self._room :]
-        memory = as_view(body)
-        for chunk, stop in zip(encoded, stops.tolist(), strict=True):
-            memory[stop - len(chunk) : stop] = chunk
-        body[nbytes : align(nbytes)] = 0
-        return slab, Batch(slab.memory, self._room, nbytes, stops - sizes, sizes)
+        try:
+            body = slab.memory[self._room :]
+            memory, stops = as_view(body), [0]
+            for member in members:
+                for row in range(len(column.rows)):
+                    for col in range(len(column.cols)):
+                        encoded = self._codecs.encode(tiles.chunk(member, row, col))
+                        stops.append(stops[-1] + len(encoded))
+                        memory[stops[-2] : stops[-1]] = encoded
+            nbytes = stops[-1]
+            body[nbytes : align(nbytes)] = 0
+        except BaseException:
+            self._engine.staging.release(slab)
+            raise
+        sizes = np.diff(stops)
+        return slab, Batch(slab.memory, self._room, nbytes, stops[1:] - sizes, sizes)
 
     def _store_staged(
         self,
@@ -277,8 +285,3 @@ class LayerJobs:
         if final and layer.complete:
             seen = partial(self._stored.append, layer.key[0])
             self._store.when_visible(column, lead_chunk, seen)
-
-
-def slab_nbytes(body: int, room: int) -> int:
-    """Return the size of a slab for a body with `room` in front, and behind if there is any."""
-    return room + align(body) + (align(room + 1) if room else 0)

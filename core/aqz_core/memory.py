@@ -8,8 +8,8 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import MemoryBudgetError
-from aqz_core.layout import ArrayLayout, align
-from aqz_core.slabs import size_class
+from aqz_core.layout import ArrayLayout, Column, align
+from aqz_core.slabs import size_class, slab_nbytes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from aqz_core.codecs import CodecChain
     from aqz_core.part_memory import PartNeeds
 
-__all__ = ["ArrayMemory", "MemoryPlan", "plan_memory"]
+__all__ = ["ArrayMemory", "MemoryPlan", "plan_memory", "staging_nbytes"]
 
 DEFAULT_BUDGET = 256 << 20
 """Budget in bytes when none is given and the layout needs no more."""
@@ -66,7 +66,7 @@ class ArrayMemory:
         Slabs of incomplete layers of the other levels, and planes that wait for a neighbour.
     upper_layers
         Slabs of one layer of each of the other levels.
-    slab
+    staging
         The largest slab, encoded as badly as can be; 0 if chunks are stored as they are.
     scratch
         What each worker needs to reduce a plane.
@@ -77,7 +77,7 @@ class ArrayMemory:
     upper_share: float
     upper_open: int
     upper_layers: int
-    slab: int
+    staging: int
     scratch: int
 
     @classmethod
@@ -106,7 +106,13 @@ class ArrayMemory:
         open_layers = [level.open_layers(arrival) for level in levels]
         in_order = not arrival or list(arrival) == sorted(arrival)
         waiting = sum(_waiting_nbytes(*pair, arrival) for pair in pairwise(levels))
-        slab = max(base.slab_nbytes(column) for column in base.columns)
+        staging = 0
+        if not codecs.is_identity:
+            staging = max(
+                staging_nbytes(level, column, codecs, room)
+                for level in levels
+                for column in level.columns
+            )
         return cls(
             open_layers=open_layers[0] * layers[0],
             layer=layers[0],
@@ -117,7 +123,7 @@ class ArrayMemory:
             )
             + (0 if in_order else waiting),
             upper_layers=sum(layers[1:]),
-            slab=0 if codecs.is_identity else codecs.max_encoded_size(slab) + 2 * room,
+            staging=staging,
             scratch=3 * base.frame_nbytes if upper else 0,
         )
 
@@ -152,14 +158,14 @@ def plan_memory(
         The budget, or the machine, is too small for the layout.
     """
     every = [*arrays, *fields]
-    slab = max((array.slab for array in every), default=0)
-    staging = max(MIN_STAGING, 2 * size_class(slab)) if slab else 0
+    slab = max((array.staging for array in every), default=0)
+    staging = max(MIN_STAGING, (workers + 2) * slab) if slab else 0
     share = 1 + max((array.upper_share for array in every), default=0.0)
     if fields:  # each that is in memory may begin a layer of every level
         share = max(share, 1 + max(field.upper_layers / field.layer for field in fields))
     fixed = (
         staging
-        + workers * (slab + max((array.scratch for array in every), default=0))
+        + workers * max((array.scratch for array in every), default=0)
         + sum(array.upper_open for array in arrays)
         + max((field.upper_open for field in fields), default=0)
         + (parts.least if parts else 0)
@@ -185,6 +191,13 @@ def plan_memory(
     more_parts = min(more_parts, (total - minimum) // 2)
     pixels = int((total - fixed - more_parts) / share)
     return MemoryPlan(total, pixels, staging, minimum, (parts.least if parts else 0) + more_parts)
+
+
+def staging_nbytes(layout: ArrayLayout, column: Column, codecs: CodecChain, room: int) -> int:
+    """Return the size of a slab for all chunks of a column, encoded as badly as can be."""
+    chunks = column.chunks * layout.slab_chunks
+    body = chunks * codecs.max_encoded_size(layout.chunk_nbytes)
+    return size_class(slab_nbytes(body, room))
 
 
 def _layer_nbytes(layout: ArrayLayout, room: int) -> int:

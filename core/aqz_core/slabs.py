@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from aqz_core.failure import Failure
 
-__all__ = ["Slab", "SlabPool", "size_class"]
+__all__ = ["Slab", "SlabPool", "size_class", "slab_nbytes"]
 
 
 ARENA_NBYTES = 32 << 20
@@ -231,3 +231,8 @@ def size_class(nbytes: int) -> int:
     """Round up to one of a few sizes, an eighth apart at most, so that slabs fit again."""
     step = max(1 << 14, 1 << max(0, nbytes.bit_length() - 4))
     return align(nbytes, step)
+
+
+def slab_nbytes(body: int, room: int) -> int:
+    """Return the size of a slab for a body with `room` in front, and behind if there is any."""
+    return room + align(body) + (align(room + 1) if room else 0)
