@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.chunk_store import Unsynced
-from aqz_core.shards import MIN_ALIGNED_NBYTES, Batch, GrowingShard, ShardFormat
+from aqz_core.growing_shard import GrowingShard
+from aqz_core.shards import MIN_ALIGNED_NBYTES, Batch, ShardFormat
 
 if TYPE_CHECKING:
     from collections.abc import Callable
