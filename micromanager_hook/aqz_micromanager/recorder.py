@@ -188,6 +188,7 @@ class RunRecorder:
             bytes_in=sum(one.bytes_in for one in streams),
             bytes_written=sum(one.bytes_written for one in streams),
             megabytes_per_second=sum(one.megabytes_per_second for one in streams),
+            spilled=any(one.spilled for one in streams),
         )
 
     def _every_store(self) -> Sequence[StoreRecording]:

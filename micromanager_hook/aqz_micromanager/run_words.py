@@ -52,6 +52,9 @@ class RunStatistics:
         Bytes of pixels taken, and stored.
     megabytes_per_second
         Mean rate of `bytes_in`.
+    spilled
+        Whether an object store failed and the recording went on in the folder that
+        ``StreamSettings.spill`` names; ``aqz upload`` sends it.
     """
 
     state: RunState
@@ -65,6 +68,7 @@ class RunStatistics:
     bytes_in: int = 0
     bytes_written: int = 0
     megabytes_per_second: float = 0.0
+    spilled: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

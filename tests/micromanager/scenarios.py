@@ -577,18 +577,59 @@ def sequence_tester(folder, t=200, z=None):
     return report_of(*record(folder / "run.ome.zarr", multi_d(t, z, None), processor=None))
 
 
-@scenario
-def to_bucket(folder, endpoint, bucket_name, key, secret):
-    """Two positions go to an object store."""
+def bucket_settings(endpoint, bucket_name, key, secret, **others):
+    """Return settings for a bucket, with small shards."""
     import aqz_core as aqz
 
-    start()
     s3 = aqz.S3Settings(
-        endpoint=endpoint, bucket_name=bucket_name, key=key, secret=secret, region="us-east-1"
+        endpoint=endpoint,
+        bucket_name=bucket_name,
+        key=key,
+        secret=secret,
+        region="us-east-1",
+        retry_timeout=4.0,
     )
-    events = multi_d(2, None, xy_positions=np.array([[0, 0], [100, 50]]))
-    settings = aqz.StreamSettings(s3=s3)
-    return report_of(*record("run.ome.zarr", events, settings=settings))
+    time = aqz.Dimension(
+        name="t",
+        kind=aqz.DimensionType.TIME,
+        array_size_px=0,
+        chunk_size_px=1,
+        shard_size_chunks=4,
+    )
+    template = aqz.ArraySettings(dimensions=[time])
+    return aqz.StreamSettings(s3=s3, arrays=[template], **others)
+
+
+@scenario
+def to_bucket(folder, labels=None, **bucket):
+    """Two positions, or two wells, go to an object store."""
+    start()
+    places = {"position_labels": labels} if labels else {}
+    events = multi_d(2, None, xy_positions=np.array([[0, 0], [100, 50]]), **places)
+    return report_of(*record("run.ome.zarr", events, settings=bucket_settings(**bucket)))
+
+
+@scenario
+def lost_bucket(folder, store, spill=None, **bucket):
+    """The object store ends in the middle of an acquisition; the test ends it."""
+    start()
+    witness, calls = Witness(), []
+
+    def tell(image, metadata):
+        calls.append(1)
+        if len(calls) == 6:
+            print("READY", flush=True)
+        return witness(image, metadata)
+
+    begun = time.monotonic()
+    zarr, raised = record(
+        store,
+        multi_d(300 if spill is None else 120, None, None, time_interval_s=0.05),
+        processor=tell,
+        settings=bucket_settings(**bucket, spill=spill),
+    )
+    report = report_of(zarr, raised, seen=witness.seen, calls=len(calls))
+    return {**report, "spilled": zarr.statistics().spilled, "seconds": time.monotonic() - begun}
 
 
 # ---- pymmcore-plus ------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -38,15 +39,17 @@ def run_scenario(name: str, folder: Path, **arguments: Any) -> dict[str, Any]:
     return _report(name, start_scenario(name, folder, **arguments))
 
 
-def interrupt_scenario(name: str, folder: Path) -> dict[str, Any]:
-    """Run a scenario, press Ctrl+C when it says READY, and return what it reports."""
-    process = start_scenario(name, folder)
+def interrupt_scenario(
+    name: str, folder: Path, act: Callable[[], object] | None = None, **arguments: Any
+) -> dict[str, Any]:
+    """Run a scenario, press Ctrl+C or `act` when it says READY, and return what it reports."""
+    process = start_scenario(name, folder, **arguments)
     deadline = threading.Timer(DEADLINE, process.kill)
     deadline.start()
     assert process.stdout is not None
     for line in process.stdout:
         if line == "READY\n":
-            process.send_signal(signal.SIGINT)
+            process.send_signal(signal.SIGINT) if act is None else act()
             break
     deadline.cancel()
     return _report(name, process)

@@ -11,6 +11,7 @@ import subprocess
 import time
 import uuid
 from pathlib import Path
+from typing import Any
 
 from tests.s3.process import ServerError, end, free_port, start, wait_until_answering
 
@@ -76,6 +77,8 @@ class CephGateway:
     ----------
     endpoint
         Its URL.
+    spare
+        A bucket from before any crash: it takes half a minute to make one after it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -85,6 +88,7 @@ class CephGateway:
         self._config = root / "ceph.conf"
         self._daemons: list[subprocess.Popen[bytes]] = []
         self.gateway: subprocess.Popen[bytes] | None = None
+        self.spare: Any = None
 
     def start(self) -> None:
         """Start everything; takes 15 to 50 seconds."""

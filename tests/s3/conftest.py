@@ -95,6 +95,7 @@ def gateway(tmp_path_factory):
             service.stop()
             if attempt == 2:
                 raise
+    service.spare = new_bucket(service)
     try:
         yield service
     finally:

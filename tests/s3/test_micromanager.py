@@ -1,32 +1,49 @@
-"""An acquisition that goes to an object store (Ceph) while it runs."""
+"""Acquisitions that go to an object store (Ceph) while they run."""
 
 from __future__ import annotations
+
+import zlib
 
 import numpy as np
 import pytest
 import zarr
 
+from tests.micromanager.stored import seen_by_axes
 from tests.micromanager.subprocesses import run_scenario
 
 pytestmark = pytest.mark.micromanager
 
 
-def test_an_acquisition_goes_to_a_bucket(bucket, tmp_path):
-    report = run_scenario(
-        "to_bucket",
-        tmp_path,
-        endpoint=bucket.endpoint,
-        bucket_name=bucket.name,
-        key=bucket.key,
-        secret=bucket.secret,
-    )
+def reached(bucket):
+    """Return what a scenario needs to reach a bucket."""
+    return {
+        "endpoint": bucket.endpoint,
+        "bucket_name": bucket.name,
+        "key": bucket.key,
+        "secret": bucket.secret,
+    }
+
+
+def pixels(bucket, key):
+    """Return the pixels of an array."""
+    url = f"s3://{bucket.name}/{key}"
+    return zarr.open_array(url, mode="r", storage_options=bucket.storage_options)[...]
+
+
+@pytest.mark.parametrize(
+    ("labels", "keys"),
+    [(None, ["0", "1"]), (["A1-Site_0", "B2-Site_0"], ["plate/A/1/0", "plate/B/2/0"])],
+    ids=["positions", "plate"],
+)
+def test_an_acquisition_goes_to_a_bucket(bucket, tmp_path, labels, keys):
+    report = run_scenario("to_bucket", tmp_path, labels=labels, **reached(bucket))
 
     assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 8)
-    for position in range(2):
-        pixels = zarr.open_array(
-            f"s3://{bucket.name}/run.ome.zarr/{position}/0",
-            mode="r",
-            storage_options=bucket.storage_options,
-        )[...]
-        assert pixels.shape == (2, 2, 128, 160)
-        assert all(pixels[index].any() for index in np.ndindex(2, 2))
+    seen = seen_by_axes(report)
+    for position, key in enumerate(keys):
+        stored = pixels(bucket, f"run.ome.zarr/{key}/0")
+        assert stored.shape == (2, 2, 128, 160)
+        for t, c in np.ndindex(2, 2):
+            where = labels[position] if labels else position
+            axes = {"time": t, "position": where, "channel": ("DAPI", "FITC")[c]}
+            assert zlib.crc32(stored[t, c]) == seen[frozenset(axes.items())]

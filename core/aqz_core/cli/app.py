@@ -178,6 +178,13 @@ def record(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a store that is already there.")
     ] = False,
+    spill: Annotated[
+        Path | None,
+        typer.Option(help="Folder to go on in when an object store fails; `aqz upload` sends it."),
+    ] = None,
+    endpoint: Endpoint = "",
+    region: Region = None,
+    profile: Profile = None,
 ) -> None:
     """Record a Micro-Manager camera as fast as it sends frames; none is dropped."""
     from aqz_core.cli.record import RecordOptions, run_record
@@ -192,6 +199,8 @@ def record(
         pyramid=pyramid,
         output=output,
         overwrite=overwrite,
+        spill=spill,
+        s3=_s3_settings(endpoint, region, profile),
     )
     raise typer.Exit(run_record(options))
 

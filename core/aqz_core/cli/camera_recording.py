@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from aqz_core.cameras import Camera
     from aqz_core.events import StreamStatistics
+    from aqz_core.settings import S3Settings
 
 __all__ = ["CameraRecording", "StoreChoices", "present", "record_camera"]
 
@@ -42,6 +43,8 @@ class StoreChoices:
         Whether smaller versions are stored, too.
     overwrite
         Whether a store at `output` is replaced.
+    spill, s3
+        See `StreamSettings`.
     """
 
     output: Path | str
@@ -49,6 +52,8 @@ class StoreChoices:
     codec: str
     pyramid: bool
     overwrite: bool
+    spill: Path | None = None
+    s3: S3Settings | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +125,8 @@ def record_camera(
         pyramid=choices.pyramid,
         overwrite=choices.overwrite,
     )
+    settings.s3 = choices.s3
+    settings.spill = None if choices.spill is None else str(choices.spill)
     failure: CameraError | None = None
     interrupted, begun = False, time.monotonic()
     with (

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aqz_core.cameras import MicroManagerCamera
+    from aqz_core.settings import S3Settings
 
 __all__ = ["RecordOptions", "run_record"]
 
@@ -44,6 +45,10 @@ class RecordOptions:
         Path or URL of the store.
     overwrite
         Whether a store at `output` is replaced.
+    spill
+        Folder to go on in when an object store fails, if there is one.
+    s3
+        How to reach a bucket, where the URL does not say all.
     """
 
     config: Path | None
@@ -55,6 +60,8 @@ class RecordOptions:
     pyramid: bool
     output: str
     overwrite: bool
+    spill: Path | None = None
+    s3: S3Settings | None = None
 
 
 def run_record(options: RecordOptions) -> int:
@@ -85,6 +92,13 @@ def run_record(options: RecordOptions) -> int:
         markup=False,
         soft_wrap=True,
     )
+    if done.statistics.spilled:
+        console.print(
+            f"{options.output} failed on the way; what it lacks is in {options.spill}. To send it: "
+            f"aqz upload {options.spill}",
+            markup=False,
+            soft_wrap=True,
+        )
     if done.failure is not None:
         raise done.failure
     return 130 if done.interrupted else 0
