@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import ComboBox
 
+import aqz_core as aqz
 from aqz_napari.acquisition_source import NextAcquisition
 from aqz_napari.axis_table import AxisTable
 from aqz_napari.form_parts import text
@@ -76,13 +77,7 @@ class ArraysForm:
         )
 
     def made(self) -> list[tuple[FrameSource, SourceSpec]]:
-        """Return the sources to record, one for each of `chosen`, with what they describe.
-
-        Raises
-        ------
-        SourceError
-            One cannot be recorded as it is.
-        """
+        """Return the sources to record, one for each of `chosen`, with what they described."""
         return [(self._sources.source(source), self._arrays[source][0]) for source in self.chosen()]
 
     def describe_again(self) -> None:
@@ -90,13 +85,13 @@ class ArraysForm:
         self.problem = ""
         kept: dict[object, tuple[SourceSpec, ArrayPlan]] = {}
         for source in self._sources.chosen():
+            before = self._arrays.get(source)
             try:
                 spec = self._sources.source(source).describe()
-            except (SourceError, ValueError, RuntimeError) as error:
-                self.problem = str(error)
-                continue
-            before = self._arrays.get(source)
-            kept[source] = before if before and before[0] == spec else (spec, array_plan("", spec))
+                same = before is not None and before[0] == spec
+                kept[source] = before if before and same else (spec, _plan_of(spec))
+            except Exception as error:  # sources are programs of other people
+                self.problem = _why(self._sources.title(source), error)
         self._arrays = kept
         titles: dict[str, object] = {}
         for source in self.chosen():
@@ -113,7 +108,7 @@ class ArraysForm:
             try:
                 if self._sources.source(source).describe() != self._arrays[source][0]:
                     return True
-            except (SourceError, ValueError, RuntimeError):
+            except Exception:  # describing it again tells why
                 return True
         return False
 
@@ -158,3 +153,27 @@ class ArraysForm:
             spec, plan = self._arrays[shown]
             self._arrays[shown] = (spec, replace(plan, axes=self.table.axes()))
         self._on_edit()
+
+
+def _plan_of(spec: SourceSpec) -> ArrayPlan:
+    """Return the plan of what a source describes, if it is something that can be stored."""
+    try:
+        aqz.DataType.of(spec.dtype)
+    except (TypeError, ValueError):
+        raise SourceError(
+            f"{spec.name} delivers pixels of data type {spec.dtype}, which cannot be stored; "
+            "convert them, for example with astype('float32')"
+        ) from None
+    if 0 in spec.update_shape or len(spec.update_shape) < 2:
+        raise SourceError(
+            f"{spec.name} delivers frames of shape {spec.update_shape}, which are empty or have no "
+            "rows and columns"
+        )
+    return array_plan("", spec)
+
+
+def _why(title: str, error: Exception) -> str:
+    """Return what to say of a source that cannot be described."""
+    if isinstance(error, SourceError):
+        return str(error)
+    return f"{title} cannot be recorded: {type(error).__name__}: {error}"

@@ -270,12 +270,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self._sources_changed()
         if any(problem.is_error for problem in self.check()):
             return False
-        plan = self.plan()
-        try:
-            sources = self.arrays.made()
-        except (SourceError, TypeError, ValueError) as error:
-            self.run.say(str(error), ERROR)
-            return False
+        plan, sources = self.plan(), self.arrays.made()
         follow = _FOLLOW_SECONDS if self.run.follow.value else None
         self._starting = RecordingStart(plan, sources, follow)
         self._last_state = RecorderState.IDLE

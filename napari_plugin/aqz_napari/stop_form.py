@@ -41,6 +41,7 @@ class StopForm:
             FloatSpinBox(value=1, min=0, max=1e6, step=1), 60,
             "Stop when fewer GB are free on the disk; 0 for no limit",
         )  # fmt: skip
+        self.floor.native.setDecimals(2)
         self._limit_row = row(self.rule, self.limit, left=True)
         self.rows = [self._limit_row, row(label("keep free, GB", 110), self.floor, left=True)]
         self.rule.changed.connect(self._show_limit)

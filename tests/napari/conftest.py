@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import os
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 import aqz_core as aqz
+from tests.napari.window import DEADLINE
 
 
 @pytest.fixture
@@ -91,3 +95,44 @@ class ListSink:
 @pytest.fixture
 def sink():
     return ListSink()
+
+
+@pytest.fixture(scope="module")
+def window(tmp_path_factory):
+    """One viewer for a module: opening the first takes seconds."""
+    os.environ["NAPARI_CONFIG"] = str(tmp_path_factory.mktemp("config") / "settings.yaml")
+    napari = pytest.importorskip("napari", reason="needs the extra `napari`")
+
+    viewer = napari.Viewer(show=False)
+    yield viewer
+    viewer.close()
+
+
+@pytest.fixture
+def viewer(window):
+    window.layers.clear()
+    yield window
+    window.layers.clear()
+
+
+@pytest.fixture
+def widget(viewer, tmp_path, monkeypatch):
+    """The widget, opened as the menu does it, that records into a folder of its own."""
+    nowhere = SimpleNamespace(gettempdir=lambda: "/nowhere")  # tests are in a temporary folder
+    monkeypatch.setattr("aqz_napari.plan_problems.tempfile", nowhere)
+    dock, widget = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
+    widget.destination.path.value = str(tmp_path / "{layer}_{n:03}.ome.zarr")
+    widget.check()
+    yield widget
+    if widget.recorder is not None:
+        widget.recorder.stop()
+        widget.recorder.wait(DEADLINE)
+    viewer.window.remove_dock_widget(dock)
+
+
+@pytest.fixture
+def live(viewer, frame_of):
+    return viewer.add_image(
+        frame_of(0), name="live", scale=(0.5, 0.25), units=("um", "um"), axis_labels=("y", "x"),
+        colormap="green", contrast_limits=(0, 2000),
+    )  # fmt: skip

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -14,82 +11,10 @@ import aqz_core as aqz
 from aqz_napari.frame_source import register_source, unregister_source
 from aqz_napari.generator_source import GeneratorSource
 from aqz_napari.recorder_status import RecorderState
+from tests.napari.window import finish, needs_display, notice, pump, start
 
 pytest.importorskip("napari", reason="needs the extra `napari`")
-pytestmark = pytest.mark.skipif(
-    sys.platform == "linux" and not os.environ.get("DISPLAY"),
-    reason="needs a display: xvfb-run python -m pytest tests/napari",
-)
-
-DEADLINE = 20.0
-
-
-def pump(condition, timeout=DEADLINE):
-    """Let the window work until something is so."""
-    from qtpy.QtWidgets import QApplication
-
-    deadline = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
-        QApplication.processEvents()
-        time.sleep(0.005)
-
-
-@pytest.fixture(scope="module")
-def window(tmp_path_factory):
-    """One viewer for the module: opening the first takes seconds."""
-    os.environ["NAPARI_CONFIG"] = str(tmp_path_factory.mktemp("config") / "settings.yaml")
-    import napari
-
-    viewer = napari.Viewer(show=False)
-    yield viewer
-    viewer.close()
-
-
-@pytest.fixture
-def viewer(window):
-    window.layers.clear()
-    yield window
-    window.layers.clear()
-
-
-@pytest.fixture
-def widget(viewer, tmp_path, monkeypatch):
-    """The widget, opened as the menu does it, that records into a folder of its own."""
-    monkeypatch.setattr("tempfile.gettempdir", lambda: "/nowhere")
-    dock, widget = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
-    widget.destination.path.value = str(tmp_path / "{layer}_{n:03}.ome.zarr")
-    widget.check()
-    yield widget
-    if widget.recorder is not None:
-        widget.recorder.stop()
-        widget.recorder.wait(DEADLINE)
-    viewer.window.remove_dock_widget(dock)
-
-
-@pytest.fixture
-def live(viewer, frame_of):
-    return viewer.add_image(
-        frame_of(0), name="live", scale=(0.5, 0.25), units=("um", "um"), axis_labels=("y", "x"),
-        colormap="green", contrast_limits=(0, 2000),
-    )  # fmt: skip
-
-
-def start(widget):
-    assert widget.start(), [problem.message for problem in widget.check()]
-    pump(lambda: widget._starting is None)
-    assert widget.recorder is not None
-    return widget.recorder
-
-
-def finish(widget):
-    pump(lambda: widget.recorder.state.is_over)
-    widget.tick()
-
-
-def notice(widget, field):
-    """Return what stands beside a part of the form."""
-    return str(widget.sections[field].message.value)
+pytestmark = needs_display
 
 
 def test_a_new_user_gets_a_recording_of_the_layer(viewer, widget, live, frame_of):

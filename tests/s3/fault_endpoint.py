@@ -152,10 +152,13 @@ class _Handler(BaseHTTPRequestHandler):
         if key not in state.objects:
             return _error(404, "NoSuchKey", "The object does not exist")
         content = state.objects[key]
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers.get("Range", ""))
         if wanted:
-            part = content[int(wanted[1]) : int(wanted[2]) + 1]
-            return 206, part, {"Content-Range": f"bytes {wanted[1]}-{wanted[2]}/{len(content)}"}
+            size = len(content)
+            first = int(wanted[1]) if wanted[1] else max(0, size - int(wanted[2]))
+            last = min(int(wanted[2]), size - 1) if wanted[1] and wanted[2] else size - 1
+            part = content[first : last + 1]
+            return 206, part, {"Content-Range": f"bytes {first}-{last}/{size}"}
         return 200, content, {"ETag": f'"{hashlib.md5(content).hexdigest()}"'}
 
     def _bucket(self, state, query, body):

@@ -1,0 +1,298 @@
+"""What a user sees when places, disks and services are at fault: real ones, through the widget."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import aqz_core as aqz
+from aqz_napari.form_parts import ERROR
+from aqz_napari.frame_source import register_source, unregister_source
+from aqz_napari.generator_source import GeneratorSource
+from aqz_napari.recorder_status import RecorderState
+from aqz_napari.recording_plan import RecordingPlan
+from tests.napari.window import finish, needs_display, notice, pump, start
+from tests.s3 import fault_endpoint
+
+pytest.importorskip("napari", reason="needs the extra `napari`")
+pytestmark = needs_display
+
+CHECKOUT = Path(__file__).parent.parent.parent
+
+
+@contextmanager
+def small_disk(folder, size="2m", *options):
+    """Mount a small file system in memory."""
+    folder.mkdir()
+    if os.geteuid() != 0:
+        pytest.skip("only root may mount a file system")
+    flags = ",".join((f"size={size}", *options))
+    command = ["mount", "-t", "tmpfs", "-o", flags, "tmpfs", str(folder)]
+    run = subprocess.run(command, capture_output=True, check=False)
+    if run.returncode:
+        pytest.skip(f"nothing can be mounted here: {run.stderr.decode().strip()}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.fixture
+def bucket(monkeypatch, tmp_path):
+    """Credentials for a service of the tests, and for no other."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "someone")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "no-config"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    """Let the service be given up after seconds rather than after a minute."""
+    original = RecordingPlan.settings
+
+    def settings(plan, store_path):
+        made = original(plan, store_path)
+        if made.s3 is not None:
+            made.s3.retry_timeout = 2.0
+        return made
+
+    monkeypatch.setattr(RecordingPlan, "settings", settings)
+
+
+def address(service):
+    return f"http://127.0.0.1:{service.server_address[1]}"
+
+
+def go_to(widget, service, url):
+    widget.destination.path.value = url
+    widget.destination.endpoint.value = service if isinstance(service, str) else address(service)
+    widget.storage.codec.value = "none"
+    widget.run.open_after.value = False
+
+
+def whole_frames_per_shard(widget, frames):
+    """Make shards small, so that some are in the store before it fails."""
+    for row, shard in zip(widget.arrays.table._rows, (frames, 1, 1), strict=True):
+        row.chunk.value = 1 if row is widget.arrays.table._rows[0] else int(row.size.value)
+        row.shard.value = shard
+
+
+def feed_until_it_ends(widget, live, frame_of, limit=3000):
+    """Set frames until the recording is over."""
+    for number in range(limit):
+        live.data = frame_of(number)
+        if widget.recorder.state.is_over:
+            break
+        pump(lambda: True)
+    finish(widget)
+
+
+def colour(label):
+    return label.native.styleSheet()
+
+
+def test_a_folder_that_cannot_be_written_is_named_beside_the_destination(widget, live, tmp_path):
+    with small_disk(tmp_path / "disk", "1m", "ro") as folder:
+        widget.stop_form.floor.value = 0
+        widget.destination.path.value = str(folder / "a.zarr")
+        widget.check()
+        assert "no permission to write" in notice(widget, "destination")
+        assert not widget.run.record.enabled
+
+
+def test_a_folder_below_a_file_is_named_beside_the_destination(widget, live, tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    widget.destination.path.value = str(tmp_path / "file" / "a.zarr")
+    problems = widget.check()
+    assert problems[0].field == "destination"
+    assert not widget.run.record.enabled
+    fix = widget.sections["destination"].fix
+    if problems[0].fix is not None:
+        fix.native.click()  # says why it cannot be made, and raises nothing
+        assert str(tmp_path / "file") in widget.run.message.value
+
+
+def test_a_disk_that_runs_full_ends_the_recording_with_red_numbers(
+    viewer, widget, tmp_path, frame_of, capfd
+):
+    random = np.random.default_rng(0)
+    live = viewer.add_image(random.integers(0, 60000, (128, 128), np.uint16), name="live")
+    with small_disk(tmp_path / "disk") as folder:
+        widget.stop_form.floor.value = 0
+        widget.storage.codec.value = "none"
+        widget.destination.path.value = str(folder / "a.zarr")
+        widget.run.open_after.value = False
+        whole_frames_per_shard(widget, 4)
+        recorder = start(widget)
+        noise = lambda _: random.integers(0, 60000, (128, 128), np.uint16)  # noqa: E731
+        feed_until_it_ends(widget, live, noise)
+        status = recorder.status()
+        assert status.state is RecorderState.FAILED
+        assert "No space left" in widget.run.message.value
+        assert ERROR in colour(widget.run.message)
+        assert ERROR in widget.run.health.value
+        assert status.dropped + status.unreadable > 0
+        assert widget.run.record.text == "● Record"
+        array = aqz.ZarrArrayReader(folder / "a.zarr" / "0")
+        assert array.shape[0] > 0
+        array.read_plane(0)
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_the_disk_floor_ends_before_the_disk_is_full(viewer, widget, live, tmp_path, frame_of):
+    with small_disk(tmp_path / "disk", "20m") as folder:
+        widget.destination.path.value = str(folder / "a.zarr")
+        widget.stop_form.floor.value = 0.01
+        widget.run.open_after.value = False
+        recorder = start(widget)
+        live.data = frame_of(0)
+        with (folder / "ballast").open("wb") as file:
+            file.write(bytes(shutil.disk_usage(folder).free - 9_000_000))
+        finish(widget)
+        assert recorder.state is RecorderState.FINISHED
+        assert "disk is almost full" in widget.run.message.value
+
+
+def test_a_wrong_bucket_is_named_beside_the_destination(widget, live, bucket):
+    with fault_endpoint.running() as service:
+        go_to(widget, service, "s3://wrong/a.ome.zarr")
+        widget.check()
+        pump(lambda: "wrong" in notice(widget, "destination"))  # asked in the background
+        assert widget.start()
+        pump(lambda: widget._starting is None)
+        assert widget.recorder is None
+        assert "wrong" in notice(widget, "destination")
+        assert "bucket" in notice(widget, "destination")
+        assert widget.run.record.enabled
+        widget.after.try_place()
+        pump(lambda: "cannot be written" in widget.run.message.value)
+
+
+def test_a_service_that_nobody_runs_is_named_beside_the_destination(widget, live, bucket):
+    with fault_endpoint.running() as service:
+        nobody = address(service)
+    go_to(widget, nobody, "s3://bucket/a.ome.zarr")
+    assert widget.start()
+    pump(lambda: widget._starting is None, 40)
+    assert widget.recorder is None
+    assert nobody.partition("//")[2] in notice(widget, "destination")
+
+
+def test_the_next_free_number_is_found_in_a_bucket(viewer, widget, live, bucket, frame_of):
+    with fault_endpoint.running() as service:
+        go_to(widget, service, "s3://bucket/runs/{layer}_{n:03}.ome.zarr")
+        widget.run.open_after.value = True
+        for number in (1, 2):
+            recorder = start(widget)
+            live.data = frame_of(number)
+            widget.stop()
+            finish(widget)
+            assert recorder.store_path.endswith(f"live_00{number}.ome.zarr")
+            assert recorder.state is RecorderState.FINISHED
+            assert f"live_00{number}" in viewer.layers, widget.run.message.value
+            shown = viewer.layers[f"live_00{number}"]  # opened from the bucket
+            assert np.array_equal(np.asarray(shown.data[0]), frame_of(number))
+        widget.check()
+        pump(lambda: "live_003" in widget.destination.place.value or widget.tick())
+        widget.destination.path.value = "s3://bucket/runs/live_002.ome.zarr"
+        widget.check()
+        pump(lambda: "there already" in notice(widget, "destination") or widget.tick())
+        assert widget.sections["destination"].fix.text == "Use live_003.ome.zarr"
+
+
+def test_a_service_that_is_lost_during_a_recording(
+    widget, live, bucket, impatient, frame_of, capfd
+):
+    with fault_endpoint.running() as service:
+        go_to(widget, service, "s3://bucket/a.ome.zarr")
+        whole_frames_per_shard(widget, 2)
+        recorder = start(widget)
+        for number in range(6):
+            live.data = frame_of(number)
+        pump(lambda: any("/c/" in key for key in service.objects))
+        service.fail("reset")
+        feed_until_it_ends(widget, live, frame_of)
+        status = recorder.status()
+        assert status.state is RecorderState.FAILED
+        assert status.dropped + status.unreadable > 0
+        assert ERROR in widget.run.health.value
+        assert widget.run.message.value.startswith("Failed: ")
+        service.recover()
+        from aqz_napari.ome_reader import read_layers
+        from aqz_napari.remote_place import storage_options
+
+        url = recorder.store_path
+        ((data, _, _),) = read_layers(url, **storage_options(url, address(service)))
+        for number in range(data.shape[0]):
+            assert np.array_equal(np.asarray(data[number]), frame_of(number))
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_service_that_is_killed_during_a_recording(widget, live, bucket, impatient, frame_of):
+    code = (
+        "from tests.s3.fault_endpoint import FaultEndpoint; s = FaultEndpoint(0); "
+        "print(s.server_address[1], flush=True); s.serve_forever()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=CHECKOUT, stdout=subprocess.PIPE, text=True
+    ) as server:
+        try:
+            port = int(server.stdout.readline())
+            go_to(widget, f"http://127.0.0.1:{port}", "s3://bucket/a.ome.zarr")
+            whole_frames_per_shard(widget, 2)
+            recorder = start(widget)
+            live.data = frame_of(0)
+        finally:
+            server.kill()
+    feed_until_it_ends(widget, live, frame_of)
+    assert recorder.state is RecorderState.FAILED
+    assert str(port) in widget.run.message.value or "connect" in widget.run.message.value.lower()
+    assert "lost" in widget.run.health.value or "dropped" in widget.run.health.value
+    assert ERROR in widget.run.health.value
+    assert widget.run.record.text == "● Record"
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (np.zeros(7, np.uint16), "need two axes"),
+        (np.full((4, 4), None, object), "object"),
+        (np.zeros((4, 4), np.complex64), "complex64"),
+        (np.zeros((0, 4), np.uint16), "empty"),
+    ],
+)
+def test_frames_that_cannot_be_stored_are_told_beside_the_source(widget, viewer, frame, message):
+    register_source("odd", lambda: GeneratorSource(lambda: [frame], "odd"))
+    try:
+        widget.sources.refresh()
+        widget.sources.choose("odd")
+        widget.check()
+        assert message in notice(widget, "source")
+        assert not widget.run.record.enabled
+    finally:
+        unregister_source("odd")
+
+
+def test_a_source_that_raises_anything_is_told_beside_the_source(widget, viewer):
+    def broken():
+        raise KeyError("camera.cfg")
+
+    register_source("broken", broken)
+    try:
+        widget.sources.refresh()
+        widget.sources.choose("broken")
+        widget.check()
+        assert "camera.cfg" in notice(widget, "source")
+    finally:
+        unregister_source("broken")
