@@ -185,6 +185,8 @@ def plans_of_0_5(draw, v3):
         size = -(-axes[0].size // step) * step if axes[0].size else 0
         axes[0] = replace(axes[0], size=size)
         frames = inner * (size or step)
+    elif axes[0].size and axes[0].chunk > axes[0].size:  # no metadata until all of it is there
+        frames = inner * axes[0].size
     else:
         frames = min(frames, inner * (axes[0].size or 5))
     return replace(
