@@ -68,7 +68,7 @@ class ArrayMetadata:
 
     def take_up(self, progress: ArrayProgress) -> None:
         """Go on with the metadata of an earlier recording."""
-        self.certain = progress.frames if progress.written is None else None
+        self.certain = progress.certain
         self._image_attributes = progress.image_attributes
         if self.lengths is not None:
             self.lengths = list(progress.lengths)
@@ -126,7 +126,11 @@ class ArrayMetadata:
             else:
                 group = documents[join(self._plan.key, "zarr.json")]
                 group["attributes"].update(self._image_attributes)
-        for name, document in documents.items():
+        names = list(documents)
+        if self._state == "complete":
+            names.reverse()  # an image is complete when its levels are
+        for name in names:
+            document = documents[name]
             content = to_json(document)
             if sync or self._stored.get(name) != content:
                 # The old document must not give way to one whose bytes a loss of power can take.

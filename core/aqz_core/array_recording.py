@@ -378,14 +378,14 @@ class ArrayRecording:
         reached = self._levels.publish(sync=sync)
         flushed = [level.append_size(self._flushed) for level in self.plan.geometry]
         lengths = [max(pair) for pair in zip(reached, flushed, strict=True)]
-        certain = self._certain_frames(reached[0])
+        certain = self._certain_frames(reached)
         self.metadata.gaps = self._levels.base.head.skips_gaps
         if self._sync and self.metadata.would_grow(lengths, certain):
             self._engine.sink.commit()  # names of shards before the length that counts them
         self.metadata.grow(lengths, certain, sync=sync)
 
-    def _certain_frames(self, reached: int) -> int | None:
-        """Return how many frames, in the order of arrival, readers can see for certain.
+    def _certain_frames(self, reached: list[int]) -> int | None:
+        """Return how many frames, in the order of arrival, readers can see at every level.
 
         None where frames come by index: their number says nothing about which.
         """
@@ -394,7 +394,11 @@ class ArrayRecording:
         known = max(self.metadata.certain or 0, self._flushed_frames)
         if not self.plan.lead_order or self.plan.lead_order[0] != 0:
             return known
-        return max(known, min(self.frames, reached * self._router.frames_per_index))
+        length = min(
+            size * level.scale_factors[0]
+            for size, level in zip(reached, self.plan.geometry, strict=True)
+        )
+        return max(known, min(self.frames, length * self._router.frames_per_index))
 
     def flush(self, *, sync: bool) -> None:
         """Make every frame taken so far readable and, if asked, safe from a loss of power."""

@@ -1,5 +1,6 @@
-"""A process that records until it is killed; its arguments are a bucket's four fields.
+"""A process that records until it is killed.
 
+Its arguments are a bucket's four fields and, if it shall flush, after how many frames each time.
 It prints a line for every frame, so that others know how far it is.
 """
 
@@ -17,7 +18,8 @@ MEMORY = 64 << 20
 
 
 def main() -> None:
-    endpoint, name, key, secret = sys.argv[1:]
+    endpoint, name, key, secret, *others = sys.argv[1:]
+    flush = int(others[0]) if others else 0
     s3 = aqz.S3Settings(
         endpoint=endpoint, bucket_name=name, key=key, secret=secret, region="us-east-1"
     )
@@ -25,6 +27,8 @@ def main() -> None:
     with aqz.ZarrStream(settings("a.zarr", s3, shard=8, max_memory=MEMORY)) as stream:
         for number, frame in enumerate(itertools.islice(itertools.cycle(pixels), COUNT)):
             stream.append(frame)
+            if flush and (number + 1) % flush == 0:
+                stream.flush()
             print(number, flush=True)
 
 

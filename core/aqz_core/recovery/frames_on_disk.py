@@ -85,6 +85,19 @@ class StoredPlanes:
         """Tell whether a plane has any pixel that is not the fill value."""
         return bool(is_recorded(self.read(lead), self._array.fill_value).any())
 
+    def is_whole(self, lead: Coordinate) -> bool:
+        """Tell whether a plane has a pixel that is not the fill value in every one of its chunks.
+
+        Chunks that were stored half-full are stored anew one by one: some may have a plane that
+        others lack.
+        """
+        plane = is_recorded(self.read(lead), self._array.fill_value)
+        height, width = self._array.chunk_shape[-2:]
+        return all(
+            plane[row * height :, col * width :][:height, :width].any()
+            for row, col in product(*self._grid)
+        )
+
     @property
     def read_nbytes(self) -> int:
         """Bytes of memory that `read` takes: a layer of chunks, decoded and on its way."""

@@ -40,6 +40,8 @@ class ArrayProgress:
     ----------
     frames
         Number of the next frame, in the order of arrival.
+    certain
+        How many frames are stored at every level for certain; None if they came by index.
     lengths
         Stored length of every level on the append axis, pixels.
     start
@@ -62,6 +64,7 @@ class ArrayProgress:
     """
 
     frames: int
+    certain: int | None
     lengths: tuple[int, ...]
     start: int
     replay: Sequence[int]
@@ -145,13 +148,13 @@ class _Search:
         start = 0
         if plan.lead_order and plan.lead_order[0] == 0:
             # A repair may have made levels longer than they are complete, but not the count.
-            known = frames if not self._live else certain
-            start = min(known // per_index, self._complete_length()) // self._unit * self._unit
+            start = min(certain // per_index, self._complete_length()) // self._unit * self._unit
         first = start * per_index
         if not self._gaps:
             self._check_certain(first, certain, start)
         return ArrayProgress(
             frames=frames,
+            certain=certain,
             lengths=self._lengths,
             start=start,
             replay=range(first, frames),
@@ -175,11 +178,15 @@ class _Search:
         """Return how many frames are stored: the certain ones and those that follow them.
 
         A chunk of several planes may have been stored half-full, so that one of its planes counts
-        only if it is not all fill value. Chunks may have been stored in another order than that
-        of their frames: those behind a gap do not count.
+        only if it is not all fill value, in any of its chunks. Chunks may have been stored in
+        another order than that of their frames: those behind a gap do not count.
         """
-        frames = certain
-        while frames != self.router.limit and self._is_stored(self.router.lead(frames)):
+        frames, base = certain, self._planes[0]
+        one_plane = self._plan.base.chunk_planes == 1
+        while frames != self.router.limit:
+            lead = self.router.lead(frames)
+            if not base.has(lead) or not (one_plane or base.is_whole(lead)):
+                break
             frames += 1
         return frames
 
@@ -236,6 +243,7 @@ class _Search:
         written = sorted(stored)
         return ArrayProgress(
             frames=written[-1] + 1 if written else 0,
+            certain=None,
             lengths=self._lengths,
             start=start,
             replay=[n for n in written if stored[n][0] // self._unit not in complete],

@@ -266,6 +266,10 @@ class Repairs:
         if indexes.nbytes == 0:
             self._plan_removal(name)
             return
+        if self._files.folder is None and indexes.end is None:
+            self._unfinished.add(node.name)
+            self.find(Severity.ERROR, name, _NO_END)
+            return
         entries = indexes.best(prefer_end=array.index_at_end)
         if entries is None:
             self.find(
@@ -277,9 +281,6 @@ class Repairs:
             return
         kept = self._kept(name, entries, indexes)
         if self._files.folder is None:
-            if indexes.end is None:
-                self._unfinished.add(node.name)
-                self.find(Severity.ERROR, name, _NO_END)
             return
         block = encode_index(kept)
         if indexes.end is None or not np.array_equal(indexes.end, kept):
