@@ -168,7 +168,7 @@ def plan_memory(
         + workers * max((array.scratch for array in every), default=0)
         + sum(array.upper_open for array in arrays)
         + max((field.upper_open for field in fields), default=0)
-        + (parts.least if parts else 0)
+        + (parts.least + parts.client if parts else 0)
     )
     more_parts = parts.comfortable - parts.least if parts else 0
     least = sum(array.open_layers for array in arrays)

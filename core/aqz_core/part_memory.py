@@ -24,6 +24,10 @@ __all__ = ["PartNeeds", "object_bound", "open_shards", "part_needs"]
 LEAST_IN_FLIGHT = 2
 COMFORTABLE_IN_FLIGHT = 8
 
+CLIENT_NBYTES = 32 << 20
+"""What a client takes beside the parts: its tables, buffers of sockets, slices on their way,
+answers. Measured with 64 shards open and 8 parts in flight: up to 20 MiB."""
+
 
 @dataclass(frozen=True, slots=True)
 class PartNeeds:
@@ -35,10 +39,13 @@ class PartNeeds:
         Enough to record at all.
     comfortable
         Enough to keep the network busy.
+    client
+        For connections, whatever parts take.
     """
 
     least: int = 0
     comfortable: int = 0
+    client: int = 0
 
 
 def open_shards(layout: ArrayLayout, arrival: Sequence[int] = ()) -> int:
@@ -87,7 +94,8 @@ def part_needs(
     opened = sum(nbytes for nbytes, _ in always)
     opened += max((nbytes for nbytes, _ in in_turn), default=0)
     largest = max((part for _, part in [*always, *in_turn]), default=0)
-    return PartNeeds(opened + LEAST_IN_FLIGHT * largest, opened + COMFORTABLE_IN_FLIGHT * largest)
+    least, comfortable = LEAST_IN_FLIGHT * largest, COMFORTABLE_IN_FLIGHT * largest
+    return PartNeeds(opened + least, opened + comfortable, CLIENT_NBYTES)
 
 
 def _of_array(plan: ArrayPlan, *, whole: bool) -> tuple[int, int]:

@@ -1,9 +1,12 @@
-"""Soak: faults, kills and losses of power at random, for hours (``python -m tests.faults``).
+"""Soak: faults, kills, losses of power and live readers, for hours (``python -m tests.faults``).
 
     python -m tests.faults --hours 8          until then, one table at the end
     python -m tests.faults --minutes 2        a short look
+    python -m tests.faults --soak 1000000     readers only, until that many chunks are published;
+                                              with --hours or --minutes, until then at most
 
-Stops at the first frame that was promised and lost, with the seed that shows it.
+Stops at the first frame that was promised and lost, and at the first wrong pixel, with the seed
+that shows it.
 """
 
 from __future__ import annotations
@@ -24,11 +27,18 @@ from time import monotonic, sleep
 from aqz_core.errors import StorageError
 from aqz_core.recovery import validate_store
 from tests.faults.faulty_sink import FAULTS
+from tests.faults.live_readers import Soak, soak
 from tests.faults.power_loss import Scenario, lose_power_everywhere
 from tests.faults.recordings import goes_on, record_into, right_frames
 from tests.faults.test_recovery import KILLED, PLANS, assert_whole, go_on
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+CHUNKS_AT_ONCE = 20_000
+"""Published in one turn of the live readers."""
+
+READING = "live readers"
 
 
 @dataclass
@@ -106,17 +116,32 @@ def power(random: Random, folder: Path, row: Row) -> None:
     assert not losses.lost, (scenario, losses.lost)
 
 
+def read_live(seed: int, folder: Path, met: dict[str, Soak], chunks: int, until: float) -> None:
+    """Let readers look at a recording of that many chunks."""
+    for name, found in soak(folder / "s", chunks, seed, until=until).items():
+        met[name].add(found)
+
+
 def main() -> None:
-    """Run until the time is over, and print the table."""
+    """Run until the time is over, and print the tables."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--hours", type=float, default=0.0)
     parser.add_argument("--minutes", type=float, default=0.0)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--soak", type=int, default=0, metavar="CHUNKS")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
-    stop = monotonic() + 3600 * options.hours + 60 * (options.minutes or not options.hours)
+    minutes = 60 * options.hours + options.minutes
+    stop = monotonic() + 60 * (minutes or 1)
     rows: dict[str, Row] = defaultdict(Row)
-    kinds = ["kill -9", "loss of power", *FAULTS]
+    met: dict[str, Soak] = defaultdict(Soak)
+    if options.soak:
+        with tempfile.TemporaryDirectory(prefix="aqz-soak-") as folder:
+            until = stop if minutes else float("inf")
+            read_live(options.seed, Path(folder), met, options.soak, until)
+        print_readers(met)
+        return
+    kinds = ["kill -9", "loss of power", READING, *FAULTS]
     seed = options.seed
     while monotonic() < stop or seed < options.seed + len(kinds):
         name = kinds[seed % len(kinds)]
@@ -126,6 +151,9 @@ def main() -> None:
                 kill(random, folder, rows[name])
             elif name == "loss of power":
                 power(random, folder, rows[name])
+            elif name == READING:
+                read_live(seed, folder, met, CHUNKS_AT_ONCE, float("inf"))
+                continue
             else:
                 fault(name, random, folder, rows[name])
             assert not rows[name].lost, f"{rows[name].lost} promised frames are lost"
@@ -134,12 +162,22 @@ def main() -> None:
             raise
         finally:
             shutil.rmtree(folder, ignore_errors=True)
-        seed += 1
+            seed += 1
     print("| fault | times tried | frames at risk | frames lost | longest time until the error |")
     print("|---|---|---|---|---|")
     for name, row in rows.items():
         told = f"{row.slowest:.3f} s" if name in FAULTS else "none is raised"
         print(f"| {name} | {row.tried} | {row.at_risk} | {row.lost} | {told} |")
+    print_readers(met)
+
+
+def print_readers(met: dict[str, Soak]) -> None:
+    """Print what live readers met."""
+    print("\n| reader | chunks published | turns | frames compared | reads repeated | wrong |")
+    print("|---|---|---|---|---|---|")
+    for name, found in met.items():
+        counts = f"{found.chunks:,} | {found.turns:,} | {found.frames:,} | {found.retries:,}"
+        print(f"| {name} | {counts} | 0 |")
 
 
 if __name__ == "__main__":

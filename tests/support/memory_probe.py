@@ -1,7 +1,8 @@
 """A process that records and watches its own memory (``python -m`` this, a JSON job on stdin).
 
 The job: ``store``, ``codec`` and ``pyramid`` as for `open_stream`, ``shape`` of a frame,
-``frames``, ``max_memory``, ``chunks`` and ``shards``. The answer, one line of JSON, in bytes:
+``frames``, ``max_memory``, ``chunks`` and ``shards``; with ``s3``, arguments of `S3Settings`, the
+store is in a bucket. The answer, one line of JSON, in bytes:
 ``above`` (the most that was resident above what was resident when the stream was opened),
 ``claimed`` (the most that the stream said it used), ``bound`` (the most that its settings allow).
 """
@@ -46,13 +47,7 @@ def main():
     ring = rng.poisson(200, (RING, *job["shape"])).astype(np.uint16)
 
     # A small recording first, so that libraries and thread stacks are there already.
-    with aqz.open_stream(
-        job["store"],
-        shape=(0, 64, 64),
-        dtype="uint16",
-        compression=job["codec"],
-        pyramid=job["pyramid"],
-    ) as stream:
+    with aqz.ZarrStream(settings_of(aqz, warming_up(job))) as stream:
         for _ in range(64):
             stream.append(np.ascontiguousarray(ring[0, :64, :64]))
 
@@ -75,6 +70,12 @@ def main():
     )
 
 
+def warming_up(job):
+    """Return the job of a small recording."""
+    small = {"shape": (64, 64), "chunks": (1, 32, 32), "shards": (8, 2, 2), "max_memory": None}
+    return {**job, **small}
+
+
 def settings_of(aqz, job):
     """Return the settings of a job; nothing is forced to the disk."""
     from aqz_core.opening import compression_settings
@@ -82,6 +83,7 @@ def settings_of(aqz, job):
     sizes = (0, *job["shape"])
     return aqz.StreamSettings(
         store_path=job["store"],
+        s3=aqz.S3Settings(**job["s3"]) if "s3" in job else None,
         overwrite=True,
         durability="none",
         max_memory=job["max_memory"],
