@@ -187,10 +187,11 @@ class ShardedChunks:
 
     def publish(self, *, sync: bool = False) -> None:
         """Rewrite the index of every shard that has grown since the last time."""
-        with self._lock:
-            dirty, self._dirty = self._dirty, set()
-        for shard in dirty:
-            shard.publish(sync=sync)
+        if self.format.live:  # others wait for `reveal`, or until they are complete
+            with self._lock:
+                dirty, self._dirty = self._dirty, set()
+            for shard in dirty:
+                shard.publish(sync=sync)
         if sync:
             self._unsynced.commit()
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import fsspec
 import numpy as np
 import pytest
@@ -43,6 +45,32 @@ def test_flush_shows_half_full_shards(url):
         for frame in pixels[3:]:
             stream.append(frame)
     assert np.array_equal(zarr.open_array(url, mode="r")[...], pixels)
+
+
+class Stored:
+    """Tells when everything so far has been stored and looked at by the thread that publishes."""
+
+    def __init__(self, nbytes):
+        self.nbytes = nbytes
+        self.times = 0
+        self.twice = threading.Event()
+
+    @aqz.hookimpl
+    def aqz_progress(self, event):
+        self.times += event.statistics.bytes_written >= self.nbytes
+        if self.times > 1:
+            self.twice.set()
+
+
+def test_flush_shows_what_was_stored_before_it(url):
+    pixels = frames(3)
+    stored = Stored(pixels.nbytes)
+    with aqz.ZarrStream(settings(url, chunk=1, shard=32), [stored]) as stream:
+        for frame in pixels:
+            stream.append(frame)
+        assert stored.twice.wait(60)
+        stream.flush()
+        assert np.array_equal(zarr.open_array(url, mode="r")[...], pixels)
 
 
 def test_store_is_kept_unless_it_shall_be_overwritten(url):
