@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, Self
 
+import aqz_core as aqz
 from aqz_micromanager.interrupts import InterruptWatch
 from aqz_micromanager.recorder import RunRecorder
 
@@ -30,10 +32,24 @@ class RunAdapter:
         Path or URL.
     options
         What the user chose.
+
+    Raises
+    ------
+    SettingsError
+        There is no store, or the settings name another one.
     """
 
-    def __init__(self, store: str, options: RecorderOptions) -> None:
-        self._recorder = RunRecorder(store, options)
+    def __init__(self, store: str | os.PathLike[str], options: RecorderOptions) -> None:
+        path = os.fspath(store)
+        settings = options.images.settings
+        if not path:
+            raise aqz.SettingsError("store is empty; give a path or URL such as 'run1.ome.zarr'")
+        if settings is not None and settings.store_path not in ("", path):
+            raise aqz.SettingsError(
+                f"settings have store_path {settings.store_path!r}, but the store is {path!r}; "
+                "leave store_path out"
+            )
+        self._recorder = RunRecorder(path, options)
         self._interrupted = False
         self._interrupts = InterruptWatch(self._on_interrupt)
 

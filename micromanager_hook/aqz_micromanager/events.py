@@ -7,10 +7,11 @@ acquisition engine draws from them, for they may be endless, or answer to the im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import aqz_core as aqz
 from aqz_micromanager.positions import well_of_label
 from aqz_micromanager.run_plan import Site, split_axes
 from aqz_micromanager.tags import number
@@ -18,7 +19,7 @@ from aqz_micromanager.tags import number
 if TYPE_CHECKING:
     from aqz_micromanager.run_plan import PlanBuilder
 
-__all__ = ["Event", "PlannedEnd", "read_event", "read_events", "watch_events"]
+__all__ = ["Event", "PlannedEnd", "as_list", "read_event", "read_events", "watch_events"]
 
 Event: TypeAlias = Mapping[str, Any]
 
@@ -36,10 +37,10 @@ class PlannedEnd:
         """Whether the last image came, or nothing is known of it."""
         return not self._more and (self._came or self._axes is None)
 
-    def plan(self, events: Event | Iterable[Event]) -> None:
+    def plan(self, events: Sequence[Event]) -> None:
         """Take the last one of a list of events."""
-        for event in [events] if isinstance(events, Mapping) else events:
-            self._axes = event.get("axes") or {}
+        if events:
+            self._axes = events[-1].get("axes") or {}
 
     def watch(self, events: Iterable[Event]) -> Iterator[Event]:
         """Hand on the events of a generator, whose last one is known when it ends."""
@@ -55,17 +56,40 @@ class PlannedEnd:
             self._came = True
 
 
-def read_events(events: Event | Iterable[Event], builder: PlanBuilder) -> None:
+def as_list(events: Event | Iterable[Event]) -> list[Event]:
+    """Return events as a list, one event as well.
+
+    Raises
+    ------
+    SettingsError
+        They are no events, or a generator, which would be used up.
+    """
+    if isinstance(events, Iterator):
+        raise aqz.SettingsError(
+            "events is a generator, which would be used up before the acquisition begins; leave "
+            "events out and acquire zarr.watch(generator)"
+        )
+    found = [events] if isinstance(events, Mapping) else list(events)
+    for event in found:
+        if not isinstance(event, Mapping):
+            raise aqz.SettingsError(
+                f"events has {event!r}, which is no event: give dictionaries such as "
+                "multi_d_acquisition_events makes, with 'axes'"
+            )
+    return found
+
+
+def read_events(events: Iterable[Event], builder: PlanBuilder) -> None:
     """Add all events to a plan, which is complete then.
 
     Parameters
     ----------
     events
-        A list, or one event.
+        A list.
     builder
         Takes what they say.
     """
-    for event in [events] if isinstance(events, Mapping) else events:
+    for event in events:
         read_event(event, builder)
     builder.complete = True
 

@@ -7,7 +7,6 @@ the frames that wait in that queue are counted: beyond a bound, the acquisition 
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections import deque
@@ -29,6 +28,7 @@ from aqz_micromanager.sequences import (
 from aqz_micromanager.tags import plain
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
@@ -100,7 +100,7 @@ frame_metadata, cameras_as_channels, learning_memory
             color_order="rgb",
             learning_memory=learning_memory,
         )
-        super().__init__(os.fspath(store), options)
+        super().__init__(store, options)
         self._channels = ChannelNames()
         self._cameras: tuple[str, ...] = ()
         self._relay_memory = relay_memory

@@ -7,7 +7,9 @@ acquisition. Axes that NGFF has no place for make the array a plain one, which k
 from __future__ import annotations
 
 import copy
+import logging
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -34,6 +36,8 @@ __all__ = ["STORED_NAMES", "ImageOptions", "StoreLayout", "store_layout"]
 
 STORED_NAMES = {"time": "t", "channel": "c"}
 """Names of axes in the store where they are not Micro-Manager's."""
+
+_log = logging.getLogger("aqz.micromanager")
 
 _CHUNK_EDGE = 1024  # pixels
 _SHARD_NBYTES = 64 << 20
@@ -67,16 +71,48 @@ class ImageOptions:
     Attributes
     ----------
     settings
-        Template: its first array gives compression, pyramid, and chunks of axes of equal name.
+        Template: its only array gives compression, pyramid, and chunks of axes of equal name.
     colors
         Of channels, by name: six hexadecimal digits.
     plate
         Whether positions are fields of a plate; ``"auto"`` looks at their labels.
+
+    Raises
+    ------
+    SettingsError
+        A choice means nothing, or the settings say what only the acquisition can say.
     """
 
     settings: aqz.StreamSettings | None = None
     colors: Mapping[str, str] = field(default_factory=dict)
     plate: PlateChoice = "auto"
+
+    def __post_init__(self) -> None:
+        """Refuse what would be ignored, or fail with the first frame only."""
+        if self.plate not in ("auto", True, False):
+            raise aqz.SettingsError(f"plate is {self.plate!r}; use 'auto', True or False")
+        for name, color in self.colors.items():
+            if not re.fullmatch(r"[0-9A-Fa-f]{6}", str(color)):
+                raise aqz.SettingsError(
+                    f"colors: {name!r} is {color!r}; give six hexadecimal digits such as '00FF00'"
+                )
+        if self.settings is not None:
+            _check_template(self.settings)
+
+
+def _check_template(settings: aqz.StreamSettings) -> None:
+    """Refuse settings of things that the acquisition decides."""
+    if settings.hcs_plates or len(settings.arrays) > 1:
+        raise aqz.SettingsError(
+            "settings: positions become images and plates by themselves; give one array at most, "
+            "as a template for all of them"
+        )
+    for array in settings.arrays:
+        if array.output_key or array.channels or array.storage_dimension_order:
+            raise aqz.SettingsError(
+                "settings: the array is a template, whose output_key, channels and "
+                "storage_dimension_order would mean nothing; colors= has the channels' colours"
+            )
 
 
 @dataclass(frozen=True)
@@ -163,6 +199,7 @@ def store_layout(
             made.downsampling_method = None
         return made
 
+    _tell_of_differences(template, array(plan.sites[0]))
     settings = copy.deepcopy(options.settings) or aqz.StreamSettings()
     settings.store_path = store
     settings.arrays = []
@@ -281,6 +318,24 @@ def _template(settings: aqz.StreamSettings | None) -> aqz.ArraySettings:
             shuffle=1,
         )
     )
+
+
+def _tell_of_differences(template: aqz.ArraySettings, made: aqz.ArraySettings) -> None:
+    """Log which sizes and data type of the template are not those of the acquisition."""
+    sizes = {dimension.name: dimension.array_size_px for dimension in made.dimensions}
+    for dimension in template.dimensions:
+        wanted, name = dimension.array_size_px, dimension.name
+        if name not in sizes:
+            _log.warning("settings: axis %r is none of the acquisition's %s", name, list(sizes))
+        elif wanted and sizes[name] and wanted != sizes[name]:
+            _log.warning(
+                "settings: axis %r has size %d, but the acquisition has %d, which is what counts",
+                name,
+                wanted,
+                sizes[name],
+            )
+    if template.dimensions and template.data_type != made.data_type:
+        _log.info("settings: the data type is that of the frames, %s", made.data_type.name)
 
 
 def _apply_template(array: aqz.ArraySettings, template: aqz.ArraySettings) -> None:

@@ -7,25 +7,24 @@ memory whatever it returns; `ZarrProcessor` is made around that.
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import Counter
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+import aqz_core as aqz
 from aqz_micromanager.adapter import RunAdapter
 from aqz_micromanager.core_facts import camera_spec, core_summary, core_tags
 from aqz_micromanager.errors import AcquisitionError, UnknownCoordinateError
-from aqz_micromanager.events import PlannedEnd, read_events, watch_events
+from aqz_micromanager.events import PlannedEnd, as_list, read_events, watch_events
 from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.layout import ImageOptions
 from aqz_micromanager.run_words import LEARNING_NBYTES, RecorderOptions
 from aqz_micromanager.tags import camera_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    import os
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    import aqz_core as aqz
     from aqz_micromanager.events import Event
     from aqz_micromanager.pixels import ColorOrder, Pixels
     from aqz_micromanager.positions import PlateChoice
@@ -128,6 +127,8 @@ class ZarrProcessor(RunAdapter):
         color_order: ColorOrder = "bgr",
         learning_memory: int = LEARNING_NBYTES,
     ) -> None:
+        if processor is not None and not callable(processor):
+            raise aqz.SettingsError(f"processor is {processor!r}; give a function, or leave it out")
         self._processor = processor
         self._passthrough = passthrough
         self._cameras = tuple(cameras)
@@ -150,12 +151,12 @@ class ZarrProcessor(RunAdapter):
             color_order=color_order,
             learning_memory=learning_memory,
         )
-        super().__init__(os.fspath(store), options)
+        super().__init__(store, options)
         if core is not None:
             self._recorder.note("summary", core_summary(core))
         if events is not None:
-            planned = events = [events] if isinstance(events, Mapping) else list(events)
-            self._end.plan(events)
+            planned = as_list(events)
+            self._end.plan(planned)
             self._recorder.expect(
                 lambda builder: read_events(planned, builder),
                 camera_spec(core) if core is not None else None,
@@ -235,7 +236,10 @@ class ZarrProcessor(RunAdapter):
         if self._refused:
             return
         self._refused = True
-        raise AcquisitionError("the recording was closed or interrupted; the acquisition ends here")
+        raise AcquisitionError(
+            "the recording was closed or interrupted and takes no more images; another acquisition "
+            "needs another ZarrProcessor"
+        )
 
     # ---- what the user calls ----------------------------------------------------------------
 

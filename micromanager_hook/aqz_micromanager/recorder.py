@@ -368,7 +368,7 @@ class RunRecorder:
                 self.fail(self._rest.error)
         if self.error is None:
             self._state = self._end_state(interrupted=interrupted)
-        if not self._stores:
+        if not self._stores and self.error is None:
             _log.warning("no frame came; nothing was written to %s", self._store)
         for store in self._stores.values():
             with self._keeping_errors():

@@ -217,8 +217,8 @@ def notification(folder):
 
 
 @scenario
-def passthrough(folder):
-    """Frames also reach the engine's own storage."""
+def passthrough(folder, on_disk=False):
+    """Frames also reach the engine's own storage, in memory or as NDTiff files."""
     from pycromanager import Acquisition
 
     from aqz_micromanager import ZarrProcessor
@@ -227,7 +227,9 @@ def passthrough(folder):
     events = multi_d(2, 2)
     with (
         ZarrProcessor(folder / "run.ome.zarr", events, passthrough=True) as zarr,
-        Acquisition(directory=None, image_process_fn=zarr) as acq,
+        Acquisition(
+            directory=str(folder) if on_disk else None, name="ndtiff", image_process_fn=zarr
+        ) as acq,
     ):
         acq.acquire(events)
     dataset = acq.get_dataset()

@@ -123,8 +123,9 @@ def test_by_default_nothing_reaches_the_engines_storage(tmp_path):
     assert (report["frames"], report["engine"]) == (5, 0)
 
 
-def test_passthrough_hands_frames_on_as_they_are(tmp_path, store):
-    report = run_scenario("passthrough", tmp_path)
+@pytest.mark.parametrize("on_disk", [False, True], ids=["memory", "NDTiff"])
+def test_passthrough_hands_frames_on_as_they_are(tmp_path, store, on_disk):
+    report = run_scenario("passthrough", tmp_path, on_disk=on_disk)
 
     engine = {frozenset(axes.items()): crc for axes, crc in report["engine"]}
     assert len(engine) == 8

@@ -63,3 +63,32 @@ def test_a_store_that_is_there_is_left_alone(tmp_path):
 
     assert run.returncode == 1
     assert "--overwrite" in run.stderr
+
+
+def test_a_configuration_without_camera_is_one_line(tmp_path):
+    config = tmp_path / "empty.cfg"
+    config.write_text("Property,Core,Initialize,0\nProperty,Core,Initialize,1\n")
+    run = record("--config", config, "--frames", 5, "--output", tmp_path / "a.zarr")
+
+    assert run.returncode == 1
+    assert "has no camera" in run.stderr
+    assert "Property,Core,Camera,LABEL" in run.stderr
+
+
+def test_a_spill_beside_a_disk_is_refused(tmp_path):
+    run = record("--frames", 5, "--output", tmp_path / "a.zarr", "--spill", tmp_path / "b")
+
+    assert run.returncode == 1
+    assert "is for object stores" in run.stderr
+
+
+def test_a_camera_that_is_too_fast_keeps_what_came(tmp_path):
+    store = tmp_path / "a.zarr"
+    options = ("--frames", 100_000, "--exposure", 0, "--buffer", 1, "--codec", "gzip")
+    run = record(*options, "--output", store)
+
+    assert run.returncode == 1
+    assert "buffer was full" in run.stderr
+    assert "--buffer" in run.stderr
+    frames = int(run.stdout.rsplit(" of 100000 frames", 1)[0].split()[-1])
+    assert len(image(store)) == frames > 0

@@ -295,7 +295,7 @@ def test_images_after_closing_end_the_acquisition_once(tmp_path):
     events = grid(time=range(3))
     with ZarrProcessor(tmp_path / "run.zarr", events) as processor:
         feed(processor, events[:1])
-    with pytest.raises(AcquisitionError, match="ends here"):
+    with pytest.raises(AcquisitionError, match="takes no more images"):
         feed(processor, events[1:2])
     feed(processor, events[1:])
     assert image(tmp_path / "run.zarr").shape[0] in (1, 3)
@@ -377,9 +377,69 @@ def test_an_array_that_a_processor_reuses_is_copied_while_it_waits(tmp_path):
     assert image(tmp_path / "run.zarr")[:, :, 0, 0].tolist() == [[1, 2], [3, 4]]
 
 
-def test_words_that_mean_nothing_are_refused(tmp_path):
-    with pytest.raises(aqz.SettingsError, match="use one of 'error', 'keep', 'replace'"):
-        ZarrProcessor(tmp_path / "run.zarr", on_duplicate="overwrite")
+def template(**array):
+    """Return settings with an array as template."""
+    return aqz.StreamSettings(arrays=[aqz.ArraySettings(**array)])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"on_duplicate": "overwrite"}, "use one of 'error', 'keep', 'replace'"),
+        ({"on_unplanned": "ignore"}, "use one of 'error', 'add'"),
+        ({"plate": "yes"}, "use 'auto', True or False"),
+        ({"colors": {"DAPI": "blue"}}, "six hexadecimal digits"),
+        ({"processor": 3}, "give a function"),
+        ({"store": ""}, "store is empty"),
+        ({"settings": aqz.StreamSettings(store_path="b.zarr")}, "store_path 'b.zarr'"),
+        ({"settings": aqz.StreamSettings(arrays=[aqz.ArraySettings()] * 2)}, "one array at most"),
+        ({"settings": template(output_key="raw")}, "the array is a template"),
+        ({"settings": template(channels=[aqz.Channel(name="DAPI")])}, "colors="),
+        ({"events": (event for event in grid(time=range(2)))}, "acquire zarr.watch"),
+        ({"events": "time"}, "'t', which is no event"),
+        ({"events": [{"axes": {"time": 0}}, 3]}, "3, which is no event"),
+        ({"events": [{"axes": {"time": 1.5}}]}, "1.5 is not a coordinate"),
+        ({"axes": {"time": "all"}}, "give a number, a list of coordinates, or None"),
+        ({"axes": {"z": []}}, "has no coordinates"),
+        ({"axes": {"channel": ["a", "a"]}}, "names a coordinate twice"),
+        ({"axes": {"position": None}}, "must be known"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_before_anything_moves(tmp_path, options, message):
+    options = {"store": tmp_path / "run.zarr", **options}
+    with pytest.raises(aqz.AqzError, match=message):
+        ZarrProcessor(**options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_sizes_of_the_template_that_differ_from_the_frames_are_told(tmp_path, caplog):
+    plane = [
+        aqz.Dimension(
+            name=name,
+            kind=aqz.DimensionType.SPACE,
+            array_size_px=100,
+            chunk_size_px=4,
+            shard_size_chunks=1,
+        )
+        for name in "yx"
+    ]
+    with ZarrProcessor(tmp_path / "run.zarr", settings=template(dimensions=plane)) as processor:
+        feed(processor, grid(time=range(2)))
+
+    assert image(tmp_path / "run.zarr").shape == (2, 8, 8)
+    assert "axis 'y' has size 100, but the acquisition has 8" in caplog.text
+
+
+def test_a_store_that_exists_is_left_alone(tmp_path):
+    store = tmp_path / "run.zarr"
+    with ZarrProcessor(store) as processor:
+        feed(processor, grid(time=range(2)))
+    processor = ZarrProcessor(store)
+    with pytest.raises(aqz.StoreExistsError, match="overwrite=True"):
+        processor(frame_for(8), {"Axes": {"time": 0}})
+    with pytest.raises(AcquisitionError):
+        processor.close()
+    assert image(store)[:, 0, 0].tolist() == [1, 2]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,10 @@ class MicroManagerCamera:
         self._core = core
         label = core.getCameraDevice()
         if not label:
-            raise CameraError("the Micro-Manager core has no camera; call setCameraDevice first")
+            raise CameraError(
+                "the Micro-Manager core has no camera; call setCameraDevice, or name one in the "
+                "configuration: Property,Core,Camera,LABEL"
+            )
         self.name = name or label
         if core.getNumberOfComponents() != 1 or core.getBytesPerPixel() not in _PIXEL_TYPES:
             raise CameraError(
@@ -132,7 +135,8 @@ class MicroManagerCamera:
                 raise CameraError(
                     f"the Micro-Manager buffer was full after frame {number - 1} was taken: "
                     f"frames of {self.name!r} came faster than they were stored; use a longer "
-                    "exposure, a faster disk, or setCircularBufferMemoryFootprint"
+                    "exposure, a faster disk, or a larger buffer (aqz record --buffer, or "
+                    "setCircularBufferMemoryFootprint)"
                 )
             # A frame may come between the first look and the end of the sequence.
             if not core.isSequenceRunning() and core.getRemainingImageCount() == 0:
@@ -270,7 +274,7 @@ def configured_camera(
             core.setExposure(exposure_ms)
         core.setCircularBufferMemoryFootprint(buffer_mb)
     except (RuntimeError, OSError) as error:
-        raise CameraError(f"{config} could not be loaded: {error}") from error
+        raise CameraError(f"{config} could not be loaded: {str(error).strip()}") from error
     return MicroManagerCamera(core)
 
 

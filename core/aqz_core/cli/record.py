@@ -10,6 +10,7 @@ from aqz_core.cameras.micromanager import configured_camera
 from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
 from aqz_core.cli.demo import check_output
 from aqz_core.cli.wording import open_console
+from aqz_core.errors import SettingsError
 from aqz_core.store_path import local_path, url_scheme
 
 if TYPE_CHECKING:
@@ -78,6 +79,11 @@ def run_record(options: RecordOptions) -> int:
         local = local_path(options.output)
         check_output(local, overwrite=options.overwrite)
         folder = local.parent
+        if options.spill is not None:
+            raise SettingsError(
+                f"--spill {options.spill} is for object stores, but {options.output} is on this "
+                "machine; leave it out"
+            )
     camera = _open_camera(options)
     present(console, camera)
     choices = StoreChoices(
