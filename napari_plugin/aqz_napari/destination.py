@@ -19,6 +19,7 @@ __all__ = [
     "free_bytes",
     "is_remote",
     "local_file",
+    "nearest_folder",
     "next_free",
     "short_path",
 ]
@@ -106,15 +107,20 @@ def short_path(path: str) -> str:
     return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path
 
 
+def nearest_folder(path: str) -> Path:
+    """Return the folder of a local destination, or the nearest one above it that exists."""
+    folder = local_file(path).parent
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
 def free_bytes(path: str) -> int | None:
     """Return the bytes free where a store would be; None where nobody knows."""
     if is_remote(path):
         return None
     try:
-        folder = local_file(path).parent
-        while not folder.exists() and folder != folder.parent:
-            folder = folder.parent
-        return shutil.disk_usage(folder).free
+        return shutil.disk_usage(nearest_folder(path)).free
     except (OSError, RuntimeError, ValueError):
         return None
 

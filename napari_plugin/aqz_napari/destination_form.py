@@ -12,6 +12,7 @@ from aqz_napari.destination import (
     exists_locally,
     free_bytes,
     is_remote,
+    nearest_folder,
     short_path,
 )
 from aqz_napari.estimates import readable_bytes
@@ -101,7 +102,10 @@ class DestinationForm:
 
     def _browse(self) -> None:
         """Choose the folder of the store."""
-        folder = QFileDialog.getExistingDirectory(self.path.native, "Folder for recordings")
+        before = nearest_folder(str(self.path.value))
+        folder = QFileDialog.getExistingDirectory(
+            self.path.native, "Folder for recordings", str(before)
+        )
         if folder:
             name = str(self.path.value).rpartition("/")[2] or "{layer}_{n:03}.ome.zarr"
-            self.path.value = f"{short_path(folder)}/{name}"
+            self.path.value = f"{short_path(folder.rstrip('/'))}/{name}"

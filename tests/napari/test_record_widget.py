@@ -11,7 +11,7 @@ import aqz_core as aqz
 from aqz_napari.frame_source import register_source, unregister_source
 from aqz_napari.generator_source import GeneratorSource
 from aqz_napari.recorder_status import RecorderState
-from tests.napari.window import finish, needs_display, notice, pump, start
+from tests.napari.window import DEADLINE, finish, needs_display, notice, pump, start
 
 pytest.importorskip("napari", reason="needs the extra `napari`")
 pytestmark = needs_display
@@ -367,3 +367,143 @@ def test_it_is_narrow_and_everything_has_a_tooltip_or_a_label(widget, live):
         widget.run.pause,
     ):
         assert item.tooltip
+
+
+def answer_dialog(kind, act):
+    """Do something to the next dialog of a kind, as soon as it is there."""
+    from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QApplication
+
+    def look():
+        dialog = QApplication.activeModalWidget()
+        if isinstance(dialog, kind):
+            act(dialog)
+        else:
+            QTimer.singleShot(20, look)
+
+    QTimer.singleShot(20, look)
+
+
+def choose(dialog, path):
+    """Name a file or folder in a file dialog, and accept it."""
+    from qtpy.QtWidgets import QDialogButtonBox, QLineEdit
+
+    dialog.findChild(QLineEdit, "fileNameEdit").setText(str(path))
+    buttons = dialog.findChild(QDialogButtonBox)
+    accept = QDialogButtonBox.ButtonRole.AcceptRole
+    next(b for b in buttons.buttons() if buttons.buttonRole(b) == accept).click()
+
+
+def test_a_folder_is_chosen_in_a_dialog(widget, live, tmp_path):
+    from qtpy.QtWidgets import QFileDialog
+
+    (tmp_path / "data folder").mkdir()
+    answer_dialog(QFileDialog, lambda dialog: choose(dialog, tmp_path / "data folder"))
+    widget.destination.browse.native.click()
+    assert widget.destination.path.value == f"{tmp_path}/data folder/{{layer}}_{{n:03}}.ome.zarr"
+    widget.check()
+    assert widget.run.record.enabled
+    answer_dialog(QFileDialog, lambda dialog: dialog.reject())
+    widget.destination.browse.native.click()
+    assert "data folder" in widget.destination.path.value
+
+
+def test_presets_are_saved_and_loaded_by_dialogs(widget, live, tmp_path):
+    from qtpy.QtWidgets import QFileDialog
+
+    path = tmp_path / "mine.yaml"
+    widget.storage.codec.value = "gzip"
+    answer_dialog(QFileDialog, lambda dialog: choose(dialog, path))
+    widget.after.presets.value = "save to a file…"
+    assert path.is_file()
+    widget.storage.codec.value = "none"
+    answer_dialog(QFileDialog, lambda dialog: choose(dialog, path))
+    widget.after.presets.value = "load from a file…"
+    assert widget.storage.codec.value == "gzip"
+    path.write_text("arrays: 7")
+    answer_dialog(QFileDialog, lambda dialog: choose(dialog, path))
+    widget.after.presets.value = "load from a file…"
+    assert "mine.yaml, line 1" in widget.run.message.value
+    assert widget.storage.codec.value == "gzip"
+
+
+@pytest.fixture
+def core():
+    pymmcore_plus = pytest.importorskip("pymmcore_plus", reason="needs pymmcore-plus")
+    adapters = pytest.importorskip("mm_test_adapters", reason="needs mm-test-adapters")
+    core = pymmcore_plus.CMMCorePlus.instance()
+    core.setDeviceAdapterSearchPaths([str(adapters.device_adapter_path())])
+    for label, device in (("Demo", "DCam"), ("Z", "DStage"), ("XY", "DXYStage")):
+        core.loadDevice(label, "DemoCamera", device)
+    core.initializeAllDevices()
+    core.setCameraDevice("Demo")
+    core.setFocusDevice("Z")
+    core.setXYStageDevice("XY")
+    core.setAutoShutter(False)
+    core.setExposure(5)
+    yield core
+    core.unloadAllDevices()
+
+
+def test_the_next_acquisition_brings_its_own_axes_and_positions(viewer, widget, core):
+    useq = pytest.importorskip("useq", reason="needs useq-schema")
+    widget.sources.refresh()
+    widget.sources.choose("acquisition")
+    widget.check()
+    assert "its own axes" in widget.arrays.hint.value
+    assert widget.start()
+    assert "Waiting" in widget.run.message.value
+    widget.toggle()  # wait no longer
+    pump(lambda: widget._starting is None)
+    assert widget.recorder is None
+    assert widget.run.record.text == "● Record"
+
+    assert widget.start()
+    sequence = useq.MDASequence(
+        time_plan={"interval": 0, "loops": 2},
+        stage_positions=[(0, 0), (10, 0)],
+        z_plan={"range": 4, "step": 2},
+    )
+    frames = {}
+
+    def keep(image, event):
+        frames[tuple(event.index[a] for a in "ptz")] = image.copy()
+
+    core.mda.events.frameReady.connect(keep)
+    thread = core.run_mda(sequence)
+    pump(lambda: widget.recorder is not None and widget.recorder.state.is_over, 60)
+    finish(widget)
+    thread.join(DEADLINE)
+    pump(lambda: len(frames) == 12)
+    core.mda.events.frameReady.disconnect(keep)
+    status = widget.recorder.status()
+    assert (status.written, status.dropped) == (12, 0)
+    for position in range(2):
+        array = aqz.ZarrArrayReader(Path(widget.recorder.store_path, f"position_{position}", "0"))
+        assert array.shape[:2] == (2, 3)
+        for t, z in np.ndindex(2, 3):
+            assert np.array_equal(array.read_plane(t, z), frames[position, t, z])
+    assert {"position_0", "position_1"} <= {layer.name for layer in viewer.layers}
+
+
+def test_the_preview_shows_new_frames_and_takes_its_time(viewer, widget, frame_of):
+    from aqz_napari.live_preview import LivePreview
+
+    layer = viewer.add_image(frame_of(0), name="preview", contrast_limits=(0, 60000))
+    shown = {"frame": frame_of(0, dtype=np.uint16)}
+    preview = LivePreview(viewer, lambda: shown["frame"])
+    preview.start()
+    pump(lambda: preview.shown == 1)
+    drawn = []
+    layer.events.set_data.connect(drawn.append)  # what the canvas listens to
+    shown["frame"] = np.full((32, 48), 60000, np.uint16)
+    pump(lambda: preview.shown == 2)
+    assert np.array_equal(layer.data, shown["frame"])
+    assert layer.data is not shown["frame"]
+    assert drawn
+    preview.cost = 0.1
+    assert preview.interval == pytest.approx(0.1 / 0.15)
+    preview.stop()
+    shown["frame"] = frame_of(3)
+    pump(lambda: True)
+    assert preview.shown == 2
