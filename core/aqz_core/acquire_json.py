@@ -7,6 +7,7 @@ nothing else.
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -61,9 +62,19 @@ class AcquireJson:
         """Add what became attributes of the array `key`; it has been checked."""
         with self._lock:
             found = parse_custom_metadata(metadata, metadata_key, reserved=())
+            if not self._gathered:
+                self._gathered = self._stored()  # of an earlier recording that is gone on with
             place = self._gathered.setdefault(key, {}) if self._several else self._gathered
             place.update(found)
             self._store(self._gathered)
+
+    def _stored(self) -> Document:
+        """Return what the file holds; nothing where that is no object."""
+        try:
+            found = json.loads(self._sink.read(NAME) or b"{}")
+        except ValueError:
+            return {}
+        return found if isinstance(found, dict) else {}
 
     def _store(self, document: Any) -> None:
         """Write the file."""

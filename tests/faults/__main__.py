@@ -84,7 +84,8 @@ def kill(random: Random, folder: Path, row: Row) -> None:
     with process:
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(pickle.dumps((plan, str(store), flushes)))
+        version = random.choice(["V3", "V2"])
+        process.stdin.write(pickle.dumps((plan, str(store), flushes, version)))
         process.stdin.flush()
         first = process.stdout.readline()
         sleep(random.random() * 0.1)

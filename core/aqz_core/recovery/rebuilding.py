@@ -15,19 +15,26 @@ from typing import TYPE_CHECKING, Any
 from aqz_core.array_documents import array_documents, group_documents
 from aqz_core.errors import AqzError
 from aqz_core.metadata.plate import well_attributes
+from aqz_core.peer_rules import rules_for
 from aqz_core.plans import ngff_version, plan_array
+from aqz_core.recovery.chunks import ChunkDecoder, stored_chunks
 from aqz_core.recovery.extent import axis_names, level_name, level_paths, levels_of
 from aqz_core.recovery.stored_settings import stored_settings
+from aqz_core.recovery.survey import ChunkFile, coordinate_of
 from aqz_core.router import FrameRouter
+from aqz_core.settings import StreamSettings
+from aqz_core.stored_array import StoredArray
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from aqz_core.array_documents import IndexLocation
     from aqz_core.enums import ZarrVersion
     from aqz_core.hooks import Hooks
     from aqz_core.metadata import Document
     from aqz_core.plans import ArrayPlan
+    from aqz_core.recovery.stored_files import StoredFiles
     from aqz_core.recovery.survey import Node
-    from aqz_core.stored_array import StoredArray
 
 __all__ = ["Rebuilt", "rebuild", "stored_lattices"]
 
@@ -61,11 +68,13 @@ class _Field:
     acquisition_id: int | None
 
 
-def rebuild(nodes: list[Node], hooks: Hooks) -> Rebuilt:
+def rebuild(files: StoredFiles, nodes: list[Node], hooks: Hooks) -> Rebuilt:
     """Make the metadata again that are missing from a store.
 
     Parameters
     ----------
+    files
+        The store.
     nodes
         What lies in it.
     hooks
@@ -75,7 +84,7 @@ def rebuild(nodes: list[Node], hooks: Hooks) -> Rebuilt:
     by_name = {node.name: node for node in nodes}
     for owner in nodes:
         if "axes" in owner.aqz and owner.array is None and owner.problem is None:
-            _rebuild_levels(owner, nodes, by_name, hooks, rebuilt)
+            _rebuild_levels(files, owner, nodes, by_name, hooks, rebuilt)
     for node in nodes:
         below = [other for other in nodes if _is_inside(other, node) and other.version]
         if node.version is None and below:
@@ -87,7 +96,12 @@ def rebuild(nodes: list[Node], hooks: Hooks) -> Rebuilt:
 
 
 def _rebuild_levels(
-    owner: Node, nodes: list[Node], by_name: dict[str, Node], hooks: Hooks, rebuilt: Rebuilt
+    files: StoredFiles,
+    owner: Node,
+    nodes: list[Node],
+    by_name: dict[str, Node],
+    hooks: Hooks,
+    rebuilt: Rebuilt,
 ) -> None:
     """Make the metadata of an image's levels again that are missing."""
     names = [level_name(owner, path) for path in level_paths(owner)]
@@ -101,9 +115,8 @@ def _rebuild_levels(
         documents = _level_documents(owner, names, levels_of(owner, nodes), hooks)
         for name in missing:
             found = {file: doc for file, doc in documents.items() if _folder(file) == name}
+            _check_level(files, found, known.get(name), hooks)
             rebuilt.documents |= found
-            if not found:
-                raise _UnknownError("its image has no such level")  # noqa: TRY301
     except (_UnknownError, AqzError) as error:
         for name in missing:
             rebuilt.impossible[name] = (
@@ -114,6 +127,37 @@ def _rebuild_levels(
 
 class _UnknownError(Exception):
     """Nothing tells what a document said; the message says why."""
+
+
+def _check_level(
+    files: StoredFiles, found: Mapping[str, Document], node: Node | None, hooks: Hooks
+) -> None:
+    """Raise if what was found out about a level does not fit the files that are there of it."""
+    if not found:
+        raise _UnknownError("its image has no such level")
+    if node is None or not node.foreign:
+        return
+    ((file, document),) = found.items()
+    is_v2 = file.endswith(".zarray")
+    array = StoredArray.parse_v2(document, {}, file) if is_v2 else StoredArray.parse(document, file)
+    chunk_files = [
+        ChunkFile(name, place, files.size(name) or 0)
+        for name in node.foreign
+        if (place := coordinate_of(array, node.name, name)) is not None
+    ]
+    sizes = array.shard_shape or array.chunk_shape
+    grid = tuple(-(-n // size) for n, size in zip(array.shape, sizes, strict=True))[-2:]
+    last = tuple(max((f.coordinate[k] + 1 for f in chunk_files), default=0) for k in (-2, -1))
+    if last != grid:
+        raise _UnknownError(f"it has {last} rows and columns of files, and should have {grid}")
+    try:
+        decoder = ChunkDecoder(array, hooks.codecs())
+        for _, data in stored_chunks(files, array, chunk_files[0]):
+            decoder.decode(data)
+            return
+    except (OSError, AqzError) as error:
+        raise _UnknownError(f"its chunks are not as the other levels tell: {error}") from error
+    raise _UnknownError("its files have no index of the size that the other levels tell")
 
 
 def _level_documents(
@@ -132,6 +176,7 @@ def _level_documents(
         settings,
         key=owner.name,
         in_plate=True,
+        rules=rules_for(StreamSettings(version=owner.version)),
         version=owner.version,
         codec_providers=hooks.codecs(),
         downsamplers=hooks.downsamplers(),

@@ -129,7 +129,7 @@ def _repair_objects(
 def _planned(files: StoredFiles, hooks: Hooks, abort_uploads: bool) -> Repairs:
     """Find out everything that is to be done."""
     nodes = survey(files)
-    rebuilt = rebuild(nodes, hooks)
+    rebuilt = rebuild(files, nodes, hooks)
     if rebuilt.documents:
         nodes = survey(files, rebuilt.documents)
     repairs = Repairs(files, nodes, hooks.codecs(), rebuilt.documents)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from aqz_core.recovery.stored_files import StoredFiles
 
-__all__ = ["METADATA", "PARTIAL", "ChunkFile", "Node", "survey"]
+__all__ = ["METADATA", "PARTIAL", "ChunkFile", "Node", "coordinate_of", "survey"]
 
 PARTIAL = ".aqz-partial"
 """Ends the name of a file that was being written; see `aqz_core.sinks.filesystem`."""
@@ -229,10 +229,18 @@ class _Survey:
                 node.log = name
             elif not folder and base == ACQUIRE_JSON:
                 continue
-            elif (coordinate := _coordinate(node, name)) is None:
-                node.foreign.append(name)
             else:
-                node.files.append(ChunkFile(name, coordinate, nbytes))
+                self._sort_chunk(node, name, nbytes)
+
+    def _sort_chunk(self, node: Node, name: str, nbytes: int) -> None:
+        """Take a file as a chunk or shard of an array, or as a foreign one."""
+        coordinate = None
+        if node.array is not None:
+            coordinate = coordinate_of(node.array, node.name, name)
+        if coordinate is None:
+            node.foreign.append(name)
+        else:
+            node.files.append(ChunkFile(name, coordinate, nbytes))
 
     # ---- metadata ---------------------------------------------------------------------------
 
@@ -322,16 +330,14 @@ def _in_order(folder: str) -> tuple[bool, int, str]:
     return not base.isdecimal(), len(base), base
 
 
-def _coordinate(node: Node, name: str) -> tuple[int, ...] | None:
-    """Return the place of a chunk file in its array, or None if its name gives none."""
-    if node.array is None:
-        return None
-    key = name[len(node.name) + 1 :] if node.name else name
-    prefix, separator = node.array.key_prefix, node.array.key_separator
+def coordinate_of(array: StoredArray, folder: str, name: str) -> tuple[int, ...] | None:
+    """Return the place of a chunk file in the array in a folder, or None if its name gives none."""
+    key = name[len(folder) + 1 :] if folder else name
+    prefix, separator = array.key_prefix, array.key_separator
     if not key.startswith(prefix):
         return None
     parts = key[len(prefix) :].split(separator)
-    if len(parts) != len(node.array.shape):
+    if len(parts) != len(array.shape):
         return None
     if not all(part.isascii() and part.isdecimal() and len(part) <= _MAX_DIGITS for part in parts):
         return None
