@@ -19,6 +19,7 @@ from aqz_core import S3Settings, SettingsError, StorageError
 from aqz_core.cli import main
 from aqz_core.errors import MemoryBudgetError, ResumeError
 from aqz_core.recovery import Severity, repair_store, validate_store
+from aqz_core.spill_upload import upload_spill
 from tests.faults.test_recovery import PLANS
 from tests.s3.process import free_port
 from tests.s3.streams import frames, recorded, settings
@@ -265,3 +266,29 @@ def test_a_killed_recording_is_finished_and_goes_on(bucket):
     assert np.array_equal(read, np.take(frames(32), np.arange(first + 40) % 32, axis=0))
     assert validate_store("a.zarr", s3=s3).state == "complete"
     assert bucket.uploads() == []
+
+
+def test_a_spill_that_was_not_sent_is_told_and_nothing_goes_on_without_it(endpoint, tmp_path):
+    s3 = S3Settings(
+        endpoint=endpoint.endpoint, bucket_name="bucket", key="id", secret="x", retry_timeout=2.0
+    )
+    spill = tmp_path / "spill"
+    pixels = frames(48)
+    given = settings("a.zarr", s3, spill=spill)
+    with aqz.ZarrStream(given) as stream:
+        append(stream, pixels[:20])
+        endpoint.fail("denied")
+        append(stream, pixels[20:40])
+    endpoint.recover()
+    report = validate_store("a.zarr", s3=s3)
+    assert any(str(spill) in found.what for found in report.findings)
+    with pytest.raises(ResumeError, match="aqz upload"):
+        aqz.ZarrStream.resume("a.zarr", s3=s3)
+    assert upload_spill(spill, s3=s3)[0]
+    with aqz.ZarrStream.resume("a.zarr", s3=s3) as stream:
+        assert stream.statistics().frames == 40
+        append(stream, pixels[40:])
+    report = validate_store("a.zarr", s3=s3)
+    assert report.is_valid
+    assert report.state == "complete"
+    assert report.arrays[0].shape[0] == 48

@@ -138,13 +138,21 @@ def _read(
 ) -> Resumption:
     """Read a store that is locked."""
     providers = hooks.codecs()
-    repairs = Repairs(files, survey(files), providers)
+    nodes = survey(files)
+    repairs = Repairs(files, nodes, providers)
     repairs.plan_files()
     if repairs.damaged:
         first = repairs.damaged[0]
         raise ResumeError(
             f"{files.url}: {first.where}: {first.what} ({len(repairs.damaged)} such findings; "
             "`aqz validate` lists them). Record into another store."
+        )
+    for name in nodes[0].spills:
+        told = (files.read(name) or b"").decode(errors="replace").strip()
+        raise ResumeError(
+            f"{files.url}: the rest of the recording may be elsewhere: {told} Send that folder "
+            f"first, with `aqz upload`; if it is lost, delete the object {name!r} to go on without "
+            "it."
         )
     if files.folder is not None:
         repairs.apply(LocalChanges(files.folder))

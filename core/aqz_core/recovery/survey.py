@@ -35,6 +35,9 @@ _NODES = ("zarr.json", ".zarray", ".zgroup")
 
 NO_METADATA = "there is no zarr.json (Zarr V3), .zgroup or .zarray (V2)"
 
+SPILL_MARKER = ".aqz-spill-"
+"""Begins the name of an object that says where the rest of a recording is; see `sinks.spill`."""
+
 _MAX_DOCUMENT_NBYTES = 256 << 20
 _MAX_DIGITS = 15  # of a chunk coordinate
 
@@ -89,6 +92,8 @@ class Node:
         Files that belong to nothing that aqz knows.
     log
         The file with the metadata of its frames, if there is one.
+    spills
+        In the root: objects that say that the rest of a recording may be in a folder elsewhere.
     """
 
     store: str
@@ -102,6 +107,7 @@ class Node:
     partial: list[str] = field(default_factory=list)
     foreign: list[str] = field(default_factory=list)
     log: str | None = None
+    spills: list[str] = field(default_factory=list)
 
     @property
     def where(self) -> str:
@@ -229,6 +235,8 @@ class _Survey:
                 node.log = name
             elif not folder and base == ACQUIRE_JSON:
                 continue
+            elif not folder and base.startswith(SPILL_MARKER):
+                node.spills.append(name)
             else:
                 self._sort_chunk(node, name, nbytes)
 

@@ -166,6 +166,10 @@ class _Checker:
             self._check_image(node)
         for name in node.partial:
             self.find(Severity.WARNING, name, "left over from a write that was not finished")
+        for name in node.spills:
+            told = (self._files.read(name) or b"").decode(errors="replace").strip()
+            what = f"{told} `aqz upload` sends that folder, if the store did fail"
+            self.find(Severity.WARNING, name, what)
         for name in node.foreign:
             self.find(Severity.WARNING, name, "belongs to no array of this store")
         if node.array is not None:
