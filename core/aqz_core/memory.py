@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from itertools import pairwise
@@ -70,6 +71,9 @@ class ArrayMemory:
         The largest slab, encoded as badly as can be; 0 if chunks are stored as they are.
     scratch
         What each worker needs to reduce a plane.
+    plane_by_plane
+        Whether every plane completes the chunks that it touches, on all levels: between two planes
+        nothing is kept.
     """
 
     open_layers: int
@@ -79,6 +83,7 @@ class ArrayMemory:
     upper_layers: int
     staging: int
     scratch: int
+    plane_by_plane: bool = False
 
     @classmethod
     def of(
@@ -125,6 +130,8 @@ class ArrayMemory:
             upper_layers=sum(layers[1:]),
             staging=staging,
             scratch=3 * base.frame_nbytes if upper else 0,
+            plane_by_plane=all(math.prod(level.lead_chunk) == 1 for level in levels)
+            and not any(_halves_z(*pair) for pair in pairwise(levels)),
         )
 
 
@@ -144,7 +151,8 @@ def plan_memory(
         The needs of each array that may be recorded at any time.
     fields
         The needs of the fields of plates. The budget is for one of them at least; as many more
-        as fit are in memory at once, and the others are shelved.
+        as fit are in memory at once, and the others are shelved. Arrays that are recorded plane by
+        plane are counted like that, too, all but the first.
     parts
         What shards take on their way into an object store.
     workers
@@ -158,6 +166,9 @@ def plan_memory(
         The budget, or the machine, is too small for the layout.
     """
     every = [*arrays, *fields]
+    in_turn = [array for array in arrays if array.plane_by_plane]
+    arrays = [array for array in arrays if not array.plane_by_plane] + in_turn[:1]
+    fields = [*fields, *in_turn[1:]]
     slab = max((array.staging for array in every), default=0)
     staging = max(MIN_STAGING, (workers + 2) * slab) if slab else 0
     share = 1 + max((array.upper_share for array in every), default=0.0)
@@ -207,9 +218,14 @@ def _layer_nbytes(layout: ArrayLayout, room: int) -> int:
 
 def _waiting_nbytes(level: ArrayLayout, below: ArrayLayout, arrival: Sequence[int]) -> int:
     """Return the bytes of planes that wait for a neighbour in z to be reduced with."""
-    if level.lead_shape and below.shape[-3] != level.shape[-3]:
+    if _halves_z(level, below):
         return level.waiting_planes(arrival) * below.frame_nbytes
     return 0
+
+
+def _halves_z(level: ArrayLayout, below: ArrayLayout) -> bool:
+    """Tell whether two planes of a level make one of the next."""
+    return bool(level.lead_shape) and below.shape[-3] != level.shape[-3]
 
 
 def _machine_nbytes() -> int | None:

@@ -147,12 +147,41 @@ def test_a_closed_stream_cannot_be_extended(tmp_path):
         stream.extend(settings)
 
 
+def many(chunk, **others):
+    """Settings of one array, and of a thousand."""
+    arrays = [image(str(number)) for number in range(1000)]
+    for array in arrays:
+        array.dimensions[0].chunk_size_px = chunk
+    return aqz.StreamSettings(arrays=arrays[:1], **others), arrays
+
+
 def test_the_memory_of_all_arrays_must_fit_the_budget(tmp_path):
-    settings = aqz.StreamSettings(
-        store_path=tmp_path / "run.zarr", arrays=[image("0")], max_memory=1 << 20
-    )
+    settings, arrays = many(4, store_path=tmp_path / "run.zarr", max_memory=1 << 20)
     with aqz.ZarrStream(settings) as stream:
-        settings.arrays += [image(str(n)) for n in range(1, 1000)]
+        settings.arrays = arrays
         with pytest.raises(aqz.MemoryBudgetError):
             stream.extend(settings)
         stream.append(frame(1), "0")
+
+
+def test_arrays_that_keep_nothing_between_planes_need_no_more_memory_the_more_there_are():
+    settings, arrays = many(1)
+    alone = settings.get_maximum_memory_usage()
+    settings.arrays = arrays
+    assert settings.get_maximum_memory_usage() == alone
+    settings, arrays = many(4)
+    settings.arrays = arrays
+    assert settings.get_maximum_memory_usage() >= 1000 * 4 * 16 * 16 * 2
+
+
+def test_many_arrays_are_recorded_in_turns_within_a_small_budget(tmp_path):
+    settings, arrays = many(1, store_path=tmp_path / "run.zarr", max_memory=64 << 10)
+    settings.arrays = arrays[:50]
+    with aqz.ZarrStream(settings) as stream:
+        for time in range(3):
+            for number in range(50):
+                stream.append(frame(100 * time + number), str(number))
+                assert stream.get_current_memory_usage() <= 64 << 10
+    for number in (0, 17, 49):
+        stored = zarr.open_array(tmp_path / "run.zarr" / str(number) / "0", mode="r")
+        assert stored[:, 0, 0].tolist() == [number, 100 + number, 200 + number]
