@@ -153,7 +153,7 @@ def compare(
         print(
             f"{writer:<12} {middle['fps']:8.1f} {middle['mb_s']:6.0f} {ratios:8.2f}"
             f" {middle['fps_closed']:12.1f} {middle['rss_mb']:9.0f}"
-            f" {middle.get('queue', float('nan')):6.0%}"
+            f" {100 * middle.get('queue', float('nan')):5.0f}%"
             f"   {middle.get('latency_ms_p50', float('nan')):.2f}"
             f" / {middle.get('latency_ms_p99', float('nan')):.2f}",
             flush=True,
