@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
+from aqz_core.enums import ZarrVersion
+
 if TYPE_CHECKING:
     from aqz_core.metadata import Axis, Document
     from aqz_core.plans import ArrayPlan
@@ -43,11 +45,19 @@ def state_attribute(
     dict
         ``state``; ``version`` of aqz; ``frames``; ``live``; ``gaps``; ``axes`` in the order of
         arrival with their declared sizes (0 is unlimited); ``downsampling``, the method's name or
-        None.
+        None. For Zarr V2, also ``storage_order``, the names of the axes as they are stored, where
+        that is another order.
     """
     from aqz_core import __version__
 
+    stored = [axis.name for axis in plan.axes]
+    arrival = [axis.name for axis, _ in _axes_of_arrival(plan)]
+    # Zarr V2 has no names of axes, and a plain array no other place that tells their order.
+    order = (
+        {"storage_order": stored} if plan.version is ZarrVersion.V2 and stored != arrival else {}
+    )
     return {
+        **order,
         "state": state,
         "version": __version__,
         "frames": frames,

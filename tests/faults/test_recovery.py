@@ -42,6 +42,12 @@ PLANS = {
     "bounded": ArrayPlan(
         axes=axes("tyx", (19, 16, 16), (4, 16, 16), (2, 1, 1)), codec="blosc-lz4", frames=19
     ),
+    "stored in another order": ArrayPlan(
+        axes=axes("tczyx", (0, 2, 3, 16, 16), (2, 1, 1, 8, 16)),
+        key="a",
+        storage=("t", "z", "c", "y", "x"),
+        frames=19,
+    ),
     "chunk files": ArrayPlan(axes=axes("tyx", (0, 16, 16), (3, 8, 8)), frames=19),
 }
 
