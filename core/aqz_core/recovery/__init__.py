@@ -2,7 +2,8 @@
 
 `validate_store` reads only. `repair_store` adds what a finished store has and an interrupted one
 lacks, and never takes a pixel away. `resume` finds out how a store was recorded and how far, so
-that a stream can go on with it. All of them work on filesystems.
+that a stream can go on with it. All of them know Zarr V3 and V2, and work on filesystems and on
+whatever object stores recordings go to.
 """
 
 from __future__ import annotations
