@@ -116,6 +116,7 @@ class Recording:
             )
         else:
             existing = {key: dict(found) for key, found in resumption.attributes.items()}
+            self._clear_uploads()
         check_free_space(self.sink, self._plans)
         _warn_of_axes(self._plans)
         self._engine = Engine(
@@ -152,6 +153,13 @@ class Recording:
             raise
         self._publisher = Publisher(self._publish, self._engine.failure)
         self._events.publish(StreamOpened(self.sink.url, tuple(self._arrays)))
+
+    def _clear_uploads(self) -> None:
+        """Throw away what an earlier recording of the same arrays left half uploaded."""
+        clear_uploads = getattr(self.sink, "clear_uploads", None)
+        if clear_uploads is not None:
+            starts = tuple(f"{plan.key}/" if plan.key else "" for plan in self._plans)
+            clear_uploads(lambda name: name.startswith(starts))
 
     def _write_groups(self, plan: StreamPlan, existing: Mapping[str, Mapping[str, Any]]) -> None:
         """Store the metadata of everything that arrays stand in."""

@@ -69,7 +69,7 @@ def upload_spill(
             sink.commit()
             clear_uploads = getattr(sink, "clear_uploads", None)
             if clear_uploads is not None:  # those that the failure has cut off
-                clear_uploads(folder.names())
+                clear_uploads(set(folder.names()).__contains__)
             folder.update(state="sent")
             sink.remove(folder.manifest.marker)
         finally:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from tests.s3.process import free_port
 from tests.s3.streams import frames, recorded, settings
 
 SECRET = "quite-secret"
+CHECKOUT = Path(__file__).parents[2]
 
 
 def at(endpoint, **options):
@@ -166,6 +170,35 @@ def test_place_that_cannot_be(store_path, options, part):
 def test_settings_of_a_bucket_that_cannot_be(fields, part):
     given = {"endpoint": "http://127.0.0.1:9", "bucket_name": "bucket", **fields}
     assert part in refused(S3Settings(**given))
+
+
+RECORDING = """
+import sys
+import aqz_core as aqz
+from tests.s3.streams import settings
+s3 = aqz.S3Settings(endpoint=sys.argv[1], bucket_name="bucket", key="id", secret="no")
+stream = aqz.ZarrStream(settings("a.zarr", s3, overwrite=True))
+print("open", flush=True)
+sys.stdin.read()
+"""
+
+
+def test_second_writer_on_this_machine(endpoint, caplog):
+    with aqz.ZarrStream(settings("a.zarr", at(endpoint))):
+        assert "another stream or program" in refused(at(endpoint), aqz.StoreBusyError)
+        recorded(frames(1), "b.zarr", at(endpoint))
+    process = subprocess.Popen(
+        [sys.executable, "-c", RECORDING, endpoint.endpoint],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        cwd=CHECKOUT,
+    )
+    with process:
+        assert process.stdout.readline() == b"open\n"
+        refused(at(endpoint), aqz.StoreBusyError, overwrite=True)
+        process.kill()
+    recorded(frames(1), "a.zarr", at(endpoint), overwrite=True)
+    assert caplog.text == ""
 
 
 def test_unknown_scheme():

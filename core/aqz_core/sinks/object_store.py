@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError
 from aqz_core.sinks.base import as_view
+from aqz_core.sinks.objects.machine_lock import lock_on_this_machine
 from aqz_core.sinks.objects.part_sizes import PART_NBYTES, part_size
 from aqz_core.sinks.objects.places import place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aqz_core.settings import StreamSettings
     from aqz_core.sinks.base import Bytes
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aqz_core.sinks.objects.places import Place
     from aqz_core.sinks.objects.retrying import RetryPolicy
     from aqz_core.sinks.objects.service import ObjectService
+    from aqz_core.store_lock import StoreLock
 
 __all__ = ["ObjectStoreSink", "open_fsspec", "open_s3"]
 
@@ -54,6 +56,8 @@ class ObjectStoreSink:
         How long requests may take.
     in_flight
         How many bodies are sent at once.
+    lock
+        Released when the sink is closed.
 
     Raises
     ------
@@ -72,6 +76,7 @@ class ObjectStoreSink:
         where: str,
         policy: RetryPolicy,
         in_flight: int,
+        lock: StoreLock | None = None,
     ) -> None:
         from aqz_core.sinks.objects.connection import Connection
         from aqz_core.sinks.objects.parts import PartPool
@@ -87,6 +92,7 @@ class ObjectStoreSink:
         self._logs: dict[str, bytearray] = {}
         self._unsaved: set[str] = set()
         self._logging = threading.Lock()
+        self._lock = lock
         try:
             probe(self._connection, self._root)
         except BaseException:
@@ -221,13 +227,12 @@ class ObjectStoreSink:
         # a service that deletes them one by one needs its time
         self._connection.call(lambda: self._service.delete(keys), what, nbytes=len(keys) * 50_000)
 
-    def clear_uploads(self, names: Iterable[str]) -> None:
-        """Abort uploads of these objects that never ended, whoever began them; without raising."""
-        keys = {self._root + name for name in names}
+    def clear_uploads(self, ours: Callable[[str], bool]) -> None:
+        """Abort uploads that never ended of the objects that are `ours` by name; never raises."""
 
         async def abort() -> None:
             for upload in await self._service.uploads(self._root):
-                if upload.key in keys:
+                if ours(upload.key[len(self._root) :]):
                     await self._service.abort(upload)
 
         if self._service.has_parts:
@@ -257,6 +262,8 @@ class ObjectStoreSink:
             self._unfinished.abort()
             self._connection.close()
             self._pool.drop()
+            if self._lock is not None:
+                self._lock.release()
 
 
 def open_s3(url: str, settings: StreamSettings) -> ObjectStoreSink:
@@ -270,12 +277,19 @@ def open_fsspec(url: str, settings: StreamSettings) -> ObjectStoreSink:
 
 
 def _opened(place: Place) -> ObjectStoreSink:
-    """Open the store at a place."""
-    return ObjectStoreSink(
-        place.service,
-        place.prefix,
-        url=place.url,
-        where=place.where,
-        policy=place.policy,
-        in_flight=place.in_flight,
-    )
+    """Open the store at a place, if nobody on this machine writes there."""
+    lock = lock_on_this_machine(place.url, place.where)
+    try:
+        return ObjectStoreSink(
+            place.service,
+            place.prefix,
+            url=place.url,
+            where=place.where,
+            policy=place.policy,
+            in_flight=place.in_flight,
+            lock=lock,
+        )
+    except BaseException:
+        if lock is not None:
+            lock.release()
+        raise

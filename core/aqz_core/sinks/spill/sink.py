@@ -210,6 +210,12 @@ class SpillingSink:
         """Delete an object and everything below it, in the store."""
         self._store.remove(name)
 
+    def clear_uploads(self, ours: Callable[[str], bool]) -> None:
+        """Have the store throw away uploads that never ended, if it knows such."""
+        clear_uploads = getattr(self._store, "clear_uploads", None)
+        if clear_uploads is not None:
+            clear_uploads(ours)
+
     def free_nbytes(self) -> int | None:
         """Return how many bytes still fit into the store."""
         return self._store.free_nbytes()

@@ -1,0 +1,55 @@
+"""One writer on this machine for a store in an object store.
+
+Object stores have no locks that end with their owner, and guards made of objects and clocks fail in
+both ways: a recording that was killed blocks its store, and one that stood still loses it. What can
+be ruled out soundly is the likeliest accident, two programs of one machine that record to the same
+place: by a file in the directory for temporary files, which the operating system unlocks when a
+process dies.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+
+from aqz_core.errors import StoreBusyError
+from aqz_core.store_lock import StoreLock
+from aqz_core.store_path import url_scheme
+
+__all__ = ["lock_on_this_machine"]
+
+_log = logging.getLogger("aqz")
+
+
+def lock_on_this_machine(url: str, where: str) -> StoreLock | None:
+    """Return a lock that stands for a store, or None where no file can be made for it.
+
+    Parameters
+    ----------
+    url, where
+        The store, and the store with its service.
+
+    Raises
+    ------
+    StoreBusyError
+        Another stream of this user, in this process or another, writes to it.
+    """
+    own = f"{os.getpid()} " if url_scheme(url) == "memory" else ""  # each process has its own
+    name = hashlib.sha256(f"{own}{where}".encode()).hexdigest()[:32]
+    try:
+        folder = Path(tempfile.gettempdir()) / f"aqz-locks-{getpass.getuser()}"
+        folder.mkdir(mode=0o700, exist_ok=True)
+    except (OSError, KeyError) as error:
+        _log.warning("nothing keeps a second program from recording to %s: %s", where, error)
+        return None
+    try:
+        return StoreLock(folder / name)
+    except StoreBusyError as error:
+        raise StoreBusyError(
+            f"{where} is being written by another stream or program of this machine. Wait until "
+            "it has closed the store, or record to another place."
+        ) from error
