@@ -215,10 +215,13 @@ class StreamFailed:
         The first error, which `append` and `close` raise.
     store_path : str
         The store: a path or URL.
+    unreadable_frames : int
+        Frames that were accepted and cannot be read from the store, all arrays together.
     """
 
     error: BaseException
     store_path: str = ""
+    unreadable_frames: int = 0
 
 
 Event: TypeAlias = (

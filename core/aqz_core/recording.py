@@ -382,8 +382,9 @@ class Recording:
             except BaseException as error:
                 self._engine.failure.set(error)
                 self._abandon()
-                told = self._with_losses(error)
-                self._events.publish(StreamFailed(told, self.sink.url))
+                lost = sum(array.unreadable_frames for array in self._arrays.values())
+                told = self._with_losses(error, lost)
+                self._events.publish(StreamFailed(told, self.sink.url, lost))
                 if told is error:
                     raise
                 raise told from error
@@ -395,10 +396,9 @@ class Recording:
                     self.lock.release()
             return self._report()
 
-    def _with_losses(self, error: BaseException) -> BaseException:
+    def _with_losses(self, error: BaseException, lost: int) -> BaseException:
         """Add to an error how many of the frames that were taken cannot be read."""
         taken = sum(array.frames for array in self._arrays.values())
-        lost = sum(array.unreadable_frames for array in self._arrays.values())
         if not lost or not isinstance(error, AqzError) or not error.args:
             return error
         *others, message = error.args

@@ -195,7 +195,8 @@ class AfterButtons:
             for r in results
         )
         self.codec_table.value = (
-            "<table cellspacing='4'><tr><td>codec</td><td>MB/s, one core</td><td>times smaller</td>"
+            "<table cellspacing='6'><tr><td>codec</td><td align='right'>MB/s, one core</td>"
+            "<td align='right'>times smaller</td>"
             f"</tr>{rows}</table>"
         )
 

@@ -42,7 +42,7 @@ class AxisTable:
         self._on_change = on_change
         self._quiet = False
         self._rows: list[_Row] = []
-        titles = (("axis", 44), ("kind", 80), ("size", 56), ("chunk", 52), ("shard", 50))
+        titles = (("axis", 44), ("kind", 90), ("size", 56), ("chunk", 52), ("shard", 50))
         head = row(*[cell(Label(value=title), width) for title, width in titles], left=True)
         self._body = column()
         self.details = CheckBox(text="Scale and units", value=False)
@@ -124,7 +124,7 @@ class _Row:
     def __init__(self, table: AxisTable) -> None:
         number = {"min": 0, "max": _LARGEST}
         self.name = cell(LineEdit(), 44, "Name of the axis")
-        self.kind = cell(ComboBox(choices=list(KINDS)), 80, "What the axis counts")
+        self.kind = cell(ComboBox(choices=list(KINDS)), 90, "What the axis counts")
         self.size = cell(LineEdit(), 56, "Pixels or positions; ∞: as many as come")
         self.chunk = cell(
             SpinBox(**number), 52, "Pixels of a chunk: what viewers read and codecs see at once"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import LineEdit, PushButton
+from magicgui.widgets import CheckBox, LineEdit, PushButton
 from qtpy.QtWidgets import QFileDialog
 
 from aqz_napari.destination import (
@@ -57,9 +57,22 @@ class DestinationForm:
             "come from the environment or the AWS configuration files."
         )
         self._endpoint_row = row(label("service"), self.endpoint)
+        self.spill = CheckBox(text="if it fails, go on in", value=True)
+        self.spill.tooltip = (
+            "When the service fails, the recording goes on in a folder on this machine, and "
+            "aqz upload sends it later; nothing is lost"
+        )
+        self.spill_folder = LineEdit(value="~")
+        self.spill_folder.tooltip = "Folder on this machine; used only when the service fails"
+        self._spill_row = row(self.spill, self.spill_folder)
         self.place = text(small=True)
-        self.rows = [row(self.path, self.browse, self.try_place), self._endpoint_row, self.place]
-        for widget in (self.path, self.endpoint):
+        self.rows = [
+            row(self.path, self.browse, self.try_place),
+            self.place,
+            self._endpoint_row,
+            self._spill_row,
+        ]
+        for widget in (self.path, self.endpoint, self.spill, self.spill_folder):
             widget.changed.connect(on_edit)
 
     def show_parts(self) -> None:
@@ -68,6 +81,7 @@ class DestinationForm:
         remote = is_remote(destination)
         self.try_place.visible = remote
         self.browse.visible = not remote
+        self._spill_row.visible = remote
         self._endpoint_row.visible = destination.partition("://")[0] in ("s3", "s3a")
 
     def exists(self, path: str) -> bool:

@@ -26,7 +26,7 @@ __all__ = [
     "text",
 ]
 
-ERROR, WARNING, GOOD = "#ff6b6b", "#e5b567", "#6fcf97"
+ERROR, WARNING, GOOD = "#e5484d", "#c8861a", "#2e9e62"
 """Colours that can be read on napari's dark and light themes."""
 
 
@@ -79,7 +79,7 @@ def text(value: str = "", *, colour: str = "", small: bool = False, rich: bool =
     return label
 
 
-def label(value: str, width: int = 62) -> Any:
+def label(value: str, width: int = 68) -> Any:
     """Return the name in front of a row."""
     return cell(Label(value=value), width)
 

@@ -95,6 +95,7 @@ def load_preset(plan: RecordingPlan, path: str | os.PathLike[str]) -> RecordingP
         storage=_storage_of(first, settings),
         destination=settings.store_path or plan.destination,
         endpoint=settings.s3.endpoint if settings.s3 is not None else plan.endpoint,
+        spill_folder=settings.spill.rpartition("/")[0] if settings.spill else plan.spill_folder,
     )
 
 

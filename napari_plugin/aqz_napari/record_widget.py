@@ -17,10 +17,10 @@ from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidge
 
 from aqz_napari.after_buttons import AfterButtons
 from aqz_napari.arrays_form import ArraysForm
-from aqz_napari.destination import is_remote, short_path
+from aqz_napari.destination import is_remote
 from aqz_napari.destination_form import DestinationForm
-from aqz_napari.estimates import describe_plan, readable_bytes
-from aqz_napari.form_parts import ERROR, GOOD, WARNING, Section, row
+from aqz_napari.estimates import describe_plan
+from aqz_napari.form_parts import ERROR, WARNING, Section, row
 from aqz_napari.frame_source import SourceError
 from aqz_napari.live_preview import LivePreview
 from aqz_napari.plan_problems import FIELDS, Problem, problems
@@ -29,7 +29,7 @@ from aqz_napari.recording_plan import RecordingPlan, suggested
 from aqz_napari.recording_start import RecordingStart
 from aqz_napari.remote_place import storage_options
 from aqz_napari.result_view import LiveView, open_result
-from aqz_napari.run_panel import RunPanel
+from aqz_napari.run_panel import RunPanel, notify_of_end
 from aqz_napari.source_list import SourceList
 from aqz_napari.stop_form import StopForm
 from aqz_napari.storage_form import StorageForm
@@ -171,6 +171,9 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
             self.stop_form.plan(),
             str(self.destination.path.value),
             str(self.destination.endpoint.value).strip(),
+            str(self.destination.spill_folder.value).strip()
+            if self.destination.spill.value
+            else "",
         )
 
     def show_plan(self, plan: RecordingPlan) -> None:
@@ -179,6 +182,9 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         try:
             self.destination.path.value = plan.destination
             self.destination.endpoint.value = plan.endpoint
+            self.destination.spill.value = bool(plan.spill_folder)
+            if plan.spill_folder:
+                self.destination.spill_folder.value = plan.spill_folder
             self.storage.show(plan.storage)
             self.arrays.take(plan.arrays)
         finally:
@@ -383,16 +389,10 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         if self.guard is not None:
             self.guard.watch(None)
             self.guard.show_text("")
-        failed = status.state is RecorderState.FAILED
-        size, path = readable_bytes(status.nbytes), short_path(recorder.store_path)
-        self.run.say(
-            f"{'Failed' if failed else 'Done'}: {status.message}. {status.written} frames, {size} "
-            f"in {status.seconds:.1f} s, dropped {status.dropped}.\n{path}",
-            ERROR if failed or status.dropped else GOOD,
-        )
+        self.run.show_end(status, recorder.store_path)
         self.after.show_result(recorder.store_path)
-        _notify(status, recorder.store_path)
-        if self.run.open_after.value and status.written:
+        notify_of_end(status, recorder.store_path)
+        if self.run.open_after.value and status.written and not status.spill_path:
             self.open_result()
         self._sources_changed()
 
@@ -427,15 +427,3 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
             section.body.enabled = enabled
         if enabled:
             self.run.show_ready("")
-
-
-def _notify(status: RecorderStatus, path: str) -> None:
-    """Tell napari's notifications."""
-    from napari.utils import notifications
-
-    if status.state is RecorderState.FAILED:
-        notifications.show_error(f"Recording failed: {status.message}")
-    elif status.dropped:
-        notifications.show_warning(f"Recorded {status.written} frames, dropped {status.dropped}")
-    else:
-        notifications.show_info(f"Recorded {status.written} frames to {path}")

@@ -278,6 +278,8 @@ class Recorder:
                 free_disk=None if writer is None else writer.free_disk,
                 pauses=life.pause_count,
                 unreadable=self._end.unreadable,
+                spill_path=self._end.spill_path,
+                spill_reason=self._end.spill_reason,
             )
 
     # ---- the end -----------------------------------------------------------------------------

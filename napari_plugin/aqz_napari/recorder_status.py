@@ -118,6 +118,10 @@ class RecorderStatus:
         How often it was paused.
     unreadable : int
         After a failure of the store: frames it had taken that cannot be read from it.
+    spill_path : str
+        Folder in which the recording goes on because the object store failed; else empty.
+    spill_reason : str
+        Why it failed.
     """
 
     state: RecorderState = RecorderState.IDLE
@@ -131,6 +135,8 @@ class RecorderStatus:
     free_disk: int | None = None
     pauses: int = 0
     unreadable: int = 0
+    spill_path: str = ""
+    spill_reason: str = ""
 
     @property
     def written(self) -> int:

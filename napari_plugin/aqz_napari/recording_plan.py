@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import aqz_core as aqz
+from aqz_napari.destination import is_remote
 from aqz_napari.recorder_status import StopRule
 
 if TYPE_CHECKING:
@@ -141,6 +142,9 @@ class RecordingPlan:
         Path or URL, perhaps with templates.
     endpoint : str
         URL of the service for an ``s3://`` destination; empty for AWS.
+    spill_folder : str
+        For a URL: folder on this machine in which the recording goes on, in a folder of its own,
+        when the service fails; empty to let it fail.
     """
 
     arrays: tuple[ArrayPlan, ...] = ()
@@ -148,6 +152,7 @@ class RecordingPlan:
     stop: StopRule = field(default_factory=StopRule)
     destination: str = ""
     endpoint: str = ""
+    spill_folder: str = ""
 
     def settings(self, store_path: str) -> aqz.StreamSettings:
         """Return the engine's settings for this plan.
@@ -168,9 +173,17 @@ class RecordingPlan:
             version=aqz.ZarrVersion(self.storage.version),
             arrays=arrays,
             s3=aqz.S3Settings(endpoint=self.endpoint) if self.endpoint else None,
+            spill=self._spill(store_path),
             # Readers find several images where NGFF lists them; plain arrays cannot be listed.
             bioformats2raw=len(arrays) > 1 and all(array.is_ngff for array in arrays),
         )
+
+    def _spill(self, store_path: str) -> str | None:
+        """Return the folder for what a remote store does not take; None if there is none."""
+        if not (self.spill_folder and is_remote(store_path)):
+            return None
+        name = store_path.rstrip("/").rpartition("/")[2]
+        return f"{self.spill_folder.rstrip('/')}/{name}.spill"
 
     def with_array(self, array: ArrayPlan) -> RecordingPlan:
         """Return a plan where the array of that key is replaced."""

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from magicgui.widgets import CheckBox, PushButton
 
+from aqz_napari.destination import short_path
 from aqz_napari.estimates import readable_bytes
 from aqz_napari.form_parts import ERROR, GOOD, WARNING, cell, row, text
 from aqz_napari.recorder_status import RecorderState, RecorderStatus
@@ -13,7 +14,7 @@ from aqz_napari.recorder_status import RecorderState, RecorderStatus
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["RunPanel"]
+__all__ = ["RunPanel", "notify_of_end"]
 
 _FULL = 0.8
 """Share of the queue from which people should do something."""
@@ -37,8 +38,8 @@ class RunPanel:
         self.pause.changed.connect(on_pause)
         self.pause.enabled = False
         self.estimates = text(small=True)
-        self.progress = text()
-        self.health = text(rich=True)
+        self.progress = text(small=True)
+        self.health = text(small=True, rich=True)
         self.message = text(small=True)
         self.open_after = CheckBox(text="open when done", value=True)
         self.open_after.tooltip = "Show the recording as a layer when it is done"
@@ -90,17 +91,55 @@ class RunPanel:
             f"{status.frames_per_second:.1f} fps · {status.megabytes_per_second:.1f} MB/s"
         )
         self.health.value = _health(status)
-        if running and status.queue_fill >= _FULL:
+        if running and status.spill_path:
+            self.say(f"The service failed: {status.spill_reason}. {_spilled(status)}", WARNING)
+        elif running and status.queue_fill >= _FULL:
             self.say(
                 "The store is slower than the frames: use a faster codec or a lower level, whole "
                 "frames per chunk, or a faster disk.",
                 WARNING,
             )
 
+    def show_end(self, status: RecorderStatus, store_path: str) -> None:
+        """Say how it ended."""
+        failed = status.state is RecorderState.FAILED
+        lost = status.dropped + status.unreadable
+        said = (
+            f"{'Failed' if failed else 'Done'}: {status.message.rstrip('.')}. {status.written} "
+            f"frames, {readable_bytes(status.nbytes)} in {status.seconds:.1f} s, dropped "
+            f"{status.dropped}.\n{short_path(store_path)}"
+        )
+        if status.spill_path:
+            said += f"\n{_spilled(status)}"
+        warn = WARNING if status.spill_path else GOOD
+        self.say(said, ERROR if failed or lost else warn)
+
     def _clear(self) -> None:
         """Forget the numbers of the recording before."""
         self.progress.value = self.health.value = " "
         self.say("")
+
+
+def notify_of_end(status: RecorderStatus, store_path: str) -> None:
+    """Tell napari's notifications how a recording ended."""
+    from napari.utils import notifications
+
+    if status.state is RecorderState.FAILED:
+        notifications.show_error(f"Recording failed: {status.message}")
+    elif status.spill_path:
+        notifications.show_warning(f"The service failed. {_spilled(status)}")
+    elif status.dropped:
+        notifications.show_warning(f"Recorded {status.written} frames, dropped {status.dropped}")
+    else:
+        notifications.show_info(f"Recorded {status.written} frames to {store_path}")
+
+
+def _spilled(status: RecorderStatus) -> str:
+    """Say where a recording went on, and how to send it."""
+    return (
+        "What it did not take is on this machine. When it works again: "
+        f"aqz upload {short_path(status.spill_path)}"
+    )
 
 
 def _health(status: RecorderStatus) -> str:

@@ -6,12 +6,12 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, Label
+from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox
 from qtpy.QtWidgets import QComboBox
 
 from aqz_napari.acquisition_source import NextAcquisition
 from aqz_napari.camera_facts import running_core
-from aqz_napari.form_parts import cell, column, row, text
+from aqz_napari.form_parts import cell, column, label, row, text
 from aqz_napari.frame_source import registered_sources
 from aqz_napari.layer_source import CAPTURES, UPDATES, LayerSource
 from aqz_napari.pymmcore_source import LiveCameraSource
@@ -69,8 +69,8 @@ class SourceList:
         self.interval.tooltip = "Seconds from one look at the layer to the next"
         self.skip = CheckBox(text="skip unchanged", value=False)
         self._timer_row = row(self.interval, self.skip)
-        self._capture_row = row(cell(Label(value="capture"), 62), self.capture)
-        self._update_row = row(cell(Label(value="record"), 62), self.update)
+        self._capture_row = row(label("capture"), self.capture)
+        self._update_row = row(label("record"), self.update)
         self.container = column(
             self._body, self.empty, self._capture_row, self._timer_row, self._update_row
         )
@@ -89,16 +89,16 @@ class SourceList:
             self._made.pop(source, None)
             if source in self._rates:
                 self._rates.pop(source).stop()
-        for source, label in wanted.items():
+        for source, words in wanted.items():
             if source not in self._boxes:
                 # The first layer that comes is what most people want to record.
-                box = CheckBox(text=label, value=not self.chosen() and not isinstance(source, str))
+                box = CheckBox(text=words, value=not self.chosen() and not isinstance(source, str))
                 box.changed.connect(self._changed)
                 self._boxes[source] = box
                 self._body.append(box)
                 if not isinstance(source, str):
                     self._rates[source] = _RateMeter(source)
-            self._boxes[source].text = self._label(source, label)
+            self._boxes[source].text = self._label(source, words)
         self.empty.visible = not self._boxes
         self._show_options()
 
@@ -157,10 +157,10 @@ class SourceList:
                 found[layer] = f"{layer.name} · as displayed"
         return found
 
-    def _label(self, source: object, label: str) -> str:
+    def _label(self, source: object, words: str) -> str:
         """Return a label with the rate that was measured."""
         rate = self.rate(source)
-        return f"{label} · {rate:.0f} /s" if rate else label
+        return f"{words} · {rate:.0f} /s" if rate else words
 
     def _make(self, source: object) -> FrameSource:
         """Make the source of a layer or name."""

@@ -1,4 +1,4 @@
-"""What a stream tells when it ends: its report, or how many frames cannot be read."""
+"""What a stream tells besides: its report, what cannot be read, where it went on."""
 
 from __future__ import annotations
 
@@ -16,11 +16,22 @@ class StreamEnd:
         What was recorded; None until the stream is closed, and if it failed.
     unreadable : int
         After a failure: frames that the stream had taken and that cannot be read from the store.
+    spill_path : str
+        Where the recording goes on because the object store failed; empty while it has not.
+    spill_reason : str
+        Why it failed.
     """
 
     def __init__(self) -> None:
         self.report: aqz.StreamReport | None = None
         self.unreadable = 0
+        self.spill_path = self.spill_reason = ""
+
+    @aqz.hookimpl
+    def aqz_stream_spilled(self, event: aqz.StreamSpilled) -> None:
+        """Keep where it goes on, and why."""
+        self.spill_reason = (str(event.reason) or type(event.reason).__name__).splitlines()[0]
+        self.spill_path = event.spill_path
 
     @aqz.hookimpl
     def aqz_stream_closed(self, event: aqz.StreamClosed) -> None:
@@ -30,4 +41,4 @@ class StreamEnd:
     @aqz.hookimpl
     def aqz_stream_failed(self, event: aqz.StreamFailed) -> None:
         """Keep what was lost."""
-        self.unreadable = getattr(event, "unreadable_frames", 0)
+        self.unreadable = event.unreadable_frames

@@ -81,6 +81,10 @@ def go_to(widget, service, url):
     widget.run.open_after.value = False
 
 
+def without_spill(widget):
+    widget.destination.spill.value = False
+
+
 def whole_frames_per_shard(widget, frames):
     """Make shards small, so that some are in the store before it fails."""
     for row, shard in zip(widget.arrays.table._rows, (frames, 1, 1), strict=True):
@@ -179,16 +183,6 @@ def test_a_wrong_bucket_is_named_beside_the_destination(widget, live, bucket):
         pump(lambda: "cannot be written" in widget.run.message.value)
 
 
-def test_a_service_that_nobody_runs_is_named_beside_the_destination(widget, live, bucket):
-    with fault_endpoint.running() as service:
-        nobody = address(service)
-    go_to(widget, nobody, "s3://bucket/a.ome.zarr")
-    assert widget.start()
-    pump(lambda: widget._starting is None, 40)
-    assert widget.recorder is None
-    assert nobody.partition("//")[2] in notice(widget, "destination")
-
-
 def test_the_next_free_number_is_found_in_a_bucket(viewer, widget, live, bucket, frame_of):
     with fault_endpoint.running() as service:
         go_to(widget, service, "s3://bucket/runs/{layer}_{n:03}.ome.zarr")
@@ -217,6 +211,7 @@ def test_a_service_that_is_lost_during_a_recording(
     with fault_endpoint.running() as service:
         go_to(widget, service, "s3://bucket/a.ome.zarr")
         whole_frames_per_shard(widget, 2)
+        without_spill(widget)
         recorder = start(widget)
         for number in range(6):
             live.data = frame_of(number)
@@ -239,6 +234,42 @@ def test_a_service_that_is_lost_during_a_recording(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_recording_goes_on_in_a_folder_when_the_service_is_lost(
+    widget, live, bucket, impatient, frame_of, tmp_path
+):
+    with fault_endpoint.running() as service:
+        go_to(widget, service, "s3://bucket/a.ome.zarr")
+        assert widget.destination.spill.value  # unless told otherwise
+        widget.destination.spill_folder.value = str(tmp_path)
+        whole_frames_per_shard(widget, 2)
+        widget.stop_form.rule.value, widget.stop_form.limit.value = "after frames", 40
+        recorder = start(widget)
+        for number in range(6):
+            live.data = frame_of(number)
+        pump(lambda: any("/c/" in key for key in service.objects))
+        service.fail("reset")
+        for number in range(6, 40):
+            live.data = frame_of(number)
+        finish(widget)
+        status = recorder.status()
+        assert (status.state, status.written) == (RecorderState.FINISHED, 40)
+        assert (status.dropped, status.unreadable) == (0, 0)
+        assert status.spill_path == str(tmp_path / "a.ome.zarr.spill")
+        assert f"aqz upload {tmp_path}/a.ome.zarr.spill" in widget.run.message.value
+        service.recover()
+        done = subprocess.run(
+            [Path(sys.executable).with_name("aqz"), "upload", status.spill_path],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        from aqz_napari.ome_reader import read_layers
+        from aqz_napari.remote_place import storage_options
+
+        url = recorder.store_path
+        ((data, _, _),) = read_layers(url, **storage_options(url, address(service)))
+        assert all(np.array_equal(np.asarray(data[n]), frame_of(n)) for n in range(40))
+
+
 def test_a_service_that_is_killed_during_a_recording(widget, live, bucket, impatient, frame_of):
     code = (
         "from tests.s3.fault_endpoint import FaultEndpoint; s = FaultEndpoint(0); "
@@ -251,6 +282,7 @@ def test_a_service_that_is_killed_during_a_recording(widget, live, bucket, impat
             port = int(server.stdout.readline())
             go_to(widget, f"http://127.0.0.1:{port}", "s3://bucket/a.ome.zarr")
             whole_frames_per_shard(widget, 2)
+            without_spill(widget)
             recorder = start(widget)
             live.data = frame_of(0)
         finally:
