@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,20 +17,20 @@ from hypothesis import strategies as st
 import aqz_core as aqz
 from aqz_core.errors import AqzError
 from aqz_core.recovery import repair_store, validate_store
+from tests.support.plans import ArrayPlan, StreamPlan, axes, settings_for
+
+pytestmark = pytest.mark.filterwarnings("ignore:Zarr V2 is deprecated:DeprecationWarning")
 
 FRAMES = 11
 
 
-def record(store, compression, *, close):
-    stream = aqz.open_stream(
-        store,
-        shape=(0, 24, 16),
-        dtype="uint16",
-        chunks=(2, 8, 8),
-        shards=(2, 2, 2),
-        compression=compression,
-        pyramid="mean",
-    )
+METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup")
+PLAN = ArrayPlan(axes=axes("tyx", (0, 24, 16), (2, 8, 8), (2, 2, 2)), method="MEAN")
+
+
+def record(store, codec, version, *, close):
+    plan = StreamPlan((replace(PLAN, codec=codec),), {"version": aqz.ZarrVersion[version]})
+    stream = aqz.ZarrStream(settings_for(aqz, plan, store))
     for number in range(FRAMES):
         stream.append(np.full((24, 16), number + 1, "uint16"), metadata={"number": number})
     stream.flush()
@@ -41,10 +43,10 @@ def record(store, compression, *, close):
 def originals(tmp_path_factory):
     """Stores to damage: finished and interrupted, with a codec and without."""
     folder = tmp_path_factory.mktemp("originals")
-    for compression in ("none", "blosc-lz4"):
-        record(folder / f"{compression}-closed", compression, close=True)
-        stream = record(folder / "open", compression, close=False)
-        shutil.copytree(folder / "open", folder / f"{compression}-interrupted")
+    for codec, version in product(("none", "blosc-lz4"), ("V3", "V2")):
+        record(folder / f"{codec}-{version}-closed", codec, version, close=True)
+        stream = record(folder / "open", codec, version, close=False)
+        shutil.copytree(folder / "open", folder / f"{codec}-{version}-interrupted")
         stream.close()
         shutil.rmtree(folder / "open")
     return sorted(folder.iterdir())
@@ -89,7 +91,7 @@ def damage(data, store):
     file = data.draw(st.sampled_from(files))
     content = file.read_bytes()
     ways = ["cut", "flip", "remove", "empty", "foreign", "grow"]
-    if file.name == "zarr.json" and is_json(content):
+    if file.name in METADATA and is_json(content):
         ways += ["value", "value", "value", "value"]
     way = data.draw(st.sampled_from(ways))
     if way == "cut":
@@ -119,7 +121,7 @@ def chunk_bytes(store):
     return {
         file: file.read_bytes()
         for file in store.rglob("*")
-        if file.is_file() and file.name != "zarr.json" and file.suffix != ".jsonl"
+        if file.is_file() and file.name not in METADATA and file.suffix != ".jsonl"
     }
 
 
