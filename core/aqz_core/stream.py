@@ -261,8 +261,8 @@ class ZarrStream:
         """Return when all frames taken so far can be read, and would survive a loss of power.
 
         Chunks that lack frames are stored as they are, and again when they are complete. With
-        ``durability="none"`` nothing is forced to the disk. A store that is not live, or on an
-        object store, shows complete shards only.
+        ``durability="none"`` nothing is forced to the disk. A store on a disk that is not live
+        shows complete shards only.
 
         Parameters
         ----------
