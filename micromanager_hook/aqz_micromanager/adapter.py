@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import weakref
 from typing import TYPE_CHECKING, Any, Self
 
 import aqz_core as aqz
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from aqz_micromanager.store_recording import RunState
 
 __all__ = ["RunAdapter"]
+
+_log = logging.getLogger("aqz.micromanager")
 
 
 class RunAdapter:
@@ -50,8 +54,15 @@ class RunAdapter:
                 "leave store_path out"
             )
         self._recorder = RunRecorder(path, options)
+        self._forgotten = weakref.finalize(self, _finish_forgotten, self._recorder)
+        self._recorder.on_open = weakref.WeakMethod(self._finish_before_stream)
         self._interrupted = False
         self._interrupts = InterruptWatch(self._on_interrupt)
+
+    def _finish_before_stream(self) -> None:
+        """At exit the newest finalizer runs first: be newer than that of the stream."""
+        if self._forgotten.detach():
+            self._forgotten = weakref.finalize(self, _finish_forgotten, self._recorder)
 
     def _on_interrupt(self) -> bool:
         """Make the engine stop after Ctrl+C; return whether nothing else shall happen."""
@@ -103,6 +114,7 @@ class RunAdapter:
             Something went wrong since this was made; the first error is its cause.
         """
         self._let_go()
+        self._forgotten.detach()
         self._recorder.finish(interrupted=self._ended_early)
 
     def __enter__(self) -> Self:
@@ -119,4 +131,15 @@ class RunAdapter:
         """Finish the store. An error of the recording is raised, as it caused the one at hand."""
         self._interrupts.stop()
         self._let_go()
+        self._forgotten.detach()
         self._recorder.finish(interrupted=error is not None or self._ended_early)
+
+
+def _finish_forgotten(recorder: RunRecorder) -> None:
+    """Finish a recording that nobody closed."""
+    if not recorder.is_finished:
+        _log.warning(
+            "the recording to %s was never closed; use a with statement, or call close()",
+            recorder.store,
+        )
+        recorder.finish(interrupted=True, raises=False)

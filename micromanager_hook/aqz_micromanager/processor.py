@@ -181,7 +181,7 @@ class ZarrProcessor(RunAdapter):
             self._refuse()
             return None
         try:
-            self._end.see(metadata["Axes"])
+            self._end.see(metadata.get("Axes") or {})
             results = self._processed(image, metadata)
             for pixels, tags in results:
                 self._recorder.put(ArrivedFrame(pixels, self._axes(tags), tags))
@@ -211,7 +211,12 @@ class ZarrProcessor(RunAdapter):
 
     def _axes(self, tags: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the coordinates of a frame, its camera among them if there are several."""
-        axes: dict[str, Any] = tags["Axes"]
+        axes: Mapping[str, Any] | None = tags.get("Axes")
+        if axes is None:
+            raise UnknownCoordinateError(
+                f"a frame has no 'Axes' among its metadata {sorted(tags)[:10]}; if a processor of "
+                "yours made them, hand on those that it was given"
+            )
         if not self._cameras or "camera" in axes:
             return axes
         camera = camera_of(tags, self._cameras)
@@ -219,12 +224,12 @@ class ZarrProcessor(RunAdapter):
             raise UnknownCoordinateError(
                 f"a frame came from camera {tags.get('Camera')!r}, which is none of {self._cameras}"
             )
-        axes = {**axes, "camera": camera}
-        if "time" in axes:
-            others = tuple(sorted((k, v) for k, v in axes.items() if k != "time"))
-            axes["time"] = self._taken_by_camera[others]
+        taken = {**axes, "camera": camera}
+        if "time" in taken:
+            others = tuple(sorted((k, v) for k, v in taken.items() if k != "time"))
+            taken["time"] = self._taken_by_camera[others]
             self._taken_by_camera[others] += 1
-        return axes
+        return taken
 
     def _on_interrupt(self) -> bool:
         """End the acquisition with the next image, for its end would wait for all of them."""

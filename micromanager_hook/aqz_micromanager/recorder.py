@@ -57,10 +57,18 @@ class RunRecorder:
         Path or URL.
     options
         What the user chose.
+
+    Attributes
+    ----------
+    store
+        Path or URL.
+    on_open
+        Refers to what is called when a store was opened.
     """
 
     def __init__(self, store: str, options: RecorderOptions | None = None) -> None:
-        self._store = store
+        self.store = store
+        self.on_open: Callable[[], Callable[[], None] | None] = _nothing
         self._options = options or RecorderOptions()
         self._builder = PlanBuilder(self._options.axes)
         self._hold = FrameHold(self._options.learning_memory)
@@ -132,7 +140,7 @@ class RunRecorder:
             if self.error is None:
                 self.error = error
                 self._state = "failed"
-                _log.error("recording to %s failed: %s", self._store, error, exc_info=error)
+                _log.error("recording to %s failed: %s", self.store, error, exc_info=error)
 
     def finish(self, *, interrupted: bool = False, raises: bool = True) -> None:
         """Finish every store; later calls do nothing more.
@@ -156,7 +164,7 @@ class RunRecorder:
             if raises and self.error is not None and not self._raised:
                 self._raised = True
                 raise AcquisitionError(
-                    f"the acquisition was not recorded whole to {self._store}: {self.error}"
+                    f"the acquisition was not recorded whole to {self.store}: {self.error}"
                 ) from self.error
 
     # ---- looking at it ----------------------------------------------------------------------
@@ -300,7 +308,7 @@ class RunRecorder:
     def _put_elsewhere(self, frame: ArrivedFrame) -> None:
         """Hand a frame to the recorder of all that was not planned, which learns what comes."""
         if self._rest is None:
-            self._rest = RunRecorder(self._store, replace(self._options, axes=None))
+            self._rest = RunRecorder(self.store, replace(self._options, axes=None))
             self._rest._is_rest = True
             self._rest._numbers = self._numbers
             self._rest._notes = self._notes
@@ -308,7 +316,7 @@ class RunRecorder:
                 "a frame came that was not planned, with axes %s; such frames go to a store beside "
                 "%s",
                 dict(frame.axes),
-                self._store,
+                self.store,
             )
         self._rest.put(frame)
 
@@ -328,7 +336,7 @@ class RunRecorder:
         store = StoreRecording(
             partial(
                 store_layout,
-                _numbered(self._store, next(self._numbers)),
+                _numbered(self.store, next(self._numbers)),
                 router=router,
                 spec=spec,
                 options=self._options.images,
@@ -349,6 +357,8 @@ class RunRecorder:
             self._adds_positions = self._options.on_unplanned == "add" or not planned
         self._plan, self._router = plan, router
         self._stores[spec] = store
+        if (opened := self.on_open()) is not None:
+            opened()
         if self._state == "waiting":
             self._state = "recording"
         return store
@@ -369,7 +379,7 @@ class RunRecorder:
         if self.error is None:
             self._state = self._end_state(interrupted=interrupted)
         if not self._stores and self.error is None:
-            _log.warning("no frame came; nothing was written to %s", self._store)
+            _log.warning("no frame came; nothing was written to %s", self.store)
         for store in self._stores.values():
             with self._keeping_errors():
                 store.finish(self._state, self._notes)
@@ -389,6 +399,10 @@ class RunRecorder:
             yield
         except Exception as error:
             self.fail(error)
+
+
+def _nothing() -> None:
+    """Refer to nothing."""
 
 
 def _numbered(store: str, number: int) -> str:

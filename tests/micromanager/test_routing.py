@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
+import subprocess
+import sys
 from inspect import signature
 
 import numpy as np
@@ -260,6 +263,14 @@ def test_a_position_that_would_turn_a_plate_into_images_goes_beside(tmp_path):
     assert stored_keys(tmp_path / "run_2.zarr") == ["stray"]
 
 
+def test_a_frame_without_axes_is_an_error(tmp_path):
+    processor = ZarrProcessor(tmp_path / "run.zarr", processor=lambda image, tags: (image, {}))
+    with pytest.raises(UnknownCoordinateError, match="hand on those"):
+        processor(frame_for(0), {"Axes": {"time": 0}})
+    with pytest.raises(AcquisitionError):
+        processor.close()
+
+
 def test_a_negative_time_is_an_error(tmp_path):
     processor = ZarrProcessor(tmp_path / "run.zarr")
     with pytest.raises(UnknownCoordinateError, match="no number from 0 up"):
@@ -361,6 +372,33 @@ def test_no_frame_at_all_leaves_no_store(tmp_path, caplog):
     assert processor.state == "interrupted"
     assert not (tmp_path / "run.zarr").exists()
     assert "no frame came" in caplog.text
+
+
+@pytest.mark.parametrize("axes", [{"time": range(3)}, {"z": range(3), "channel": "ab"}])
+def test_a_processor_that_is_forgotten_is_finished_and_told_of(tmp_path, caplog, axes):
+    store = tmp_path / "run.zarr"
+    processor = ZarrProcessor(store)
+    feed(processor, grid(**axes))
+    del processor
+    gc.collect()
+
+    assert "was never closed" in caplog.text
+    assert image(store)[0].flat[0] == 1
+    assert attributes(store)["micromanager"]["frames"] == len(grid(**axes))
+
+
+def test_a_program_that_ends_without_closing_leaves_a_finished_store(tmp_path):
+    code = (
+        "import numpy, sys; from aqz_micromanager import ZarrProcessor\n"
+        "kept = ZarrProcessor(sys.argv[1], [{'axes': {'time': t}} for t in range(3)])\n"
+        "for t in range(3): kept(numpy.full((8, 8), t, 'uint16'), {'Axes': {'time': t}})\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "run.zarr")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert "was never closed" in run.stderr
+    assert image(tmp_path / "run.zarr")[:, 0, 0].tolist() == [0, 1, 2]
+    assert attributes(tmp_path / "run.zarr")["micromanager"]["state"] == "complete"
 
 
 def test_the_engine_sees_exactly_two_parameters(tmp_path):
