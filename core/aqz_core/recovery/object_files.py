@@ -93,17 +93,18 @@ class ObjectFiles:
 
     def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
         """Return the uploads of objects of the store that have begun and not ended."""
-        if not self._service.has_parts:
+        parts = self._service.parts
+        if parts is None:
             return []
         uploads = self._connection.call(
-            lambda: self._service.uploads(self._root), "listing unfinished uploads"
+            lambda: parts.uploads(self._root), "listing unfinished uploads"
         )
         return [(upload.key[len(self._root) :], partial(self._abort, upload)) for upload in uploads]
 
     def _abort(self, upload: Upload) -> None:
         """Throw away the parts of an object that was never completed."""
         self._connection.call(
-            lambda: self._service.abort(upload), f"aborting an upload of {upload.key!r}"
+            lambda: self._connection.parts.abort(upload), f"aborting an upload of {upload.key!r}"
         )
 
     def close(self) -> None:

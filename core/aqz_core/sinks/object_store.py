@@ -171,7 +171,7 @@ class ObjectStoreSink:
         from aqz_core.sinks.objects.growing_object import GrowingObject
 
         bound = PART_NBYTES * 1000 if nbytes is None else nbytes
-        part_nbytes = part_size(bound) if self._service.has_parts else bound
+        part_nbytes = part_size(bound) if self._service.parts is not None else bound
         key = self._root + name
         return GrowingObject(
             self._connection, self._pool, self._unfinished, key, bound, part_nbytes
@@ -218,8 +218,7 @@ class ObjectStoreSink:
         for page in self._connection.pages(below, deep=True):
             for first in range(0, len(page.keys), BATCH):
                 self._delete(page.keys[first : first + BATCH])
-        if self._service.has_parts:
-            self._connection.tidy(lambda: self._abort_below(below))
+        self._abort_uploads(below, lambda _: True)
 
     def _delete(self, keys: Sequence[str]) -> None:
         """Delete up to 1000 objects."""
@@ -229,19 +228,20 @@ class ObjectStoreSink:
 
     def clear_uploads(self, ours: Callable[[str], bool]) -> None:
         """Abort uploads that never ended of the objects that are `ours` by name; never raises."""
+        self._abort_uploads(self._root, ours)
+
+    def _abort_uploads(self, prefix: str, ours: Callable[[str], bool]) -> None:
+        """Abort unfinished uploads of keys that start with a prefix and are `ours` by name."""
+        parts = self._service.parts
+        if parts is None:
+            return
 
         async def abort() -> None:
-            for upload in await self._service.uploads(self._root):
+            for upload in await parts.uploads(prefix):
                 if ours(upload.key[len(self._root) :]):
-                    await self._service.abort(upload)
+                    await parts.abort(upload)
 
-        if self._service.has_parts:
-            self._connection.tidy(abort)
-
-    async def _abort_below(self, prefix: str) -> None:
-        """Abort the unfinished uploads of a store that is deleted anyway."""
-        for upload in await self._service.uploads(prefix):
-            await self._service.abort(upload)
+        self._connection.tidy(abort)
 
     # ---- the end ----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Any
 
-    from aqz_core.sinks.objects.service import Listing, ObjectService
+    from aqz_core.sinks.objects.service import Listing, ObjectService, PartService
 
 __all__ = ["Connection"]
 
@@ -54,6 +54,13 @@ class Connection:
         self._renewing = asyncio.Lock()
         self._renewals = 0
         self._silent = False
+
+    @property
+    def parts(self) -> PartService:
+        """The service of an object store that takes objects in parts."""
+        parts = self.service.parts
+        assert parts is not None
+        return parts
 
     # ---- requests ---------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import SettingsError
-from aqz_core.sinks.objects.service import Listing, Upload
+from aqz_core.sinks.objects.service import Listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,7 +57,7 @@ class FsspecService:
         Any URL of the file system.
     """
 
-    has_parts = False
+    parts = None
 
     def __init__(self, url: str) -> None:
         from fsspec.core import split_protocol
@@ -155,29 +155,3 @@ class FsspecService:
                 await self._call("rm_file", key)
             except FileNotFoundError:
                 continue
-
-    # ---- uploads in parts: there are none ---------------------------------------------------
-
-    async def begin(self, key: str) -> Upload:
-        """Refuse."""
-        raise NotImplementedError
-
-    async def put_part(self, upload: Upload, number: int, body: PartBody) -> object:
-        """Refuse."""
-        raise NotImplementedError
-
-    async def copy_part(self, upload: Upload, number: int, start: int, stop: int) -> object:
-        """Refuse."""
-        raise NotImplementedError
-
-    async def complete(self, upload: Upload, parts: Sequence[object]) -> None:
-        """Refuse."""
-        raise NotImplementedError
-
-    async def abort(self, upload: Upload) -> None:
-        """Refuse."""
-        raise NotImplementedError
-
-    async def uploads(self, prefix: str) -> list[Upload]:
-        """Return none."""
-        return []

@@ -97,7 +97,7 @@ class GrowingObject:
         """Copy bytes into parts, and send those that are full when more is to come."""
         while data:
             if self._body is not None and self._filled == self._body.capacity:
-                if self._connection.service.has_parts:
+                if self._connection.service.parts is not None:
                     self._send_part()
                 else:
                     self._enlarge(len(data))
@@ -168,7 +168,7 @@ class GrowingObject:
 
     async def _begin(self) -> Upload:
         """Start the upload."""
-        service, key = self._connection.service, self._key
+        service, key = self._connection.parts, self._key
 
         def attempt() -> Awaitable[Upload]:
             self._unfinished.expect(key)
@@ -181,7 +181,7 @@ class GrowingObject:
     async def _put_part(self, begun: Future[Upload], number: int, body: PartBody) -> object:
         """Send a part once the upload has begun."""
         upload = await _result_of(begun)
-        service = self._connection.service
+        service = self._connection.parts
 
         def attempt() -> Awaitable[object]:
             body.attempts += 1
@@ -193,7 +193,7 @@ class GrowingObject:
     async def _copy_part(self, begun: Future[Upload], number: int, start: int) -> object:
         """Take a part from the object as it is shown now."""
         upload = await _result_of(begun)
-        service = self._connection.service
+        service = self._connection.parts
         stop = start + self._part_nbytes
         what = f"copying part {number} of {self._key!r}"
         return await self._connection.request(
@@ -295,7 +295,7 @@ class GrowingObject:
 
     async def _put_together(self, upload: Upload, parts: list[object], nbytes: int) -> None:
         """Complete the upload; if its answer was lost, see whether the object is there."""
-        service = self._connection.service
+        service = self._connection.parts
         attempts = 0
 
         async def attempt() -> None:

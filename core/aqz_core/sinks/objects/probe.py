@@ -52,14 +52,14 @@ def probe(connection: Connection, prefix: str) -> None:
     connection.open(policy)
     connection.call(
         lambda: service.list_page(prefix, deep=False, page=None),
-        "reading the bucket" if service.has_parts else "listing the store",
+        "reading the bucket" if service.parts is not None else "listing the store",
         policy=policy,
     )
-    if not service.has_parts:
+    if (parts := service.parts) is None:
         return
     try:
         upload = connection.call(
-            lambda: service.begin(f"{prefix}zarr.json"), "writing to the bucket", policy=policy
+            lambda: parts.begin(f"{prefix}zarr.json"), "writing to the bucket", policy=policy
         )
     except SettingsError as error:
         if "AccessDenied" not in str(error):
@@ -68,4 +68,4 @@ def probe(connection: Connection, prefix: str) -> None:
             f"{connection.where} can be read, but these credentials have no permission to write "
             "there (AccessDenied); use others, or allow them s3:PutObject"
         ) from error
-    connection.tidy(lambda: service.abort(upload))
+    connection.tidy(lambda: parts.abort(upload))

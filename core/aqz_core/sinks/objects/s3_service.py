@@ -44,8 +44,6 @@ class S3Service:
         How to log in and speak to it; None for what the environment says.
     """
 
-    has_parts = True
-
     def __init__(self, location: S3Location, s3: S3Settings | None) -> None:
         self._bucket = location.bucket
         self._checksums = s3 is None or s3.checksums
@@ -56,6 +54,11 @@ class S3Service:
         self._client: Any = None
         self._creators: list[Any] = []
         self._batches = True
+
+    @property
+    def parts(self) -> S3Service:
+        """Itself: every service of this kind takes parts."""
+        return self
 
     # ---- the connection ---------------------------------------------------------------------
 

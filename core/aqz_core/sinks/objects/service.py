@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from aqz_core.sinks.objects.request_body import PartBody
 
-__all__ = ["Listing", "ObjectService", "Upload"]
+__all__ = ["Listing", "ObjectService", "PartService", "Upload"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +52,13 @@ class ObjectService(Protocol):
 
     Attributes
     ----------
-    has_parts
-        Whether objects can be uploaded in parts; if not, those methods are never called.
+    parts
+        The same service as one that takes objects in parts; None if it takes whole ones only.
     """
 
-    has_parts: bool
+    @property
+    def parts(self) -> PartService | None:
+        """What uploads in parts."""
 
     async def open(self) -> None:
         """Connect; called first, in the loop that all other calls are made in."""
@@ -84,6 +86,10 @@ class ObjectService(Protocol):
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Delete objects, 1000 at most; those that are not there are no error."""
+
+
+class PartService(ObjectService, Protocol):
+    """A connection to an object store that takes objects in parts."""
 
     async def begin(self, key: str) -> Upload:
         """Start an upload in parts."""

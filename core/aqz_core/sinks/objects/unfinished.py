@@ -80,7 +80,7 @@ class UnfinishedUploads:
 
     async def _abort(self, uploads: list[Upload], doubtful: set[str]) -> None:
         """Abort known uploads, and those of keys whose identifier never arrived."""
-        service = self._connection.service
+        service = self._connection.parts
         await asyncio.gather(*(service.abort(upload) for upload in uploads))
         for key in sorted(doubtful):
             for upload in await service.uploads(key):
