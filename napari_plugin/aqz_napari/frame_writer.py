@@ -32,6 +32,9 @@ _log = logging.getLogger("aqz.napari")
 _LOOK_AROUND = 0.25
 """Seconds between looks at the clock and at the disk."""
 
+_GATHER = 0.01
+"""Seconds in which frames gather: waking for several at once disturbs a producer less."""
+
 _STOP_SECONDS = 10.0
 """Seconds that sources may take to stop."""
 
@@ -91,6 +94,8 @@ class FrameWriter(threading.Thread):
                 frame = self._queue.get(0.05)
                 if frame is not None:
                     self._store(frame)
+                    if not len(self._queue):
+                        self._life.wait_for_stop(_GATHER)
                 now = time.monotonic()
                 if now - looked >= _LOOK_AROUND:
                     looked = now

@@ -116,6 +116,10 @@ class RecorderLife:
         self.error = self.error or error
         self.ask_to_stop(message, error)
 
+    def wait_for_stop(self, timeout: float) -> bool:
+        """Sleep until somebody asks it to end, at most `timeout` seconds."""
+        return self._stop_asked.wait(timeout)
+
     def note(self, message: str) -> None:
         """Keep a message for the status."""
         with self.lock:

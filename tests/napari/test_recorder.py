@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import threading
 import time
 from pathlib import Path
@@ -323,22 +322,3 @@ def test_a_store_at_a_url(settings, frame_of):
     zarr = pytest.importorskip("zarr", reason="reads the store back")
     stored = zarr.open_array("memory://recorder/a.ome.zarr/0", mode="r")
     assert np.array_equal(stored[0], frame_of(4))
-
-
-def test_frames_that_a_failing_store_had_taken_are_counted(settings, frame_of, tmp_path):
-    here = settings()
-    recorder = Recorder(here)
-    recorder.start()
-    for number in range(3):
-        recorder.push(frame_of(number))
-    deadline = time.monotonic() + DEADLINE
-    while recorder.status().written < 3:
-        assert time.monotonic() < deadline
-        recorder.wait(0.01)
-    shutil.rmtree(here.store_path)  # the first shard is not complete, and its folder is gone
-    for number in range(3, 40):
-        recorder.push(frame_of(number))
-    recorder.stop()
-    report = recorder.wait(DEADLINE)
-    assert report.status.state is RecorderState.FAILED
-    assert report.status.unreadable + report.status.dropped > 0
