@@ -7,18 +7,16 @@ acquisition. Axes that NGFF has no place for make the array a plain one, which k
 from __future__ import annotations
 
 import copy
-import logging
 import math
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import aqz_core as aqz
 from aqz_micromanager.errors import LayoutUnknownError
+from aqz_micromanager.image_options import apply_template, tell_of_differences, template_of
 from aqz_micromanager.pixels import COMPONENT_COLORS, COMPONENT_NAMES
 from aqz_micromanager.positions import (
     PLATE_KEY,
-    PlateChoice,
     arrange_plate,
     image_keys,
     is_plate,
@@ -27,17 +25,16 @@ from aqz_micromanager.positions import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from aqz_micromanager.image_options import ImageOptions
     from aqz_micromanager.pixels import FrameSpec
     from aqz_micromanager.positions import WellField
     from aqz_micromanager.routing import Router
     from aqz_micromanager.run_plan import RunPlan, Site, SiteKey
 
-__all__ = ["STORED_NAMES", "ImageOptions", "StoreLayout", "store_layout"]
+__all__ = ["STORED_NAMES", "StoreLayout", "store_layout"]
 
 STORED_NAMES = {"time": "t", "channel": "c"}
 """Names of axes in the store where they are not Micro-Manager's."""
-
-_log = logging.getLogger("aqz.micromanager")
 
 _CHUNK_EDGE = 1024  # pixels
 _SHARD_NBYTES = 64 << 20
@@ -62,57 +59,6 @@ _CUSTOMARY_COLORS = {
     "cy5": "FF00FF",
     "alexa 647": "FF00FF",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class ImageOptions:
-    """What the user wants of the images.
-
-    Attributes
-    ----------
-    settings
-        Template: its only array gives compression, pyramid, and chunks of axes of equal name.
-    colors
-        Of channels, by name: six hexadecimal digits.
-    plate
-        Whether positions are fields of a plate; ``"auto"`` looks at their labels.
-
-    Raises
-    ------
-    SettingsError
-        A choice means nothing, or the settings say what only the acquisition can say.
-    """
-
-    settings: aqz.StreamSettings | None = None
-    colors: Mapping[str, str] = field(default_factory=dict)
-    plate: PlateChoice = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what would be ignored, or fail with the first frame only."""
-        if self.plate not in ("auto", True, False):
-            raise aqz.SettingsError(f"plate is {self.plate!r}; use 'auto', True or False")
-        for name, color in self.colors.items():
-            if not re.fullmatch(r"[0-9A-Fa-f]{6}", str(color)):
-                raise aqz.SettingsError(
-                    f"colors: {name!r} is {color!r}; give six hexadecimal digits such as '00FF00'"
-                )
-        if self.settings is not None:
-            _check_template(self.settings)
-
-
-def _check_template(settings: aqz.StreamSettings) -> None:
-    """Refuse settings of things that the acquisition decides."""
-    if settings.hcs_plates or len(settings.arrays) > 1:
-        raise aqz.SettingsError(
-            "settings: positions become images and plates by themselves; give one array at most, "
-            "as a template for all of them"
-        )
-    for array in settings.arrays:
-        if array.output_key or array.channels or array.storage_dimension_order:
-            raise aqz.SettingsError(
-                "settings: the array is a template, whose output_key, channels and "
-                "storage_dimension_order would mean nothing; colors= has the channels' colours"
-            )
 
 
 @dataclass(frozen=True)
@@ -182,7 +128,7 @@ def store_layout(
     channels = _channels(router, plan, spec, options.colors, bit_depth, channel_name)
     dimensions = _lead_dimensions(names, sizes, spec, plan)
     is_image = _fits_ngff(dimensions)
-    template = _template(options.settings)
+    template = template_of(options.settings)
 
     def array(site: Site) -> aqz.ArraySettings:
         """Make the array of one site."""
@@ -191,7 +137,7 @@ def store_layout(
         for dimension in made.dimensions:
             if dimension.name == "z" and site.z_um is not None and plan.z_step_um:
                 dimension.origin = site.z_um
-        _apply_template(made, template)
+        apply_template(made, template)
         made.data_type = aqz.DataType.of(spec.dtype)
         made.is_ngff = is_image
         made.channels = list(channels) if is_image else []
@@ -199,7 +145,7 @@ def store_layout(
             made.downsampling_method = None
         return made
 
-    _tell_of_differences(template, array(plan.sites[0]))
+    tell_of_differences(template, array(plan.sites[0]))
     settings = copy.deepcopy(options.settings) or aqz.StreamSettings()
     settings.store_path = store
     settings.arrays = []
@@ -304,50 +250,6 @@ def _fits_ngff(lead: Sequence[aqz.Dimension]) -> bool:
     """Tell whether the axes can be those of an NGFF image."""
     others = sum(d.kind is aqz.DimensionType.OTHER for d in lead)
     return len(lead) + 2 <= _NGFF_AXES and others <= 1
-
-
-def _template(settings: aqz.StreamSettings | None) -> aqz.ArraySettings:
-    """Return the array that others are made like."""
-    if settings is not None and settings.arrays:
-        return settings.arrays[0]
-    return aqz.ArraySettings(
-        compression=aqz.CompressionSettings(
-            compressor=aqz.Compressor.BLOSC1,
-            codec=aqz.CompressionCodec.BLOSC_LZ4,
-            level=1,
-            shuffle=1,
-        )
-    )
-
-
-def _tell_of_differences(template: aqz.ArraySettings, made: aqz.ArraySettings) -> None:
-    """Log which sizes and data type of the template are not those of the acquisition."""
-    sizes = {dimension.name: dimension.array_size_px for dimension in made.dimensions}
-    for dimension in template.dimensions:
-        wanted, name = dimension.array_size_px, dimension.name
-        if name not in sizes:
-            _log.warning("settings: axis %r is none of the acquisition's %s", name, list(sizes))
-        elif wanted and sizes[name] and wanted != sizes[name]:
-            _log.warning(
-                "settings: axis %r has size %d, but the acquisition has %d, which is what counts",
-                name,
-                wanted,
-                sizes[name],
-            )
-    if template.dimensions and template.data_type != made.data_type:
-        _log.info("settings: the data type is that of the frames, %s", made.data_type.name)
-
-
-def _apply_template(array: aqz.ArraySettings, template: aqz.ArraySettings) -> None:
-    """Give axes the chunks and shards that the template has for axes of equal name."""
-    wanted = {dimension.name: dimension for dimension in template.dimensions}
-    for dimension in array.dimensions:
-        if (given := wanted.get(dimension.name)) is None:
-            continue
-        size = dimension.array_size_px or given.chunk_size_px
-        dimension.chunk_size_px = max(1, min(given.chunk_size_px, size))
-        dimension.shard_size_chunks = given.shard_size_chunks
-    array.storage_dimension_order = []
 
 
 def _plate(

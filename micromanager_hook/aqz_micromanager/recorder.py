@@ -25,10 +25,10 @@ from aqz_micromanager.errors import (
 )
 from aqz_micromanager.frame_hold import ArrivedFrame, FrameHold
 from aqz_micromanager.layout import store_layout
+from aqz_micromanager.learning import learn_frame, learn_site
 from aqz_micromanager.pixels import planes_of
-from aqz_micromanager.positions import well_of_label
 from aqz_micromanager.routing import Router
-from aqz_micromanager.run_plan import PlanBuilder, Site, split_axes
+from aqz_micromanager.run_plan import PlanBuilder, split_axes
 from aqz_micromanager.run_words import RecorderOptions, RunStatistics
 from aqz_micromanager.store_recording import RunState, StoreRecording
 from aqz_micromanager.tags import number, pixel_size_um, text
@@ -214,7 +214,7 @@ class RunRecorder:
     def _put(self, frame: ArrivedFrame) -> None:
         """Store a frame, or keep it until that is possible."""
         if self._router is None:
-            self._learn(frame)
+            learn_frame(frame, self._builder)
             enough = self._builder.has_whole_site and not self._hold.has_room_for(frame)
             if not enough and not self._builder.is_ready():
                 self._hold.add(frame)
@@ -222,31 +222,6 @@ class RunRecorder:
             for held in self._hold.release():
                 self._write(held)
         self._write(frame)
-
-    def _learn(self, frame: ArrivedFrame) -> None:
-        """Take note of what a frame says of the acquisition; events that said it win."""
-        if self._builder.complete:
-            return
-        self._builder.add_frame(frame.axes)
-        self._learn_site(frame)
-
-    def _learn_site(self, frame: ArrivedFrame) -> None:
-        """Take note of where a frame was taken."""
-        key, values = split_axes(frame.axes)
-        tags = frame.tags
-        name = text(tags, "PositionName")
-        self._builder.add_site(
-            Site(
-                key,
-                name=name or str(key[0]) if key and (name or isinstance(key[0], str)) else None,
-                x_um=number(tags, "XPosition_um_Intended", "XPositionUm"),
-                y_um=number(tags, "YPosition_um_Intended", "YPositionUm"),
-                well=well_of_label(name) if name and key else None,
-            )
-        )
-        z_um = number(tags, "ZPosition_um_Intended", "ZPositionUm")
-        if z_um is not None and "z" in values:
-            self._builder.add_plane(key, values["z"], z_um)
 
     def _write(self, frame: ArrivedFrame) -> None:
         """Store a frame whose place is known."""
@@ -296,12 +271,14 @@ class RunRecorder:
         """Make a new position an image of every store, if their layout takes one more."""
         assert self._plan is not None
         assert self._router is not None
-        self._learn_site(frame)
+        learn_site(frame, self._builder)
         site = self._builder.site(split_axes(frame.axes)[0])
         plan = replace(self._plan, sites=(*self._plan.sites, site))
-        if all(store.can_extend(plan) for store in self._stores.values()):
-            for store in self._stores.values():
-                store.extend(plan)
+        stores = list(self._stores.values())
+        layouts = [layout for store in stores if (layout := store.layout_with(plan)) is not None]
+        if len(layouts) == len(stores):
+            for store, layout in zip(stores, layouts, strict=True):
+                store.extend(plan, layout)
             self._plan = plan
             self._router.add_site(site.key)
 

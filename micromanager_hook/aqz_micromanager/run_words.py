@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import aqz_core as aqz
-from aqz_micromanager.layout import ImageOptions
+from aqz_micromanager.image_options import ImageOptions
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -96,22 +96,20 @@ class StoreRecording:
         self._tables[site.key] = TagTable(self._frame_metadata)
         self._describe(site, "recording")
 
-    def can_extend(self, plan: RunPlan) -> bool:
-        """Tell whether the store can take the sites of a longer plan beside those it has."""
+    def layout_with(self, plan: RunPlan) -> StoreLayout | None:
+        """Return the store with the sites of a longer plan; None if others would have to move."""
         layout = self._arrange(plan)
-        return layout.keys.items() >= self._layout.keys.items() and bool(layout.wells) == bool(
-            self._layout.wells
-        )
+        stays = layout.keys.items() >= self._layout.keys.items()
+        return layout if stays and bool(layout.wells) == bool(self._layout.wells) else None
 
-    def extend(self, plan: RunPlan) -> None:
-        """Begin the images of the sites that a longer plan has.
+    def extend(self, plan: RunPlan, layout: StoreLayout) -> None:
+        """Begin the images of the sites that a longer plan has, laid out by `layout_with`.
 
         Raises
         ------
         AqzError
             The stream refused them.
         """
-        layout = self._arrange(plan)
         self.stream.extend(layout.settings)
         self._layout, self._plan = layout, plan
         for site in plan.sites:
