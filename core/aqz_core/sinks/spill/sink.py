@@ -80,6 +80,11 @@ class SpillingSink:
             return False
         return True
 
+    def allow_memory(self, nbytes: int) -> None:
+        """Set how many bytes the parts of shards may take on their way into the store."""
+        if (allow := getattr(self._store, "allow_memory", None)) is not None:
+            allow(nbytes)
+
     def _spill(self, error: BaseException) -> None:
         """Turn to the folder for good, and say so."""
         with self._lock:
