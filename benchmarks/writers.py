@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CONTEXT", "STREAMS", "Opened", "array_folder", "array_key", "can_record", "load_writer"]
 
-STREAMS = {"aqz": "aqz_core", "acquire": "acquire_zarr"}
-"""Writers with the streaming vocabulary, and their modules."""
+STREAMS = {"aqz": "aqz_core", "acquire": "acquire_zarr", "aqz-checksum": "aqz_core"}
+"""Writers with the streaming vocabulary, and their modules; one adds a CRC-32C to every chunk."""
 
 CONTEXT = ("tensorstore", "zarr-python")
 """Writers measured for context only."""
@@ -55,7 +55,8 @@ def load_writer(name: str) -> Opener:
         If the writer is not installed.
     """
     if name in STREAMS:
-        return partial(_open_stream, importlib.import_module(STREAMS[name]))
+        module = importlib.import_module(STREAMS[name])
+        return partial(_open_stream, module, checksum=name == "aqz-checksum")
     if name == "tensorstore":
         return partial(_open_tensorstore, importlib.import_module("tensorstore"))
     if name == "zarr-python":
@@ -80,7 +81,7 @@ def array_folder(store: Path, case: Case, index: int) -> Path:
     return node / "0" if case.pyramid else node
 
 
-def _open_stream(module: ModuleType, case: Case, store: Path) -> Opened:
+def _open_stream(module: ModuleType, case: Case, store: Path, *, checksum: bool = False) -> Opened:
     """Open a ZarrStream of aqz_core or acquire-zarr."""
     module.set_log_level(module.LogLevel.ERROR)
     settings = module.StreamSettings(
@@ -88,6 +89,8 @@ def _open_stream(module: ModuleType, case: Case, store: Path) -> Opened:
         version=module.ZarrVersion.V3,
         arrays=[_array_settings(module, case, i) for i in range(case.arrays)],
     )
+    for array in settings.arrays if checksum else ():
+        array.checksum = True
     if hasattr(settings, "durability"):
         settings.durability = "shard"  # what acquire-zarr does, and cannot be told otherwise
     stream = module.ZarrStream(settings)

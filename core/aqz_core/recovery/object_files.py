@@ -45,6 +45,7 @@ class ObjectFiles:
 
     def __init__(self, place: Place) -> None:
         self.url = place.url
+        self.address = place.address
         self.folder: Path | None = None
         self._root = f"{place.prefix}/" if place.prefix else ""
         self._service = place.service

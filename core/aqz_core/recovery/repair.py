@@ -117,7 +117,7 @@ def _repair_objects(
     """Repair a store in an object store, through the sink that recordings go to."""
     repairs = _planned(files, hooks, abort_uploads)
     if repairs.is_needed:
-        settings = StreamSettings(store_path=files.url, s3=s3)
+        settings = StreamSettings(store_path=files.address, s3=s3)
         sink = open_sink(settings, hooks.sinks())
         try:
             repairs.apply(ObjectChanges(sink))

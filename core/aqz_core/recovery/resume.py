@@ -27,7 +27,7 @@ from aqz_core.router import FrameRouter
 from aqz_core.settings import StreamSettings
 from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
 from aqz_core.store_lock import StoreLock
-from aqz_core.store_path import local_path, url_scheme
+from aqz_core.store_path import local_path, url_scheme, without_password
 from aqz_core.validation import validate
 
 if TYPE_CHECKING:
@@ -211,7 +211,8 @@ def _chosen(
     """Return the recordings that settings ask for, if they agree with them."""
     if not _is_same_place(given, files):
         raise ResumeError(
-            f"the settings are for the store {given.store_path!r}, not for {files.url!r}"
+            f"the settings are for the store {without_password(given.store_path)!r}, not "
+            f"for {files.url!r}"
         )
     if given.hcs_plates:
         raise ResumeError(
@@ -242,7 +243,7 @@ def _is_same_place(given: StreamSettings, files: StoredFiles) -> bool:
         return folder is not None and local_path(given.store_path).resolve() == folder.resolve()
     if given.s3 is not None or url_scheme(given.store_path) in S3_SCHEMES:
         return s3_location(given.store_path, given.s3).url == files.url
-    return given.store_path.rstrip("/") == files.url
+    return given.store_path.rstrip("/") == files.address
 
 
 def _stream_settings(
@@ -253,7 +254,7 @@ def _stream_settings(
 ) -> StreamSettings:
     """Return the settings of the stream that goes on."""
     stream = StreamSettings() if given is None else copy.deepcopy(given)
-    stream.store_path = files.url
+    stream.store_path = files.address
     stream.s3 = s3
     stream.overwrite = False
     stream.arrays = [one.settings for one in recorded.values()]

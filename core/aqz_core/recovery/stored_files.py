@@ -29,11 +29,14 @@ class StoredFiles(Protocol):
     ----------
     url
         The place, for messages.
+    address
+        What opens it again: a URL with its password, if it has one.
     folder
         Its directory, or None where it is not on a filesystem.
     """
 
     url: str
+    address: str
     folder: Path | None
 
     def find(self) -> Iterator[tuple[str, int]]:
@@ -101,7 +104,7 @@ class LocalFiles:
 
     def __init__(self, folder: Path) -> None:
         self.folder: Path | None = folder
-        self.url = str(folder)
+        self.url = self.address = str(folder)
         self._root = folder
 
     def find(self) -> Iterator[tuple[str, int]]:

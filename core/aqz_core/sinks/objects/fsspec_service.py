@@ -22,6 +22,10 @@ __all__ = ["FsspecService", "filesystem_class"]
 
 THREADS = 8
 
+_THREAD_SAFE = {"memory", "local"}
+"""The others may have one connection, as ftp and sftp have, where answers to several threads would
+be mixed up: they get one thread."""
+
 
 def filesystem_class(scheme: str) -> Any:
     """Return the class of fsspec file system for a scheme.
@@ -68,7 +72,8 @@ class FsspecService:
         self._class = cls
         self._filesystem: Any = None
         self._coroutines = bool(cls.async_impl)
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="aqz-fsspec")
+        threads = THREADS if scheme in _THREAD_SAFE else 1
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="aqz-fsspec")
         self.root: str = str(cls._strip_protocol(url)).rstrip("/")
 
     async def open(self) -> None:
@@ -126,7 +131,9 @@ class FsspecService:
         """Store an object, and the directory it is in where there are directories."""
         try:
             await self._call("pipe_file", key, bytes(body.view()))
-        except FileNotFoundError:
+        except Exception as error:
+            if not _is_missing(error):
+                raise
             await self._call("makedirs", key.rsplit("/", 1)[0], exist_ok=True)
             await self._call("pipe_file", key, bytes(body.view()))
 
@@ -155,3 +162,8 @@ class FsspecService:
                 await self._call("rm_file", key)
             except FileNotFoundError:
                 continue
+
+
+def _is_missing(error: Exception) -> bool:
+    """Tell whether an error may mean that a directory is not there; FTP has no words for it."""
+    return isinstance(error, FileNotFoundError) or type(error).__name__ == "error_perm"

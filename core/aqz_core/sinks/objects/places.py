@@ -34,6 +34,8 @@ class Place:
         Full key of the store's root; empty for the root of a bucket.
     url, where
         The store, for users and for messages.
+    address
+        What opens it again: a URL with its password, if it has one.
     policy
         How long requests may take.
     in_flight
@@ -46,6 +48,7 @@ class Place:
     where: str
     policy: RetryPolicy
     in_flight: int
+    address: str
 
 
 def place_of(url: str, s3: S3Settings | None) -> Place:
@@ -71,7 +74,8 @@ def place_of(url: str, s3: S3Settings | None) -> Place:
     where = without_password(url.rstrip("/"))
     if not service.root:
         raise StorageError(f"{where!r} names no place in the store; add a path to it")
-    return Place(service, service.root, where, where, RetryPolicy(), DEFAULT_IN_FLIGHT)
+    policy = RetryPolicy()
+    return Place(service, service.root, where, where, policy, DEFAULT_IN_FLIGHT, url.rstrip("/"))
 
 
 def _in_bucket(url: str, s3: S3Settings | None) -> Place:
@@ -86,4 +90,5 @@ def _in_bucket(url: str, s3: S3Settings | None) -> Place:
         location.described,
         RetryPolicy() if s3 is None else RetryPolicy(total=s3.retry_timeout),
         DEFAULT_IN_FLIGHT if s3 is None else s3.max_in_flight,
+        location.url,
     )
