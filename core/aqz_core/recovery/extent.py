@@ -37,11 +37,19 @@ __all__ = [
 ]
 
 
-def levels_of(owner: Node, nodes: list[Node]) -> list[Node]:
-    """Return the arrays that an image's metadata name as its levels, full resolution first."""
-    arrays = {node.name: node for node in nodes if node.array is not None}
+def levels_of(owner: Node, nodes: Mapping[str, Node]) -> list[Node]:
+    """Return the arrays that an image's metadata name as its levels, full resolution first.
+
+    Parameters
+    ----------
+    owner
+        The image.
+    nodes
+        Those of the store, by name.
+    """
     names = (level_name(owner, path) for path in level_paths(owner))
-    return [arrays[name] for name in names if name in arrays]
+    found = (nodes.get(name) for name in names if name is not None)
+    return [node for node in found if node is not None and node.array is not None]
 
 
 def level_paths(owner: Node) -> list[str]:

@@ -84,11 +84,12 @@ def rebuild(files: StoredFiles, nodes: list[Node], hooks: Hooks) -> Rebuilt:
     by_name = {node.name: node for node in nodes}
     for owner in nodes:
         if "axes" in owner.aqz and owner.array is None and owner.problem is None:
-            _rebuild_levels(files, owner, nodes, by_name, hooks, rebuilt)
+            _rebuild_levels(files, owner, by_name, hooks, rebuilt)
     for node in nodes:
-        below = [other for other in nodes if _is_inside(other, node) and other.version]
-        if node.version is None and below:
-            _rebuild_group(node, below, by_name, rebuilt)
+        if node.version is None:
+            below = [other for other in nodes if _is_inside(other, node) and other.version]
+            if below:
+                _rebuild_group(node, below, by_name, rebuilt)
     return rebuilt
 
 
@@ -98,7 +99,6 @@ def rebuild(files: StoredFiles, nodes: list[Node], hooks: Hooks) -> Rebuilt:
 def _rebuild_levels(
     files: StoredFiles,
     owner: Node,
-    nodes: list[Node],
     by_name: dict[str, Node],
     hooks: Hooks,
     rebuilt: Rebuilt,
@@ -112,7 +112,7 @@ def _rebuild_levels(
     if not missing:
         return
     try:
-        documents = _level_documents(owner, names, levels_of(owner, nodes), hooks)
+        documents = _level_documents(owner, names, levels_of(owner, by_name), hooks)
         for name in missing:
             found = {file: doc for file, doc in documents.items() if _folder(file) == name}
             _check_level(files, found, known.get(name), hooks)

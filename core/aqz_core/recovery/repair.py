@@ -165,6 +165,7 @@ class Repairs:
         self.findings: list[Finding] = []
         self._files = files
         self._nodes = nodes
+        self._by_name = {node.name: node for node in nodes}
         self._providers = providers
         self._rebuilt = rebuilt or {}
         self._unfinished: set[str] = set()
@@ -338,7 +339,7 @@ class Repairs:
 
     def _levels_below(self, owner: Node) -> list[Node]:
         """Return the arrays of an image; none for what is an array itself."""
-        return levels_of(owner, self._nodes) if owner.array is None else []
+        return levels_of(owner, self._by_name) if owner.array is None else []
 
     def _plan_documents(self, owner: Node) -> None:
         """Plan the metadata of an image and its levels, or of an array."""

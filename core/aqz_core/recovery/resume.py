@@ -174,10 +174,11 @@ def _read(
 def _recordings(nodes: list[Node]) -> list[_Recorded]:
     """Return every array and image of a store that carries the state of a recording."""
     found = []
+    by_name = {node.name: node for node in nodes}
     for node in nodes:
         if "axes" not in node.aqz:
             continue
-        levels = [node] if node.array is not None else levels_of(node, nodes)
+        levels = [node] if node.array is not None else levels_of(node, by_name)
         if not levels or (node.array is None and len(levels) != len(level_paths(node))):
             raise ResumeError(
                 f"{node.where}: not every array of the image can be read; `aqz validate` says why, "
