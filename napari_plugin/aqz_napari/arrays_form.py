@@ -86,6 +86,9 @@ class ArraysForm:
         kept: dict[object, tuple[SourceSpec, ArrayPlan]] = {}
         for source in self._sources.chosen():
             before = self._arrays.get(source)
+            if before is not None and self._sources.is_occupied(source):
+                kept[source] = before
+                continue
             try:
                 spec = self._sources.source(source).describe()
                 same = before is not None and before[0] == spec
@@ -105,6 +108,8 @@ class ArraysForm:
     def have_changed(self) -> bool:
         """Tell whether a chosen source describes itself in another way than before."""
         for source in self.chosen():
+            if self._sources.is_occupied(source):
+                continue
             try:
                 if self._sources.source(source).describe() != self._arrays[source][0]:
                     return True

@@ -158,7 +158,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
             while parent is not None and not isinstance(parent, QMainWindow):
                 parent = parent.parentWidget()
             if parent is not None:
-                self._guard = WindowGuard(parent)
+                self._guard = WindowGuard(parent, self._wait_no_longer)
         return self._guard
 
     # ---- the plan ----------------------------------------------------------------------------
@@ -255,8 +255,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
     def toggle(self) -> None:
         """Start, stop, or wait no longer for an acquisition."""
         if self._starting is not None:
-            if self._starting.is_waiting:
-                self._starting.give_up()
+            self._wait_no_longer()
         elif self.recorder is not None and self.recorder.state.is_running:
             self.stop()
         else:
@@ -281,12 +280,18 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self._starting = RecordingStart(plan, sources, follow)
         self._last_state = RecorderState.IDLE
         self._set_form_enabled(False)
+        _ = self.guard  # from now on closing the window matters
         if self._starting.is_waiting:
             self.run.show_waiting()
         else:
             self.run.show_opening()
         self._starting.begin()
         return True
+
+    def _wait_no_longer(self) -> None:
+        """Give up an acquisition that has not begun."""
+        if self._starting is not None:
+            self._starting.give_up()
 
     def stop(self) -> None:
         """End the recording; the store is finished in the background."""

@@ -130,6 +130,11 @@ class SourceList:
             self._made[source] = made
         return made[1]
 
+    def is_occupied(self, source: object) -> bool:
+        """Tell whether asking a source now could hold up the window: its core is acquiring."""
+        core = running_core() if source in ("camera", "acquisition") else None
+        return core is not None and bool(core.mda.is_running())
+
     def forget_made(self) -> None:
         """Make sources anew next time: each is used for one recording."""
         self._made.clear()

@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QApplication, QLabel, QMessageBox, QProgressDialog
 from aqz_napari.form_parts import ERROR
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aqz_napari.recorder import Recorder
 
 __all__ = ["WindowGuard"]
@@ -26,12 +28,15 @@ class WindowGuard(QObject):  # type: ignore[misc]  # Qt is not typed here
     ----------
     window : QMainWindow
         napari's main window.
+    on_close : callable
+        Called, without arguments, when the window is about to close.
     """
 
-    def __init__(self, window: Any) -> None:
+    def __init__(self, window: Any, on_close: Callable[[], None]) -> None:
         super().__init__(window)
         self._window = window
         self._recorder: Recorder | None = None
+        self._on_close = on_close
         self._label = QLabel()
         self._label.setToolTip("Record to Zarr")
         self._label.hide()
@@ -50,13 +55,16 @@ class WindowGuard(QObject):  # type: ignore[misc]  # Qt is not typed here
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Ask before the window closes during a recording, then finish it."""
-        if watched is self._window and event.type() == QEvent.Type.Close:
+        # A window that is being deleted still sends events, when Python has let go of the rest.
+        window = getattr(self, "_window", None)
+        if window is not None and watched is window and event.type() == QEvent.Type.Close:
             recorder = self._recorder
             if recorder is not None and recorder.state.is_running:
                 if not self.ask():
                     event.ignore()
                     return True
                 self.finish(recorder)
+            self._on_close()
         return False
 
     def ask(self) -> bool:
