@@ -296,36 +296,28 @@ def test_a_service_that_is_killed_during_a_recording(widget, live, bucket, impat
     assert widget.run.record.text == "● Record"
 
 
-@pytest.mark.parametrize(
-    ("frame", "message"),
-    [
-        (np.zeros(7, np.uint16), "need two axes"),
-        (np.full((4, 4), None, object), "object"),
-        (np.zeros((4, 4), np.complex64), "complex64"),
-        (np.zeros((0, 4), np.uint16), "empty"),
-    ],
-)
-def test_frames_that_cannot_be_stored_are_told_beside_the_source(widget, viewer, frame, message):
-    register_source("odd", lambda: GeneratorSource(lambda: [frame], "odd"))
-    try:
-        widget.sources.refresh()
-        widget.sources.choose("odd")
-        widget.check()
-        assert message in notice(widget, "source")
-        assert not widget.run.record.enabled
-    finally:
-        unregister_source("odd")
-
-
-def test_a_source_that_raises_anything_is_told_beside_the_source(widget, viewer):
+def test_sources_that_cannot_be_recorded_are_told_beside_the_source(widget, viewer):
     def broken():
         raise KeyError("camera.cfg")
 
-    register_source("broken", broken)
-    try:
-        widget.sources.refresh()
-        widget.sources.choose("broken")
-        widget.check()
-        assert "camera.cfg" in notice(widget, "source")
-    finally:
-        unregister_source("broken")
+    def of(frame):
+        return lambda: GeneratorSource(lambda: [frame], "odd")
+
+    cases = [
+        (of(np.zeros(7, np.uint16)), "need two axes"),
+        (of(np.full((4, 4), None, object)), "object"),
+        (of(np.zeros((4, 4), np.complex64)), "complex64"),
+        (of(np.zeros((0, 4), np.uint16)), "empty"),
+        (broken, "camera.cfg"),
+    ]
+    for number, (factory, message) in enumerate(cases):
+        name = f"odd {number}"
+        register_source(name, factory)
+        try:
+            widget.sources.refresh()
+            widget.sources.choose(name)
+            widget.check()
+            assert message in notice(widget, "source")
+            assert not widget.run.record.enabled
+        finally:
+            unregister_source(name)
