@@ -17,9 +17,9 @@ from aqz_core.keys import normalise_key
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.recovery.changes import LocalChanges
 from aqz_core.recovery.extent import level_paths, levels_of
+from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.progress import ArrayProgress, find_progress
 from aqz_core.recovery.rebuilding import stored_lattices
-from aqz_core.recovery.repair import Repairs
 from aqz_core.recovery.stored_files import is_local, open_files
 from aqz_core.recovery.stored_settings import differences, stored_settings
 from aqz_core.recovery.survey import Node, survey
