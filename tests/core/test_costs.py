@@ -383,7 +383,7 @@ def test_max_memory_is_a_bound(tmp_path, codec, pyramid, chunks, shards):
 def test_a_store_that_hangs_does_not_cost_more_than_the_bound(codec):
     sink = CountingSink()
     sink.gate.clear()
-    budget = 40 * MIB
+    budget = 64 * MIB
     claimed = []
     wanted = settings(WHOLE, codec=codec, max_memory=budget)
     with aqz.ZarrStream(wanted, plugins=[sink]) as stream:
