@@ -204,7 +204,7 @@ def _destination_problems(
         return path, [
             Problem(
                 "destination",
-                f"{name} is there already, and a recording never replaces one",
+                f"{name or path} is there already, and a recording never replaces one",
                 fix_label=f"Use {other}",
                 fix=lambda plan: replace(plan, destination=free),
             )

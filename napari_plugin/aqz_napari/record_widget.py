@@ -199,7 +199,8 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
             source = Problem("source", self.arrays.problem)
             found = [source, *(p for p in found if plan.arrays or p.field != "source")]
         found.extend(self._remote_problem(plan))
-        shown = [*found, self._start_problem] if self._start_problem else found
+        shown = [*found, self._start_problem] if self._start_problem else list(found)
+        shown.sort(key=lambda problem: not problem.is_error)  # there is room for one beside a field
         for field in FIELDS:
             self.sections[field].show(next((p for p in shown if p.field == field), None))
         errors = [problem for problem in found if problem.is_error]

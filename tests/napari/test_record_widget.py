@@ -98,6 +98,14 @@ def test_units_that_napari_does_not_know_warn_and_do_not_stop(widget, live):
     assert widget.run.record.enabled
 
 
+def test_an_error_is_shown_before_a_warning(widget, live):
+    for axis in widget.arrays.table._rows:
+        axis.name.value = "x"
+    widget.check()
+    assert "rename one" in notice(widget, "dimensions")
+    assert not widget.run.record.enabled
+
+
 def test_a_wrong_template(widget, live):
     widget.destination.path.value = "/somewhere/{what}.zarr"
     widget.check()
