@@ -66,6 +66,7 @@ from aqz_core.settings import (
     StreamSettings,
     Well,
 )
+from aqz_core.store_path import without_password
 from aqz_core.stream import PartialFrameWarning, ZarrStream
 from aqz_core.suggestion import LayoutSuggestion, suggest_layout
 from aqz_core.termination import exit_on_sigterm
@@ -141,4 +142,5 @@ __all__ = [
     "suggest_layout",
     "validate_settings",
     "validate_store",
+    "without_password",
 ]

@@ -36,7 +36,18 @@ def url_scheme(store_path: str) -> str | None:
 
 
 def without_password(store_path: str) -> str:
-    """Return a path or URL as it may be shown and saved: ``sftp://me:secret@host`` has a secret."""
+    """Return a path or URL as it may be shown and saved: ``sftp://me:secret@host`` has a secret.
+
+    Parameters
+    ----------
+    store_path : str
+        Path or URL.
+
+    Returns
+    -------
+    str
+        The same, without the password of a URL; its user name stays.
+    """
     scheme, separator, rest = store_path.partition("://")
     host, slash, path = rest.partition("/")
     login, at, name = host.rpartition("@")
