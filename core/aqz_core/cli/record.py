@@ -87,7 +87,13 @@ def run_record(options: RecordOptions) -> int:
     camera = _open_camera(options)
     present(console, camera)
     choices = StoreChoices(
-        options.output, folder, options.codec, options.pyramid, options.overwrite
+        options.output,
+        folder,
+        options.codec,
+        options.pyramid,
+        options.overwrite,
+        spill=options.spill,
+        s3=options.s3,
     )
     done = record_camera(camera, options.frames, choices, console)
     how = "interrupted; " if done.interrupted else ""
