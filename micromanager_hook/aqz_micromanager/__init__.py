@@ -21,7 +21,7 @@ from aqz_micromanager.pixels import FrameSpec
 from aqz_micromanager.processor import ZarrProcessor
 from aqz_micromanager.recorder import RunRecorder
 from aqz_micromanager.run_plan import PlanBuilder, Site
-from aqz_micromanager.run_words import RecorderOptions, RunSink, RunStatistics
+from aqz_micromanager.run_words import RecorderOptions, RunStatistics
 
 __all__ = [
     "AcquisitionError",
@@ -35,7 +35,6 @@ __all__ = [
     "PlanBuilder",
     "RecorderOptions",
     "RunRecorder",
-    "RunSink",
     "RunStatistics",
     "Site",
     "UnknownCoordinateError",

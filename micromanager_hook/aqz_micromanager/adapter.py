@@ -49,9 +49,10 @@ class RunAdapter:
         if not path:
             raise aqz.SettingsError("store is empty; give a path or URL such as 'run1.ome.zarr'")
         if settings is not None and settings.store_path not in ("", path):
+            named, given = map(aqz.without_password, (str(settings.store_path), path))
             raise aqz.SettingsError(
-                f"settings have store_path {settings.store_path!r}, but the store is {path!r}; "
-                "leave store_path out"
+                f"settings have store_path {named!r}, but the store is {given!r}; leave store_path "
+                "out"
             )
         self._recorder = RunRecorder(path, options)
         self._forgotten = weakref.finalize(self, _finish_forgotten, self._recorder)
@@ -113,9 +114,7 @@ class RunAdapter:
         AcquisitionError
             Something went wrong since this was made; the first error is its cause.
         """
-        self._let_go()
-        self._forgotten.detach()
-        self._recorder.finish(interrupted=self._ended_early)
+        self._finish_recording(interrupted=False)
 
     def __enter__(self) -> Self:
         """Return the object itself; until the end of the block, Ctrl+C ends the acquisition."""
@@ -130,9 +129,13 @@ class RunAdapter:
     ) -> None:
         """Finish the store. An error of the recording is raised, as it caused the one at hand."""
         self._interrupts.stop()
+        self._finish_recording(interrupted=error is not None)
+
+    def _finish_recording(self, *, interrupted: bool) -> None:
+        """Finish the store once the engine is let go; it may know that it ended early."""
         self._let_go()
         self._forgotten.detach()
-        self._recorder.finish(interrupted=error is not None or self._ended_early)
+        self._recorder.finish(interrupted=interrupted or self._ended_early)
 
 
 def _finish_forgotten(recorder: RunRecorder) -> None:
@@ -140,6 +143,6 @@ def _finish_forgotten(recorder: RunRecorder) -> None:
     if not recorder.is_finished:
         _log.warning(
             "the recording to %s was never closed; use a with statement, or call close()",
-            recorder.store,
+            recorder.shown_store,
         )
         recorder.finish(interrupted=True, raises=False)

@@ -17,6 +17,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import aqz_core as aqz
 from aqz_micromanager.errors import (
     AcquisitionError,
     BackPressureError,
@@ -57,29 +58,43 @@ class RunRecorder:
         Path or URL.
     options
         What the user chose.
+    _rest_of
+        The recorder of what was planned, if this one takes the rest: they share the numbers of
+        stores, the notes, and whom to tell that a store was opened.
 
     Attributes
     ----------
     store
         Path or URL.
+    shown_store
+        The same for messages, without a password.
     on_open
         Refers to what is called when a store was opened.
     """
 
-    def __init__(self, store: str, options: RecorderOptions | None = None) -> None:
+    def __init__(
+        self,
+        store: str,
+        options: RecorderOptions | None = None,
+        *,
+        _rest_of: RunRecorder | None = None,
+    ) -> None:
         self.store = store
-        self.on_open: Callable[[], Callable[[], None] | None] = _nothing
+        self.shown_store = aqz.without_password(store)
+        self.on_open: Callable[[], Callable[[], None] | None] = (
+            _nothing if _rest_of is None else _rest_of.on_open
+        )
         self._options = options or RecorderOptions()
         self._builder = PlanBuilder(self._options.axes)
         self._hold = FrameHold(self._options.learning_memory)
         self._stores: dict[FrameSpec, StoreRecording] = {}
-        self._numbers = itertools.count(1)
+        self._numbers: Iterator[int] = itertools.count(1) if _rest_of is None else _rest_of._numbers
         self._plan: RunPlan | None = None
         self._router: Router | None = None
         self._adds_positions = True
         self._rest: RunRecorder | None = None
-        self._is_rest = False
-        self._notes: dict[str, Any] = {}
+        self._is_rest = _rest_of is not None
+        self._notes: dict[str, Any] = {} if _rest_of is None else _rest_of._notes
         self._lock = threading.RLock()
         self._state: RunState = "waiting"
         self._looked = 0.0
@@ -140,7 +155,7 @@ class RunRecorder:
             if self.error is None:
                 self.error = error
                 self._state = "failed"
-                _log.error("recording to %s failed: %s", self.store, error, exc_info=error)
+                _log.error("recording to %s failed: %s", self.shown_store, error, exc_info=error)
 
     def finish(self, *, interrupted: bool = False, raises: bool = True) -> None:
         """Finish every store; later calls do nothing more.
@@ -164,7 +179,7 @@ class RunRecorder:
             if raises and self.error is not None and not self._raised:
                 self._raised = True
                 raise AcquisitionError(
-                    f"the acquisition was not recorded whole to {self.store}: {self.error}"
+                    f"the acquisition was not recorded whole to {self.shown_store}: {self.error}"
                 ) from self.error
 
     # ---- looking at it ----------------------------------------------------------------------
@@ -285,15 +300,12 @@ class RunRecorder:
     def _put_elsewhere(self, frame: ArrivedFrame) -> None:
         """Hand a frame to the recorder of all that was not planned, which learns what comes."""
         if self._rest is None:
-            self._rest = RunRecorder(self.store, replace(self._options, axes=None))
-            self._rest._is_rest = True
-            self._rest._numbers = self._numbers
-            self._rest._notes = self._notes
+            self._rest = RunRecorder(self.store, replace(self._options, axes=None), _rest_of=self)
             _log.warning(
                 "a frame came that was not planned, with axes %s; such frames go to a store beside "
                 "%s",
                 dict(frame.axes),
-                self.store,
+                self.shown_store,
             )
         self._rest.put(frame)
 
@@ -356,7 +368,7 @@ class RunRecorder:
         if self.error is None:
             self._state = self._end_state(interrupted=interrupted)
         if not self._stores and self.error is None:
-            _log.warning("no frame came; nothing was written to %s", self.store)
+            _log.warning("no frame came; nothing was written to %s", self.shown_store)
         for store in self._stores.values():
             with self._keeping_errors():
                 store.finish(self._state, self._notes)

@@ -1,26 +1,25 @@
 """The words in which a recording is asked for and told of, whatever the engine.
 
-What the user chose, the five verbs that an engine's adapter uses, and how a run is doing.
+What the user chose, and how a run is doing.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import aqz_core as aqz
 from aqz_micromanager.image_options import ImageOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
-    from aqz_micromanager.frame_hold import ArrivedFrame
-    from aqz_micromanager.pixels import ColorOrder, FrameSpec
-    from aqz_micromanager.run_plan import PlanBuilder, Value
+    from aqz_micromanager.pixels import ColorOrder
+    from aqz_micromanager.run_plan import Value
     from aqz_micromanager.store_recording import OnDuplicate, RunState
     from aqz_micromanager.tags import FrameMetadata
 
-__all__ = ["LEARNING_NBYTES", "RecorderOptions", "RunSink", "RunStatistics"]
+__all__ = ["LEARNING_NBYTES", "RecorderOptions", "RunStatistics"]
 
 LEARNING_NBYTES = 256 << 20
 """Bound on the frames that wait until the sizes of the axes are known."""
@@ -128,27 +127,3 @@ class RecorderOptions:
                 raise aqz.SettingsError(
                     f"{name} is {getattr(self, name)!r}; use one of {', '.join(map(repr, allowed))}"
                 )
-
-
-class RunSink(Protocol):
-    """What an adapter needs: five verbs."""
-
-    def expect(
-        self,
-        describe: Callable[[PlanBuilder], None],
-        spec: FrameSpec | None = None,
-        tags: Mapping[str, Any] | None = None,
-    ) -> None:
-        """Take what is known before the frames come."""
-
-    def put(self, frame: ArrivedFrame) -> None:
-        """Take one frame."""
-
-    def note(self, name: str, metadata: Mapping[str, Any]) -> None:
-        """Take metadata of the whole acquisition."""
-
-    def fail(self, error: BaseException) -> None:
-        """Keep an error; no more frames are taken."""
-
-    def finish(self, *, interrupted: bool = False, raises: bool = True) -> None:
-        """Finish the store and raise the error that was kept."""

@@ -119,12 +119,16 @@ class StoreRecording:
     @property
     def frames(self) -> int:
         """Frames that were stored, colour frames once."""
-        return sum(coverage.count for coverage in self._coverage.values())
+        return sum(coverage.count for coverage in self._coverages())
 
     @property
     def missing(self) -> int:
         """Frames that are known to lack, or that lack between others."""
-        return sum(coverage.missing_count for coverage in self._coverage.values())
+        return sum(coverage.missing_count for coverage in self._coverages())
+
+    def _coverages(self) -> list[Coverage]:
+        """Return the accounts of all images; others ask while frames add positions."""
+        return list(self._coverage.values())
 
     def write(self, place: Place, planes: Iterable[Pixels], tags: Mapping[str, Any]) -> None:
         """Store one frame.
@@ -205,10 +209,6 @@ class StoreRecording:
             missing = itertools.islice(coverage.missing(), _MAX_MISSING_LISTED)
             described["missing"] = [dict(zip(self._names, index, strict=True)) for index in missing]
         self.stream.write_custom_metadata(described, self._layout.keys[site.key], ATTRIBUTE)
-
-    def key_of(self, site: SiteKey) -> str:
-        """Return the key of a site's image in the store."""
-        return self._layout.keys[site]
 
 
 def _known(site: Site, well: WellField | None) -> dict[str, Any]:

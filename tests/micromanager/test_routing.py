@@ -23,6 +23,7 @@ from aqz_micromanager import (
     RunRecorder,
     UnknownCoordinateError,
     ZarrProcessor,
+    store_recording,
 )
 from aqz_micromanager.events import read_events
 from aqz_micromanager.positions import image_keys, well_of_label
@@ -254,6 +255,28 @@ def test_a_planned_acquisition_takes_another_position_if_told_so(tmp_path):
     assert (processor.state, series(tmp_path / "run.zarr")) == ("complete", ["a", "b"])
 
 
+def test_a_position_may_come_while_someone_asks_how_it_goes(tmp_path, monkeypatch):
+    class ArrivesMeanwhile(Coverage):
+        """Lets a position come while the frames of all positions are summed up."""
+
+        @property
+        def missing_count(self):
+            if coming:
+                feed(processor, [coming.pop()])
+            return super().missing_count
+
+    monkeypatch.setattr(store_recording, "Coverage", ArrivesMeanwhile)
+    coming = []
+    events = grid(time=[0], position=range(3))
+    with ZarrProcessor(tmp_path / "run.zarr", events, on_unplanned="add") as processor:
+        feed(processor, events)
+        coming.append({"axes": {"time": 0, "position": 3}})
+        processor.statistics()
+        assert processor.statistics().frames == 4
+
+    assert series(tmp_path / "run.zarr") == ["0", "1", "2", "3"]
+
+
 def test_a_position_that_would_turn_a_plate_into_images_goes_beside(tmp_path):
     events = grid(time=range(2), position=["A1-Site_0"])
     with ZarrProcessor(tmp_path / "run.zarr", events, on_unplanned="add") as processor:
@@ -374,6 +397,27 @@ def test_no_frame_at_all_leaves_no_store(tmp_path, caplog):
     assert "no frame came" in caplog.text
 
 
+def test_a_password_in_the_url_is_not_told(caplog):
+    url = "memory://me:hunter2@secret/run.ome.zarr"
+    forgotten = ZarrProcessor(url, axes={"time": 1})
+    del forgotten
+    gc.collect()
+    ZarrProcessor(url, axes={"time": 1}).close()
+    failing = ZarrProcessor(url, axes={"time": 1})
+    with pytest.raises(UnknownCoordinateError):
+        feed(failing, [{"axes": {"time": 7}}])
+    with pytest.raises(AcquisitionError) as failed:
+        failing.close()
+    with pytest.raises(aqz.SettingsError) as refused:
+        ZarrProcessor("ftp://me:hunter2@host/other", settings=aqz.StreamSettings(store_path=url))
+
+    told = caplog.text + str(failed.value) + str(refused.value)
+    assert "hunter2" not in told
+    for what in ("never closed", "no frame came", "was not recorded whole", "leave store_path out"):
+        assert what in told
+    assert "memory://me@secret/run.ome.zarr" in told
+
+
 @pytest.mark.parametrize("axes", [{"time": range(3)}, {"z": range(3), "channel": "ab"}])
 def test_a_processor_that_is_forgotten_is_finished_and_told_of(tmp_path, caplog, axes):
     store = tmp_path / "run.zarr"
@@ -399,6 +443,23 @@ def test_a_program_that_ends_without_closing_leaves_a_finished_store(tmp_path):
     assert "was never closed" in run.stderr
     assert image(tmp_path / "run.zarr")[:, 0, 0].tolist() == [0, 1, 2]
     assert attributes(tmp_path / "run.zarr")["micromanager"]["state"] == "complete"
+
+
+def test_a_program_that_ends_without_closing_finishes_the_store_beside_too(tmp_path):
+    code = (
+        "import numpy, sys; from aqz_micromanager import ZarrProcessor\n"
+        "events = [{'axes': {'time': t, 'channel': 'DAPI'}} for t in range(2)]\n"
+        "kept = ZarrProcessor(sys.argv[1], events, on_unplanned='add')\n"
+        "more = [{'axes': {'time': t, 'channel': 'Cy5'}} for t in range(3)]\n"
+        "for event in events + more: kept(numpy.ones((8, 8), 'uint16'), {'Axes': event['axes']})\n"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "run.zarr")]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+
+    assert "was never closed" in run.stderr
+    planned, beside = (attributes(tmp_path / n)["micromanager"] for n in ("run.zarr", "run_2.zarr"))
+    assert (planned["state"], planned["frames"]) == ("complete", 2)
+    assert (beside["state"], beside["frames"]) == ("interrupted", 3)  # nobody said how many
 
 
 def test_the_engine_sees_exactly_two_parameters(tmp_path):
