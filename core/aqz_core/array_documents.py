@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from aqz_core.enums import ZarrVersion
 from aqz_core.metadata import Document, ngff, omero, zarr_v2, zarr_v3
 from aqz_core.plans import ArrayPlan, join, ngff_version
+from aqz_core.sinks.base import NODES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,7 +72,7 @@ def group_documents(
 
 def node_names(name: str) -> tuple[str, ...]:
     """Return the names that would show that a node of either format is stored at `name`."""
-    return tuple(join(name, file) for file in ("zarr.json", ".zarray", ".zgroup"))
+    return tuple(join(name, file) for file in NODES)
 
 
 def _array(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -12,6 +14,7 @@ import pytest
 import aqz_core as aqz
 from aqz_core.errors import ResumeError
 from aqz_core.recovery import Severity, repair_store, validate_store
+from aqz_core.recovery.stored_files import LocalFiles
 from tests.faults.test_recovery import PLANS, go_on
 from tests.support.decoders import DECODERS
 from tests.support.model import expected_levels
@@ -103,7 +106,10 @@ def field(path, acquisition):
 @pytest.fixture
 def plate(tmp_path):
     """A plate of two wells in a group, recorded."""
-    store = tmp_path / "s"
+    return recorded_plate(tmp_path / "s", aqz.ZarrVersion.V3)
+
+
+def recorded_plate(store, version):
     wells = [
         aqz.Well(row_name="A", column_name=column, images=[field("0", 0), field("1", 0)])
         for column in ("1", "2")
@@ -118,7 +124,7 @@ def plate(tmp_path):
             wells=wells,
         )
     ]
-    settings = aqz.StreamSettings(store_path=store, hcs_plates=plates)
+    settings = aqz.StreamSettings(store_path=store, hcs_plates=plates, version=version)
     with aqz.ZarrStream(settings) as stream:
         for key in settings.get_array_keys():
             stream.append(frames_of(PLANS["half-full chunks"])[0], key=key)
@@ -163,3 +169,63 @@ def test_a_level_of_which_everything_is_gone_is_empty(tmp_path):
     report = validate_store(store)
     assert report.is_valid
     assert any("were not stored" in found.what for found in report.findings)
+
+
+# ---- what is there and cannot be read is not gone -------------------------------------------
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    """A store whose root is a plain group above an array, with attributes of a user."""
+    plan, store = PLANS["half-full chunks"], tmp_path / "s"
+    recorded(store, plan, 17)
+    document = json.loads((store / "zarr.json").read_bytes())
+    document["attributes"]["mine"] = {"sample": "7b"}
+    (store / "zarr.json").write_text(json.dumps(document))
+    return store
+
+
+def test_broken_metadata_are_told_and_never_replaced(annotated):
+    for broken in (annotated / "zarr.json", annotated / "img" / "1" / "zarr.json"):
+        whole = broken.read_text()
+        damaged = whole.rstrip().removesuffix("}") + ",}"
+        broken.write_text(damaged)
+        report = repair_store(annotated, apply=True)
+        assert broken.read_text() == damaged
+        (told,) = errors(report)
+        assert "not valid JSON" in told.what
+        where = broken.parent.relative_to(annotated).as_posix()
+        assert where in [found.where for found in errors(validate_store(annotated))]
+        broken.write_text(whole)
+    assert validate_store(annotated).is_valid
+
+
+def test_metadata_on_a_disk_that_fails_are_not_replaced(annotated, monkeypatch):
+    original = LocalFiles.read
+    broken = {"zarr.json", "img/1/zarr.json"}
+
+    def read(files, name):
+        if name in broken:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return original(files, name)
+
+    monkeypatch.setattr(LocalFiles, "read", read)
+    before = content(annotated)
+    report = repair_store(annotated, apply=True)
+    assert content(annotated) == before
+    assert report.actions == ()
+    assert {found.where for found in errors(report)} == {".", "img/1"}
+    assert all("cannot be read" in found.what for found in errors(report))
+
+
+def test_attributes_beside_a_missing_group_of_zarr_v2_stay(tmp_path):
+    store = recorded_plate(tmp_path / "s", aqz.ZarrVersion.V2)
+    well = store / "inside" / "plate" / "A" / "1"
+    attributes = json.loads((well / ".zattrs").read_bytes()) | {"mine": "7b"}
+    (well / ".zattrs").write_text(json.dumps(attributes))
+    (well / ".zgroup").unlink()
+    before = content(store)
+    assert not errors(repair_store(store, apply=True))
+    after = content(store)
+    assert after.pop("inside/plate/A/1/.zgroup") == {"zarr_format": 2}
+    assert after == before

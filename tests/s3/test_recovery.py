@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from functools import partial
 from itertools import product
 from pathlib import Path
 
@@ -231,6 +232,27 @@ def test_a_service_in_trouble_is_asked_again_and_one_that_fails_is_told(
     with pytest.raises(StorageError, match="AccessDenied"):
         validate_store("a.zarr", s3=s3)
     assert endpoint.count("^(PUT|POST|DELETE)") == writes
+
+
+@pytest.mark.parametrize("name", ["zarr.json", "c/", "aqz.frames.jsonl"])
+def test_a_request_that_fails_is_no_damage_and_nothing_is_planned_from_it(endpoint, name):
+    s3 = S3Settings(
+        endpoint=endpoint.endpoint, bucket_name="bucket", key="id", secret="x", retry_timeout=2.0
+    )
+    with aqz.ZarrStream(settings("a.zarr", s3)) as stream:
+        for number, frame in enumerate(frames(20)):
+            stream.append(frame, metadata={"number": number})
+    document = json.loads(endpoint.objects["a.zarr/zarr.json"])
+    document["shape"][0] = 3  # as after a sudden end: what the shards hold tells the length
+    endpoint.objects["a.zarr/zarr.json"] = json.dumps(document).encode()
+    before = dict(endpoint.objects)
+    endpoint.fail("denied", f"GET /bucket/a.zarr/{name}")
+    for call in (validate_store, repair_store, partial(repair_store, apply=True)):
+        with pytest.raises(StorageError, match="AccessDenied"):
+            call("a.zarr", s3=s3)
+    assert endpoint.objects == before
+    endpoint.recover()
+    assert [action.where for action in repair_store("a.zarr", s3=s3).actions] == ["zarr.json"]
 
 
 # ---- kill -9 --------------------------------------------------------------------------------

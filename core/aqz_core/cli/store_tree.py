@@ -14,6 +14,7 @@ from aqz_core.errors import StorageError
 from aqz_core.plans import join
 from aqz_core.recovery.stored_files import open_files
 from aqz_core.recovery.survey import survey
+from aqz_core.sinks.base import NODES
 
 if TYPE_CHECKING:
     import os
@@ -116,5 +117,5 @@ def _tree(files: StoredFiles, node: Node, inside: Mapping[str, list[Node]]) -> S
 
 def _has_metadata(files: StoredFiles, node: Node) -> bool:
     """Tell whether a node that cannot be read has metadata at all."""
-    names = ("zarr.json", ".zarray", ".zgroup")
+    names = NODES
     return any(files.size(join(node.name, name)) is not None for name in names)

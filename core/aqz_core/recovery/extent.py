@@ -151,6 +151,8 @@ def _append_rows(files: StoredFiles, base: Node, file: ChunkFile) -> set[int]:
     try:
         indexes = indexes_of(files, array, file)
     except OSError:
+        if files.folder is None:
+            raise  # it is the service that failed: what the shard holds is not known
         return set()
     entries = indexes.best(prefer_end=array.index_at_end)
     if entries is None:

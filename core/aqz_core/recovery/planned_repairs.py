@@ -18,8 +18,8 @@ from aqz_core.recovery.chunks import ChunkDecoder, chunks_per_shard, indexes_of
 from aqz_core.recovery.extent import level_factors, levels_of, recorded_length
 from aqz_core.recovery.report import Action, Finding, RepairReport, Severity
 from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
-from aqz_core.recovery.survey import METADATA, PARTIAL, ChunkFile, Node
 from aqz_core.shards import MISSING, encode_index
+from aqz_core.sinks.base import METADATA, PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from aqz_core.hooks import CodecProvider
     from aqz_core.recovery.changes import StoreChanges
     from aqz_core.recovery.stored_files import StoredFiles
+    from aqz_core.recovery.survey import ChunkFile, Node
     from aqz_core.stored_array import StoredArray
 
 __all__ = ["Repairs"]
@@ -88,7 +89,7 @@ class Repairs:
             level.name for node in self._nodes if node.aqz for level in self._levels_below(node)
         }
         for node in self._nodes:
-            if node.problem and (node.document or node.files or node.foreign):
+            if node.problem and (node.has_metadata or node.files or node.foreign):
                 if node.name not in told:
                     self.find(Severity.ERROR, node.name, _advice(node))
             elif node.problem is None and (node.aqz or node.array is not None):
@@ -228,6 +229,8 @@ class Repairs:
             size = self._files.size(name) or 0
             cut = size > 0 and self._files.read_range(name, size - 1, 1) != b"\n"
         except OSError:
+            if self._files.folder is None:
+                raise
             return
         if cut:
             self._do(name, "end the line that was cut off", lambda to: to.add_to_end(name, b"\n"))

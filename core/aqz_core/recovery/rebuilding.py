@@ -1,10 +1,11 @@
 """Metadata files that are gone and that others tell: of levels of an image, and of plain groups.
 
-The level of a pyramid follows from the levels that are there and the recording's state, which its
-image carries; it is made by the same plan as when it was recorded, and only if that plan gives the
-levels that are there as they are. A group without attributes, as above several arrays or in the
-rows of a plate, says nothing that could be lost; a well is told by its plate. What nothing tells is
-said, with what to do.
+Only what is gone is made again, never what is there and cannot be read: that may be one comma, or
+the disk. The level of a pyramid follows from the levels that are there and the recording's state,
+which its image carries; it is made by the same plan as when it was recorded, and only if that plan
+gives the levels that are there as they are. A group without attributes, as above several arrays or
+in the rows of a plate, says nothing that could be lost; a well is told by its plate. What nothing
+tells is said, with what to do.
 """
 
 from __future__ import annotations
@@ -86,10 +87,13 @@ def rebuild(files: StoredFiles, nodes: list[Node], hooks: Hooks) -> Rebuilt:
         if "axes" in owner.aqz and owner.array is None and owner.problem is None:
             _rebuild_levels(files, owner, by_name, hooks, rebuilt)
     for node in nodes:
-        if node.version is None:
+        if not node.has_metadata:
             below = [other for other in nodes if _is_inside(other, node) and other.version]
             if below:
                 _rebuild_group(node, below, by_name, rebuilt)
+    # Of the two files of a Zarr V2 node one may be left.
+    for name in [name for name in rebuilt.documents if files.size(name) is not None]:
+        del rebuilt.documents[name]
     return rebuilt
 
 
@@ -107,17 +111,20 @@ def _rebuild_levels(
     names = [level_name(owner, path) for path in level_paths(owner)]
     known = {name: by_name[name] for name in names if name in by_name}
     missing = [
-        name for name in names if name and (name not in known or known[name].version is None)
+        name for name in names if name and (name not in known or not known[name].has_metadata)
     ]
     if not missing:
         return
     try:
-        documents = _level_documents(owner, names, levels_of(owner, by_name), hooks)
+        try:
+            documents = _level_documents(owner, names, levels_of(owner, by_name), hooks)
+        except AqzError as error:
+            raise _UnknownError(str(error)) from error
         for name in missing:
             found = {file: doc for file, doc in documents.items() if _folder(file) == name}
             _check_level(files, found, known.get(name), hooks)
             rebuilt.documents |= found
-    except (_UnknownError, AqzError) as error:
+    except _UnknownError as error:
         for name in missing:
             rebuilt.impossible[name] = (
                 f"the metadata of this level are missing and cannot be made again: {error}. "
@@ -150,14 +157,23 @@ def _check_level(
     last = tuple(max((f.coordinate[k] + 1 for f in chunk_files), default=0) for k in (-2, -1))
     if last != grid:
         raise _UnknownError(f"it has {last} rows and columns of files, and should have {grid}")
+    data = _first_chunk(files, array, chunk_files[0])
+    if data is None:
+        raise _UnknownError("its files have no index of the size that the other levels tell")
     try:
-        decoder = ChunkDecoder(array, hooks.codecs())
-        for _, data in stored_chunks(files, array, chunk_files[0]):
-            decoder.decode(data)
-            return
-    except (OSError, AqzError) as error:
+        ChunkDecoder(array, hooks.codecs()).decode(data)
+    except AqzError as error:
         raise _UnknownError(f"its chunks are not as the other levels tell: {error}") from error
-    raise _UnknownError("its files have no index of the size that the other levels tell")
+
+
+def _first_chunk(files: StoredFiles, array: StoredArray, file: ChunkFile) -> bytes | None:
+    """Return the bytes of a chunk of a file, or None if it has none."""
+    try:
+        return next((data for _, data in stored_chunks(files, array, file)), None)
+    except OSError as error:
+        if files.folder is None:
+            raise  # it is the service that failed, or the connection to it
+        raise _UnknownError(f"its chunks cannot be read: {error.strerror or error}") from error
 
 
 def _level_documents(

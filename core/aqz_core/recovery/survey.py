@@ -16,6 +16,7 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.errors import StorageError
 from aqz_core.frame_log import LOG_NAME
 from aqz_core.plans import join
+from aqz_core.sinks.base import METADATA, NODES, PARTIAL
 from aqz_core.stored_array import StoredArray
 
 if TYPE_CHECKING:
@@ -23,15 +24,7 @@ if TYPE_CHECKING:
 
     from aqz_core.recovery.stored_files import StoredFiles
 
-__all__ = ["METADATA", "PARTIAL", "ChunkFile", "Node", "coordinate_of", "survey"]
-
-PARTIAL = ".aqz-partial"
-"""Ends the name of a file that was being written; see `aqz_core.sinks.filesystem`."""
-
-METADATA = ("zarr.json", ".zarray", ".zgroup", ".zattrs", ".zmetadata")
-"""Names of metadata files of both formats."""
-
-_NODES = ("zarr.json", ".zarray", ".zgroup")
+__all__ = ["ChunkFile", "Node", "coordinate_of", "survey"]
 
 NO_METADATA = "there is no zarr.json (Zarr V3), .zgroup or .zarray (V2)"
 
@@ -74,8 +67,10 @@ class Node:
         Where the store is, for messages.
     name
         The folder; empty for the store's root.
+    has_metadata
+        Whether there is a ``zarr.json``, ``.zarray`` or ``.zgroup``, readable or not.
     version
-        Of its metadata; None where there are none.
+        Of its metadata; None where there are none that can be read.
     document
         Its ``zarr.json``, ``.zarray`` or ``.zgroup``; empty where there is none that can be read.
     attributes
@@ -98,6 +93,7 @@ class Node:
 
     store: str
     name: str
+    has_metadata: bool = False
     version: ZarrVersion | None = None
     document: Mapping[str, Any] = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
@@ -152,9 +148,18 @@ def survey(files: StoredFiles, missing: Mapping[str, Any] | None = None) -> list
     Raises
     ------
     StorageError
-        There is no such store, or it cannot be listed.
+        There is no such store, it cannot be listed, or a service stopped answering. A file on a
+        disk that cannot be read is a problem of its node only.
     """
     return list(_Survey(files, missing or {}).nodes())
+
+
+class _RequestError(Exception):
+    """A service failed, which says nothing about the store; `error` is what it raised."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class _Survey:
@@ -208,7 +213,7 @@ class _Survey:
         """Return the folders that lie above one with metadata: others hold no node."""
         above = {""}
         for folder, names in self._folders.items():
-            if any(base in names for base in _NODES):
+            if any(base in names for base in NODES):
                 while folder and (folder := folder.rpartition("/")[0]) not in above:
                     above.add(folder)
         return above
@@ -256,6 +261,7 @@ class _Survey:
         """Read what a folder says that it is."""
         node = Node(self._files.url, folder)
         names = self._folders[folder]
+        node.has_metadata = any(base in names for base in NODES)
         try:
             if "zarr.json" in names:
                 self._read_v3(node)
@@ -263,6 +269,8 @@ class _Survey:
                 self._read_v2(node, ".zarray" if ".zarray" in names else ".zgroup")
             else:
                 node.problem = NO_METADATA
+        except _RequestError as failed:
+            raise failed.error from failed.error.__cause__
         except (StorageError, RecursionError) as error:
             node.problem = str(error)
         return node
@@ -306,6 +314,8 @@ class _Survey:
         try:
             document = json.loads(self._files.read(name) or b"")
         except OSError as error:
+            if self._files.folder is None:
+                raise _RequestError(error) from error
             raise StorageError(f"{file}: cannot be read: {error.strerror or error}") from error
         except (ValueError, RecursionError) as error:
             raise StorageError(f"{file}: not valid JSON: {error}") from error

@@ -159,7 +159,8 @@ class _Checker:
 
     def _check_node(self, node: Node, *, is_root: bool) -> None:
         """Check one node and what lies in its folder."""
-        is_something = node.document or (not is_root and (node.files or node.foreign))
+        found = node.has_metadata or node.files or node.foreign
+        is_something = node.document or (not is_root and found)
         if node.problem and is_something:
             self.find(Severity.ERROR, node.name, node.problem)
         elif node.problem is None and node.array is None:
@@ -191,7 +192,7 @@ class _Checker:
         for path in paths:
             name = level_name(node, path)
             level = self._nodes.get(name) if name is not None else None
-            if level is None or not level.document:
+            if level is None or not level.has_metadata:
                 self.find(
                     Severity.ERROR,
                     node.name,
@@ -341,6 +342,8 @@ class _Checker:
         try:
             lines = BytesIO(self._files.read(node.log) or b"")
         except OSError as error:
+            if self._files.folder is None:
+                raise
             self.find(Severity.ERROR, node.log, f"cannot be read: {error.strerror or error}")
             return
         for number, line in enumerate(lines, 1):

@@ -16,7 +16,16 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Bytes", "ShardFile", "Sink", "as_view"]
+__all__ = ["METADATA", "NODES", "PARTIAL", "Bytes", "ShardFile", "Sink", "as_view"]
+
+NODES = ("zarr.json", ".zarray", ".zgroup")
+"""Names of the files that make a folder a node, of Zarr V3 and V2."""
+
+METADATA = (*NODES, ".zattrs", ".zmetadata")
+"""Names of metadata files of both formats."""
+
+PARTIAL = ".aqz-partial"
+"""Ends the name of a file that is being written, beside its final name."""
 
 Bytes = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 """Contiguous bytes, in any of the forms that carry them without a copy."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aqz_core.layout import PAGE
-from aqz_core.sinks.base import as_view
+from aqz_core.sinks.base import PARTIAL, as_view
 from aqz_core.sinks.durable_names import DurableNames
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ _CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
 _WRITE = os.O_WRONLY | getattr(os, "O_BINARY", 0)
 _APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 _DIRECT = getattr(os, "O_DIRECT", 0)
-_PARTIAL = ".aqz-partial"
-"""Ends the name of a file that is not complete yet; `recovery` knows it too."""
 
 MIN_DIRECT_NBYTES = 128 << 10
 """Below this the page cache is cheaper than a direct write."""
@@ -84,7 +82,7 @@ class FilesystemSink:
     def write(self, name: str, data: Bytes, *, sync: bool) -> None:
         """Write a file beside its final name and rename it."""
         path = self._path(name)
-        partial = path + _PARTIAL
+        partial = path + PARTIAL
         _write_file(partial, data, _CREATE | self._direct_flag(data), sync)
         os.replace(partial, path)
         self.names_changed.note(path)
@@ -92,7 +90,7 @@ class FilesystemSink:
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _ShardOnDisk:
         """Create the shard's file and, if its size is known, set its room aside."""
         path = self._path(name)
-        shard = _ShardOnDisk(self, path, path + _PARTIAL, visible=visible)
+        shard = _ShardOnDisk(self, path, path + PARTIAL, visible=visible)
         descriptor = os.open(shard.current, _CREATE, 0o666)
         try:
             if nbytes:
@@ -107,12 +105,18 @@ class FilesystemSink:
         return _ShardOnDisk(self, path, path, visible=True) if os.path.exists(path) else None
 
     def append(self, name: str, data: Bytes) -> None:
-        """Add to the end of a file."""
+        """Add to the end of a file; after an error it is as it was."""
         descriptor = os.open(self._path(name), _APPEND, 0o666)
+        view = as_view(data)
+        written = 0
         try:
-            rest = as_view(data)
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
+            while written < len(view):
+                written += os.write(descriptor, view[written:])
+        except OSError:
+            if written:
+                with contextlib.suppress(OSError):
+                    os.ftruncate(descriptor, os.fstat(descriptor).st_size - written)
+            raise
         finally:
             os.close(descriptor)
 
@@ -296,7 +300,7 @@ def _takes_direct(root: Path) -> bool:
     """Try whether files in `root` can be written past the page cache."""
     if not _DIRECT:
         return False
-    probe = root / f".direct-{os.getpid()}-{threading.get_ident()}{_PARTIAL}"
+    probe = root / f".direct-{os.getpid()}-{threading.get_ident()}{PARTIAL}"
     try:
         descriptor = os.open(probe, _CREATE | _DIRECT, 0o666)
         try:
