@@ -47,6 +47,7 @@ class FrameLog:
         self._name = name
         self._lines: list[str] = []
         self._lock = threading.Lock()
+        self._storing = threading.Lock()
         self._written = False
 
     @staticmethod
@@ -86,12 +87,19 @@ class FrameLog:
             self._lines.append(f'{{"skipped":[{first},{stop}]}}')
 
     def write(self) -> None:
-        """Store the lines taken since the last time."""
-        with self._lock:
-            lines, self._lines = self._lines, []
-            if lines:
+        """Store the lines taken since the last time; who adds one meanwhile does not wait."""
+        with self._storing:
+            with self._lock:
+                lines, self._lines = self._lines, []
+            if not lines:
+                return
+            try:
                 self._sink.append(self._name, ("\n".join(lines) + "\n").encode())
-                self._written = True
+            except BaseException:
+                with self._lock:
+                    self._lines[:0] = lines
+                raise
+            self._written = True
 
     def commit(self) -> None:
         """Store the lines, and return when they would survive a loss of power."""

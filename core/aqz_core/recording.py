@@ -44,9 +44,8 @@ from aqz_core.metadata import ngff_problems
 from aqz_core.observers import EventDispatcher
 from aqz_core.pools import JobGroup
 from aqz_core.publisher import Publisher
-from aqz_core.sinks.choosing import open_sink
+from aqz_core.sinks.choosing import lock_store, open_sink
 from aqz_core.sinks.spill import SpillingSink
-from aqz_core.store_lock import lock_store
 from aqz_core.store_set_up import (
     check_free_space,
     claim_nodes,
@@ -90,17 +89,20 @@ class Recording:
     ) -> None:
         self.settings = settings
         self._hooks = hooks
-        plan = plan_stream(settings, hooks)
-        self._plans = plan.arrays
-        self.memory = plan.memory
-        self.lock = lock_store(settings) if resumption is None else resumption.lock
+        self.lock = None if resumption is None else resumption.lock
         try:
+            plan = plan_stream(settings, hooks)
+            self._plans = plan.arrays
+            self.memory = plan.memory
+            if resumption is None:
+                self.lock = lock_store(settings, hooks.sinks())
             self._open(plan, hooks, resumption)
         except BaseException as error:
-            if (sink := getattr(self, "sink", None)) is not None:
-                sink.close()
-            if self.lock is not None:
-                self.lock.release()
+            with contextlib.ExitStack() as ending:
+                if self.lock is not None:
+                    ending.callback(self.lock.release)
+                if (sink := getattr(self, "sink", None)) is not None:
+                    ending.callback(sink.close)
             if isinstance(error, OSError) and not isinstance(error, AqzError):
                 message = f"{settings.store_path} cannot be recorded into: {error}"
                 raise StorageError(error.errno, message) from error
@@ -139,12 +141,7 @@ class Recording:
             }
             if resumption is None:
                 self._write_groups(plan, existing)
-            # Hundreds of arrays are flushed to the device together, not each on its own.
-            many = len(self._arrays) > FEW_ARRAYS
-            for array in self._arrays.values():
-                array.metadata.begin(protect=not many)
-            if many and settings.durability != "none":
-                self.sink.commit()
+            self._begin_metadata(tuple(self._arrays.values()))
             for array in self._arrays.values():
                 array.restore()
         except BaseException:
@@ -153,6 +150,15 @@ class Recording:
             raise
         self._publisher = Publisher(self._publish, self._engine.failure)
         self._events.publish(StreamOpened(self.sink.url, tuple(self._arrays)))
+
+    def _begin_metadata(self, arrays: tuple[ArrayRecording, ...]) -> None:
+        """Store the metadata of new arrays before their first frame."""
+        # Hundreds of arrays are flushed to the device together, not each on its own.
+        many = len(arrays) > FEW_ARRAYS
+        for array in arrays:
+            array.metadata.begin(protect=not many)
+        if many and self.settings.durability != "none":
+            self.sink.commit()
 
     def _clear_uploads(self) -> None:
         """Throw away what an earlier recording of the same arrays left half uploaded."""
@@ -232,8 +238,7 @@ class Recording:
             one.key: self._array(one, {**existing.get(one.key, {}), **extra}, self._hooks, None)
             for one in added
         }
-        for array in new.values():
-            array.metadata.begin(protect=self.settings.durability != "none")
+        self._begin_metadata(tuple(new.values()))
         groups = {key: stored_attributes(self.sink, key) for key in plan.groups}
         self._write_groups(plan, groups)
         self._plans = plan.arrays
@@ -389,12 +394,17 @@ class Recording:
                     raise
                 raise told from error
             finally:
-                self._engine.stop()
-                self._events.close()
-                self.sink.close()
-                if self.lock is not None:
-                    self.lock.release()
+                self._let_go()
             return self._report()
+
+    def _let_go(self) -> None:
+        """End threads, close the store and unlock it, even if one of these fails."""
+        with contextlib.ExitStack() as ending:
+            if self.lock is not None:
+                ending.callback(self.lock.release)
+            ending.callback(self.sink.close)
+            ending.callback(self._events.close)
+            ending.callback(self._engine.stop)
 
     def _with_losses(self, error: BaseException, lost: int) -> BaseException:
         """Add to an error how many of the frames that were taken cannot be read."""
@@ -427,7 +437,8 @@ class Recording:
             if self.settings.durability != "none":
                 engine.run(array.commit)
             engine.run(array.finish_documents)
-        if self.settings.durability != "none":
+        # Object stores take logs as a whole at a commit: it must fail before the end is told.
+        if self.settings.durability != "none" or not self.sink.random_access:
             engine.run(self.sink.commit)
         if isinstance(self.sink, SpillingSink):
             engine.run(self.sink.finished)

@@ -16,7 +16,6 @@ import os
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreBusyError
-from aqz_core.store_path import local_path, url_scheme
 
 if os.name == "nt":
     import msvcrt
@@ -26,9 +25,7 @@ else:
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aqz_core.settings import StreamSettings
-
-__all__ = ["StoreLock", "is_locked", "lock_path", "lock_store"]
+__all__ = ["StoreLock", "is_locked", "lock_path"]
 
 _log = logging.getLogger("aqz")
 
@@ -78,11 +75,6 @@ class StoreLock:
                 "closed the store, or record into another store_path.",
             )
 
-    @property
-    def is_held(self) -> bool:
-        """Whether the lock guards the store."""
-        return self._descriptor is not None
-
     def release(self) -> None:
         """Let others write the store, and remove the lock file. Later calls do nothing."""
         descriptor, self._descriptor = self._descriptor, None
@@ -104,19 +96,6 @@ class StoreLock:
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
-
-
-def lock_store(settings: StreamSettings) -> StoreLock | None:
-    """Lock the store that a stream goes to; None where it is not on a filesystem.
-
-    Raises
-    ------
-    StoreBusyError
-        Somebody else records there.
-    """
-    if settings.s3 is not None or url_scheme(settings.store_path) not in (None, "file"):
-        return None
-    return StoreLock(local_path(settings.store_path))
 
 
 def is_locked(store: Path) -> bool:

@@ -6,20 +6,22 @@ all of its data as well.
 
 from __future__ import annotations
 
+import contextlib
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aqz_core.errors import SettingsError, StorageError, StoreExistsError
+from aqz_core.errors import SettingsError, StorageError, StoreBusyError, StoreExistsError
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.settings import StreamSettings
-from aqz_core.sinks.choosing import open_sink, store_scheme
-from aqz_core.store_lock import is_locked
+from aqz_core.sinks.choosing import locked_sink, store_scheme
+from aqz_core.store_lock import StoreLock
 from aqz_core.store_path import local_path
 from aqz_core.validation_store import check_store
 
 if TYPE_CHECKING:
-    import os
+    from collections.abc import Iterable, Iterator
 
     from aqz_core.settings import S3Settings
     from aqz_core.sinks import Sink
@@ -37,6 +39,7 @@ def upload_store(
     *,
     s3: S3Settings | None = None,
     overwrite: bool = False,
+    plugins: Iterable[object] = (),
 ) -> tuple[int, int]:
     """Copy a store to a bucket, or to another place that objects can be put.
 
@@ -48,6 +51,8 @@ def upload_store(
         Where it goes, as for `StreamSettings`.
     overwrite : bool, default False
         Remove what is at `store_path` first.
+    plugins : iterable of object
+        Plug-ins that offer further places to store.
 
     Returns
     -------
@@ -59,18 +64,21 @@ def upload_store(
     SettingsError
         The destination is no object store, or cannot be used.
     StorageError
-        `source` is no store or is being recorded, or something could not be sent.
+        `source` is no store, or something could not be sent.
+    StoreBusyError
+        `source` is being recorded, or somebody writes to the destination.
     StoreExistsError
         There is something at the destination.
     """
-    root = local_path(str(source))
-    names = _names(root)
+    root = local_path(os.fspath(source))
     settings = StreamSettings(store_path=store_path, s3=s3, overwrite=overwrite)
     if store_scheme(settings) == "file":
         raise SettingsError(f"{store_path!r} is on this machine; copy the directory instead")
     check_store(settings)
-    sink = open_sink(settings, create_plugin_manager().sinks())
-    try:
+    with (
+        _locked_source(root) as names,
+        locked_sink(settings, create_plugin_manager(plugins).sinks()) as sink,
+    ):
         if overwrite:
             sink.remove("")
         elif next(sink.names(""), None) is not None:
@@ -82,8 +90,6 @@ def upload_store(
             sizes = list(threads.map(lambda name: send_file(sink, root, name), data))
         sizes += [send_file(sink, root, name) for name in metadata]
         sink.commit()
-    finally:
-        sink.close()
     return len(sizes), sum(sizes)
 
 
@@ -93,17 +99,25 @@ def metadata_last(names: list[str]) -> tuple[list[str], list[str]]:
     return data, sorted(set(names) - set(data), key=lambda name: -name.count("/"))
 
 
-def _names(root: Path) -> list[str]:
-    """Return the files of a store, relative and with slashes."""
+@contextlib.contextmanager
+def _locked_source(root: Path) -> Iterator[list[str]]:
+    """Keep recordings out of a store; give its files, relative and with slashes."""
     if not any((root / name).is_file() for name in METADATA):
         raise StorageError(f"{root} is no Zarr store: it has no zarr.json, .zgroup or .zarray")
-    if is_locked(root):
-        raise StorageError(f"{root} is being recorded; send it when the stream is closed")
-    return [
-        path.relative_to(root).as_posix()
-        for path in sorted(root.rglob("*"))
-        if path.is_file() and not path.name.endswith(".aqz-partial")
-    ]
+    try:
+        lock = StoreLock(root)
+    except StoreBusyError as error:
+        raise StoreBusyError(
+            f"{root} is being recorded; send it when the stream is closed"
+        ) from error
+    try:
+        yield [
+            path.relative_to(root).as_posix()
+            for path in sorted(root.rglob("*"))
+            if path.is_file() and not path.name.endswith(".aqz-partial")
+        ]
+    finally:
+        lock.release()
 
 
 def send_file(sink: Sink, root: Path, name: str) -> int:

@@ -10,6 +10,7 @@ import pytest
 import zarr
 
 import aqz_core as aqz
+from aqz_core.sinks import MemorySink
 
 
 def axis(name, kind, size, chunk, chunks):
@@ -185,3 +186,32 @@ def test_many_arrays_are_recorded_in_turns_within_a_small_budget(tmp_path):
     for number in (0, 17, 49):
         stored = zarr.open_array(tmp_path / "run.zarr" / str(number) / "0", mode="r")
         assert stored[:, 0, 0].tolist() == [number, 100 + number, 200 + number]
+
+
+class Flushes(MemorySink):
+    """A store in memory that counts what it is asked to bring to the device at once."""
+
+    def __init__(self):
+        super().__init__("counted://store")
+        self.number = 0
+
+    @aqz.hookimpl
+    def aqz_sinks(self):
+        return aqz.SinkProvider(schemes=("counted",), open=lambda url, settings: self)
+
+    def write(self, name, data, *, sync):
+        self.number += sync
+        super().write(name, data, sync=sync)
+
+    def commit(self, names=()):
+        self.number += 1
+
+
+def test_many_arrays_are_flushed_to_the_device_together():
+    sink = Flushes()
+    settings, arrays = many(1, store_path="counted://store")
+    with aqz.ZarrStream(settings, [sink]) as stream:
+        settings.arrays = arrays[:60]
+        before = sink.number
+        stream.extend(settings)
+        assert sink.number - before < 10

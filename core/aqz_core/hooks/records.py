@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from aqz_core.codecs.base import Codec, Compression
     from aqz_core.settings import StreamSettings
     from aqz_core.sinks import Sink
+    from aqz_core.store_lock import StoreLock
 
 __all__ = [
     "HOOK_API",
@@ -87,11 +88,15 @@ class SinkProvider:
         until they are complete, in parts of some mebibytes or each as a whole object. Says how
         much memory is needed, before anything is opened. The sink's ``random_access`` is true for
         the first alone; the others have a method ``allow_memory(nbytes)`` as well.
+    lock : callable, optional
+        ``lock(url, settings) -> StoreLock or None``: taken before anything of a store is read that
+        is going to be written, and released after its sink was closed.
     """
 
     schemes: tuple[str, ...]
     open: Callable[[str, StreamSettings], Sink]
     storage: Literal["random", "parts", "whole"] = "random"
+    lock: Callable[[str, StreamSettings], StoreLock | None] | None = None
 
     def __post_init__(self) -> None:
         """Check the types of the fields."""
@@ -104,6 +109,8 @@ class SinkProvider:
                     f"a sink's scheme must be in lower case and without '://', not {scheme!r}"
                 )
         _require_callable("sink", "open", self.open)
+        if self.lock is not None:
+            _require_callable("sink", "lock", self.lock)
         if self.storage not in ("random", "parts", "whole"):
             raise ValueError(
                 f"storage of a sink must be 'random', 'parts' or 'whole', not {self.storage!r}"

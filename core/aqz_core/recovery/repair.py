@@ -18,7 +18,7 @@ from aqz_core.recovery.report import RepairReport, Severity
 from aqz_core.recovery.stored_files import open_files
 from aqz_core.recovery.survey import survey
 from aqz_core.settings import StreamSettings
-from aqz_core.sinks.choosing import open_sink
+from aqz_core.sinks.choosing import lock_store, open_sink
 from aqz_core.store_lock import StoreLock, is_locked
 
 if TYPE_CHECKING:
@@ -98,15 +98,20 @@ def _repair_objects(
     files: StoredFiles, hooks: Hooks, abort_uploads: bool, s3: S3Settings | None
 ) -> RepairReport:
     """Repair a store in an object store, through the sink that recordings go to."""
-    repairs = _planned(files, hooks, abort_uploads)
-    if repairs.is_needed:
-        settings = StreamSettings(store_path=files.address, s3=s3)
-        sink = open_sink(settings, hooks.sinks())
-        try:
-            repairs.apply(ObjectChanges(sink))
-        finally:
-            sink.close()
-    return repairs.report(applied=True)
+    settings = StreamSettings(store_path=files.address, s3=s3)
+    lock = lock_store(settings, hooks.sinks())
+    try:
+        repairs = _planned(files, hooks, abort_uploads)
+        if repairs.is_needed:
+            sink = open_sink(settings, hooks.sinks())
+            try:
+                repairs.apply(ObjectChanges(sink))
+            finally:
+                sink.close()
+        return repairs.report(applied=True)
+    finally:
+        if lock is not None:
+            lock.release()
 
 
 def _planned(files: StoredFiles, hooks: Hooks, abort_uploads: bool) -> Repairs:

@@ -25,6 +25,7 @@ from aqz_core.recovery.stored_settings import differences, stored_settings
 from aqz_core.recovery.survey import Node, survey
 from aqz_core.router import FrameRouter
 from aqz_core.settings import StreamSettings
+from aqz_core.sinks.choosing import lock_store
 from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
 from aqz_core.store_lock import StoreLock
 from aqz_core.store_path import local_path, url_scheme, without_password
@@ -121,6 +122,9 @@ def open_resumption(
         if files.folder is not None:
             survey(files)  # no lock file beside something that is no directory
             lock = StoreLock(files.folder)
+        else:
+            place = StreamSettings(store_path=files.address, s3=s3)
+            lock = lock_store(place, hooks.sinks())
         return _read(files, s3, settings, hooks, lock)
     except BaseException:
         if lock is not None:

@@ -11,6 +11,7 @@ from aqz_core.sinks.choosing import ANY_OTHER_SCHEME
 from aqz_core.sinks.filesystem import FilesystemSink
 from aqz_core.sinks.memory import MemorySink
 from aqz_core.sinks.objects.location import S3_SCHEMES
+from aqz_core.store_lock import StoreLock
 from aqz_core.store_path import local_path
 
 if TYPE_CHECKING:
@@ -32,22 +33,29 @@ def _open_local(url: str, settings: StreamSettings) -> Sink:
     return FilesystemSink(path)
 
 
-def _open_s3(url: str, settings: StreamSettings) -> Sink:
-    """Open a store in a bucket."""
-    from aqz_core.sinks.object_store import open_s3
+def _open_objects(url: str, settings: StreamSettings) -> Sink:
+    """Open a store in a bucket, or where else fsspec reaches."""
+    from aqz_core.sinks.object_store import open_objects
 
-    return open_s3(url, settings)
+    return open_objects(url, settings)
 
 
-def _open_other(url: str, settings: StreamSettings) -> Sink:
-    """Open a store that some other fsspec file system reaches."""
-    from aqz_core.sinks.object_store import open_fsspec
+def _lock_local(url: str, _: StreamSettings) -> StoreLock:
+    """Lock a directory on this machine."""
+    return StoreLock(local_path(url))
 
-    return open_fsspec(url, settings)
+
+def _lock_objects(url: str, settings: StreamSettings) -> StoreLock | None:
+    """Keep other programs of this machine from a store in an object store."""
+    from aqz_core.sinks.objects.machine_lock import lock_on_this_machine
+
+    return lock_on_this_machine(url, settings.s3)
 
 
 BUILTIN_SINKS = (
-    SinkProvider(schemes=("file",), open=_open_local),
-    SinkProvider(schemes=S3_SCHEMES, open=_open_s3, storage="parts"),
-    SinkProvider(schemes=(ANY_OTHER_SCHEME,), open=_open_other, storage="whole"),
+    SinkProvider(schemes=("file",), open=_open_local, lock=_lock_local),
+    SinkProvider(schemes=S3_SCHEMES, open=_open_objects, storage="parts", lock=_lock_objects),
+    SinkProvider(
+        schemes=(ANY_OTHER_SCHEME,), open=_open_objects, storage="whole", lock=_lock_objects
+    ),
 )

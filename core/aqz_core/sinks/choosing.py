@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,21 @@ from aqz_core.errors import PluginError, SettingsError
 from aqz_core.store_path import url_scheme
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from aqz_core.hooks.records import SinkProvider
     from aqz_core.settings import StreamSettings
     from aqz_core.sinks.base import Sink
+    from aqz_core.store_lock import StoreLock
 
-__all__ = ["ANY_OTHER_SCHEME", "open_sink", "sink_provider", "store_scheme"]
+__all__ = [
+    "ANY_OTHER_SCHEME",
+    "lock_store",
+    "locked_sink",
+    "open_sink",
+    "sink_provider",
+    "store_scheme",
+]
 
 ANY_OTHER_SCHEME = "fsspec"
 """The provider of this scheme opens every URL that no provider names."""
@@ -91,6 +100,33 @@ def open_sink(
     if allow is not None and part_memory:
         allow(part_memory)
     return sink
+
+
+def lock_store(settings: StreamSettings, providers: Mapping[str, SinkProvider]) -> StoreLock | None:
+    """Lock a store that is going to be written; None where nothing can be locked.
+
+    Raises
+    ------
+    StoreBusyError
+        Somebody else writes there.
+    """
+    provider = sink_provider(settings, providers)
+    return None if provider.lock is None else provider.lock(settings.store_path, settings)
+
+
+@contextlib.contextmanager
+def locked_sink(settings: StreamSettings, providers: Mapping[str, SinkProvider]) -> Iterator[Sink]:
+    """Lock and open a store that is written without a stream, until the context ends.
+
+    Errors are those of `lock_store` and `open_sink`.
+    """
+    with contextlib.ExitStack() as ending:
+        lock = lock_store(settings, providers)
+        if lock is not None:
+            ending.callback(lock.release)
+        sink = open_sink(settings, providers)
+        ending.callback(sink.close)
+        yield sink
 
 
 def _open_with_spill(

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError
 from aqz_core.sinks.base import as_view
-from aqz_core.sinks.objects.machine_lock import lock_on_this_machine
 from aqz_core.sinks.objects.part_sizes import PART_NBYTES, part_size
 from aqz_core.sinks.objects.places import place_of
 
@@ -24,12 +23,10 @@ if TYPE_CHECKING:
     from aqz_core.settings import StreamSettings
     from aqz_core.sinks.base import Bytes
     from aqz_core.sinks.objects.growing_object import GrowingObject
-    from aqz_core.sinks.objects.places import Place
     from aqz_core.sinks.objects.retrying import RetryPolicy
     from aqz_core.sinks.objects.service import ObjectService
-    from aqz_core.store_lock import StoreLock
 
-__all__ = ["ObjectStoreSink", "open_fsspec", "open_s3"]
+__all__ = ["ObjectStoreSink", "open_objects"]
 
 DEFAULT_MEMORY = 256 << 20
 """Bytes that parts may take unless the stream says how many."""
@@ -56,8 +53,6 @@ class ObjectStoreSink:
         How long requests may take.
     in_flight
         How many bodies are sent at once.
-    lock
-        Released when the sink is closed.
 
     Raises
     ------
@@ -76,7 +71,6 @@ class ObjectStoreSink:
         where: str,
         policy: RetryPolicy,
         in_flight: int,
-        lock: StoreLock | None = None,
     ) -> None:
         from aqz_core.sinks.objects.connection import Connection
         from aqz_core.sinks.objects.parts import PartPool
@@ -92,7 +86,6 @@ class ObjectStoreSink:
         self._logs: dict[str, bytearray] = {}
         self._unsaved: set[str] = set()
         self._logging = threading.Lock()
-        self._lock = lock
         try:
             probe(self._connection, self._root)
         except BaseException:
@@ -183,10 +176,10 @@ class ObjectStoreSink:
 
     def append(self, name: str, data: Bytes) -> None:
         """Add to a log, which is stored as a whole by `commit` and `close`."""
+        before = b"" if name in self._logs else self.read(name) or b""  # may take its time
         with self._logging:
-            if name not in self._logs:
-                self._logs[name] = bytearray(self.read(name) or b"")
-            self._logs[name] += as_view(data)
+            log = self._logs.setdefault(name, bytearray(before))
+            log += as_view(data)
             self._unsaved.add(name)
 
     def commit(self, names: Iterable[str] = ()) -> None:
@@ -262,34 +255,16 @@ class ObjectStoreSink:
             self._unfinished.abort()
             self._connection.close()
             self._pool.drop()
-            if self._lock is not None:
-                self._lock.release()
 
 
-def open_s3(url: str, settings: StreamSettings) -> ObjectStoreSink:
-    """Open a store in a bucket, given by an ``s3://`` URL, by ``settings.s3`` or by both."""
-    return _opened(place_of(url, settings.s3))
-
-
-def open_fsspec(url: str, settings: StreamSettings) -> ObjectStoreSink:
-    """Open a store that another fsspec file system reaches."""
-    return _opened(place_of(url, settings.s3))
-
-
-def _opened(place: Place) -> ObjectStoreSink:
-    """Open the store at a place, if nobody on this machine writes there."""
-    lock = lock_on_this_machine(place.url, place.where)
-    try:
-        return ObjectStoreSink(
-            place.service,
-            place.prefix,
-            url=place.url,
-            where=place.where,
-            policy=place.policy,
-            in_flight=place.in_flight,
-            lock=lock,
-        )
-    except BaseException:
-        if lock is not None:
-            lock.release()
-        raise
+def open_objects(url: str, settings: StreamSettings) -> ObjectStoreSink:
+    """Open a store in a bucket, or where else fsspec reaches; who writes there has its lock."""
+    place = place_of(url, settings.s3)
+    return ObjectStoreSink(
+        place.service,
+        place.prefix,
+        url=place.url,
+        where=place.where,
+        policy=place.policy,
+        in_flight=place.in_flight,
+    )

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from aqz_core.errors import SettingsError
-from aqz_core.store_path import url_scheme
+from aqz_core.store_path import url_scheme, without_password
 
 if TYPE_CHECKING:
     from aqz_core.settings import S3Settings
 
-__all__ = ["S3_SCHEMES", "S3Location", "full_endpoint", "s3_location"]
+__all__ = ["S3_SCHEMES", "S3Location", "described", "full_endpoint", "s3_location"]
 
 _log = logging.getLogger("aqz")
 
@@ -92,6 +92,19 @@ def s3_location(store_path: str, s3: S3Settings | None) -> S3Location:
         raise SettingsError(f"store_path {store_path!r} has '..' in it, which keys cannot have")
     endpoint = full_endpoint(s3.endpoint) if s3 is not None and s3.endpoint else None
     return S3Location(bucket, "/".join(parts), endpoint)
+
+
+def described(store_path: str, s3: S3Settings | None) -> str:
+    """Return the one name of a store in an object store, with its service and without a password.
+
+    Raises
+    ------
+    SettingsError
+        As for `s3_location`.
+    """
+    if s3 is not None or url_scheme(store_path) in S3_SCHEMES:
+        return s3_location(store_path, s3).described
+    return without_password(store_path.rstrip("/"))
 
 
 def full_endpoint(endpoint: str) -> str:

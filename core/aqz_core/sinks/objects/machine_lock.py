@@ -15,29 +15,37 @@ import logging
 import os
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreBusyError
+from aqz_core.sinks.objects.location import described
 from aqz_core.store_lock import StoreLock
 from aqz_core.store_path import url_scheme
+
+if TYPE_CHECKING:
+    from aqz_core.settings import S3Settings
 
 __all__ = ["lock_on_this_machine"]
 
 _log = logging.getLogger("aqz")
 
 
-def lock_on_this_machine(url: str, where: str) -> StoreLock | None:
+def lock_on_this_machine(url: str, s3: S3Settings | None) -> StoreLock | None:
     """Return a lock that stands for a store, or None where no file can be made for it.
 
     Parameters
     ----------
-    url, where
-        The store, and the store with its service.
+    url, s3
+        As ``store_path`` and ``s3`` of `StreamSettings`.
 
     Raises
     ------
+    SettingsError
+        They name no place.
     StoreBusyError
         Another stream of this user, in this process or another, writes to it.
     """
+    where = described(url, s3)
     own = f"{os.getpid()} " if url_scheme(url) == "memory" else ""  # each process has its own
     name = hashlib.sha256(f"{own}{where}".encode()).hexdigest()[:32]
     try:
