@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import SettingsError, StorageError
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.settings import StreamSettings
-from aqz_core.sinks.choosing import open_sink, store_scheme
+from aqz_core.sinks.choosing import locked_sink, store_scheme
 from aqz_core.sinks.spill.folder import SpillFolder, destination_of
 from aqz_core.store_path import local_path
 from aqz_core.upload import FILES_AT_ONCE, metadata_last, send_file
@@ -22,6 +22,7 @@ from aqz_core.validation_store import check_store
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterable
 
     from aqz_core.settings import S3Settings
     from aqz_core.sinks import Sink
@@ -32,7 +33,11 @@ SENT = "sent.txt"
 
 
 def upload_spill(
-    spill: str | os.PathLike[str], store_path: str | None = None, *, s3: S3Settings | None = None
+    spill: str | os.PathLike[str],
+    store_path: str | None = None,
+    *,
+    s3: S3Settings | None = None,
+    plugins: Iterable[object] = (),
 ) -> tuple[int, int]:
     """Send what a failed object store lacks of a recording.
 
@@ -43,6 +48,8 @@ def upload_spill(
     store_path, s3
         The store, if it is now to be reached in another way than when it was recorded. Credentials
         come from here or from the usual places: the folder has none.
+    plugins : iterable of object
+        Plug-ins that offer further places to store.
 
     Returns
     -------
@@ -54,26 +61,25 @@ def upload_spill(
     StorageError
         This is no spill, the store is another one by now, or something could not be sent.
     StoreBusyError
-        A stream uses the folder.
+        A stream uses the folder, or writes to the store.
     SettingsError
         The store cannot be opened.
     """
     folder = SpillFolder.open(local_path(str(spill)))
+    sizes: list[int] = []
     try:
-        if folder.manifest.state == "sent":
-            return 0, 0
-        sink = open_sink(_destination(folder, store_path, s3), create_plugin_manager().sinks())
-        try:
-            _check_marker(sink, folder)
-            sizes = _send_all(sink, folder)
-            sink.commit()
-            clear_uploads = getattr(sink, "clear_uploads", None)
-            if clear_uploads is not None:  # those that the failure has cut off
-                clear_uploads(set(folder.names()).__contains__)
-            folder.update(state="sent")
+        sinks = create_plugin_manager(plugins).sinks()
+        with locked_sink(_destination(folder, store_path, s3), sinks) as sink:
+            if folder.manifest.state != "sent":
+                _check_marker(sink, folder)
+                sizes = _send_all(sink, folder)
+                sink.commit()
+                clear_uploads = getattr(sink, "clear_uploads", None)
+                if clear_uploads is not None:  # those that the failure has cut off
+                    clear_uploads(set(folder.names()).__contains__)
+                folder.update(state="sent")
+            # Also of a spill that was sent before: this may be all that failed then.
             sink.remove(folder.manifest.marker)
-        finally:
-            sink.close()
     finally:
         folder.release()
     return len(sizes), sum(sizes)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import errno
 import json
+import os
 import subprocess
 import sys
 import warnings
@@ -15,6 +18,8 @@ import zarr
 import aqz_core as aqz
 from aqz_core import S3Settings
 from aqz_core.cli import main
+from aqz_core.recovery import validate_store
+from aqz_core.sinks import FilesystemSink
 from aqz_core.spill_upload import upload_spill
 from tests.s3.streams import frames, settings
 from tests.s3.test_recording import ZARRS
@@ -187,6 +192,85 @@ def test_upload_that_is_interrupted_goes_on(endpoint, tmp_path):
     assert endpoint.count("PUT .*/c/") == before > 0
     assert upload_spill(spill, s3=at(endpoint)) == (0, 0)
     assert_like_undisturbed(endpoint, "shards", tmp_path)
+
+
+def test_marker_that_could_not_be_removed_goes_with_the_next_upload(endpoint, tmp_path, capsys):
+    spill = tmp_path / "spill"
+    spilled(endpoint, spill)
+    endpoint.fail("denied", "(POST .*delete|DELETE)")
+    with pytest.raises(aqz.StorageError, match="denies access"):
+        upload_spill(spill, s3=at(endpoint))
+    assert json.loads((spill / "aqz-spill.json").read_text())["state"] == "sent"
+    assert [name for name in named(endpoint, "a") if "spill" in name]
+    endpoint.recover()
+    assert upload_spill(spill, s3=at(endpoint)) == (0, 0)
+    assert_like_undisturbed(endpoint, "shards", tmp_path)
+    with aqz.ZarrStream.resume("a", s3=at(endpoint)) as stream:
+        assert stream.statistics().frames == len(PIXELS)
+
+
+def extended(given, key, **options):
+    """The settings of an open stream with one more array."""
+    more = copy.deepcopy(given)
+    more.arrays += settings("", shard=8, output_key=key, **options).arrays
+    return more
+
+
+def test_arrays_that_come_after_the_service_failed(endpoint, tmp_path):
+    s3 = at(endpoint, retry_timeout=2.0)
+    given = of_kind("images", "a", s3, spill=tmp_path / "spill", bioformats2raw=True)
+    with aqz.ZarrStream(given) as stream:
+        stream.append(PIXELS[:20], key="b/c")
+        endpoint.fail("denied", "")
+        stream.append(PIXELS[20:], key="b/c")
+        stream.flush()
+        assert stream.statistics().spilled
+        stream.extend(extended(given, "b/d", is_ngff=True))
+        stream.append(PIXELS, key="b/d")
+    endpoint.recover()
+    upload_spill(tmp_path / "spill", s3=at(endpoint))
+    store = copied(endpoint.objects, "a", tmp_path)
+    assert np.array_equal(read_by_all(store / "b" / "c" / "0"), PIXELS)
+    assert np.array_equal(read_by_all(store / "b" / "d" / "0"), PIXELS)
+    listed = json.loads((store / "OME" / "zarr.json").read_text())
+    assert listed["attributes"]["ome"]["series"] == ["a", "b/c", "b/d"]
+    assert validate_store(store).is_valid
+
+
+def test_array_that_may_be_in_a_store_that_fails_is_refused(endpoint, tmp_path):
+    s3 = at(endpoint, retry_timeout=2.0)
+    with aqz.ZarrStream(settings("a", s3, output_key="old/x")) as stream:
+        stream.append(PIXELS[:8])
+    given = settings("a", s3, output_key="new/x", spill=tmp_path / "spill")
+    with aqz.ZarrStream(given) as stream:
+        endpoint.fail("denied", "")
+        stream.append(PIXELS, key="new/x")
+        stream.flush()
+        with pytest.raises(aqz.StorageError, match="'old' before this stream began"):
+            stream.extend(extended(given, "old/x"))
+        stream.extend(extended(given, "new/y"))
+        stream.append(PIXELS, key="new/y")
+    endpoint.recover()
+    upload_spill(tmp_path / "spill", s3=at(endpoint))
+    store = copied(endpoint.objects, "a", tmp_path)
+    assert np.array_equal(read_by_all(store / "old" / "x"), PIXELS[:8])
+    for key in ("x", "y"):
+        assert np.array_equal(read_by_all(store / "new" / key), PIXELS)
+
+
+def test_spill_that_cannot_be_begun_leaves_nothing(endpoint, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    (tmp_path / "mine").mkdir()
+    for name in ("mine", "new"):
+        given = settings(name, at(endpoint), spill=tmp_path / name)
+        with monkeypatch.context() as patch:
+            patch.setattr(FilesystemSink, "write", full)
+            with pytest.raises(aqz.StorageError, match="No space left"):
+                aqz.ZarrStream(given)
+        assert [path.name for path in tmp_path.rglob("*")] == ["mine"]
+        aqz.ZarrStream(given).close()
 
 
 def test_spill_is_not_mixed_into_another_recording(endpoint, tmp_path):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import typer
 
 from aqz_core.cli.wording import write_bytes
-from aqz_core.sinks.spill.folder import PARTIAL, destination_of
+from aqz_core.sinks.base import PARTIAL
+from aqz_core.sinks.spill.folder import destination_of
 from aqz_core.store_lock import is_locked
 
 if TYPE_CHECKING:

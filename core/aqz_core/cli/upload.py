@@ -9,11 +9,13 @@ import typer
 from aqz_core.cli.wording import write_bytes
 from aqz_core.errors import SettingsError
 from aqz_core.sinks.spill import read_manifest
+from aqz_core.store_path import without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aqz_core.settings import S3Settings
+    from aqz_core.sinks.spill.folder import Manifest
 
 __all__ = ["run_upload"]
 
@@ -35,23 +37,26 @@ def run_upload(
                 f"{store} is a spill: it adds to a store and cannot overwrite it; leave out "
                 "--overwrite"
             )
-        return _send_spill(store, destination, s3)
+        return _send_spill(store, manifest, destination, s3)
     if destination is None:
         raise SettingsError("say where the store goes: aqz upload STORE s3://bucket/name.ome.zarr")
     from aqz_core.upload import upload_store
 
     files, nbytes = upload_store(store, destination, s3=s3, overwrite=overwrite)
-    typer.echo(f"{files} files, {write_bytes(nbytes)}, sent to {destination}")
+    typer.echo(f"{files} files, {write_bytes(nbytes)}, sent to {without_password(destination)}")
     return 0
 
 
-def _send_spill(spill: Path, destination: str | None, s3: S3Settings | None) -> int:
+def _send_spill(
+    spill: Path, manifest: Manifest, destination: str | None, s3: S3Settings | None
+) -> int:
     """Send a spill."""
     from aqz_core.spill_upload import upload_spill
 
     files, nbytes = upload_spill(spill, destination, s3=s3)
+    how = f"{files} files, {write_bytes(nbytes)}, sent"
     if not files:
-        typer.echo(f"{spill} was sent before; it can be removed")
-        return 0
-    typer.echo(f"{files} files, {write_bytes(nbytes)}, sent; {spill} can be removed")
+        sent = manifest.state == "sent"
+        how = "everything was sent before" if sent else "nothing was spilled, so nothing was sent"
+    typer.echo(f"{how}; {spill} can be removed")
     return 0

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import copy
 import json
-import os
 import uuid
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -24,16 +23,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from aqz_core.errors import SettingsError, StorageError, StoreExistsError
 from aqz_core.settings import StreamSettings
+from aqz_core.sinks.base import PARTIAL
+from aqz_core.sinks.filesystem import FilesystemSink
 from aqz_core.store_lock import StoreLock
 from aqz_core.store_path import local_path, without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["MANIFEST", "PARTIAL", "Manifest", "SpillFolder", "destination_of", "read_manifest"]
+__all__ = ["MANIFEST", "Manifest", "SpillFolder", "destination_of", "read_manifest"]
 
 MANIFEST = "aqz-spill.json"
-PARTIAL = ".aqz-partial"
 FORMAT = 1
 
 SpillState = Literal["unused", "spilled", "complete", "sent"]
@@ -148,8 +148,13 @@ class SpillFolder:
                     "it, `aqz upload`, and remove it."
                 )
             folder = cls(path, _manifest_of(settings), lock, made=made)
-            folder.objects.mkdir()
-            folder._save()
+            try:
+                folder.objects.mkdir()
+                folder._save()
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    folder._remove()
+                raise
         except OSError as error:
             lock.release()
             if isinstance(error, StoreExistsError):
@@ -187,12 +192,9 @@ class SpillFolder:
     def _save(self) -> None:
         """Replace the manifest's file."""
         text = json.dumps({"aqz_spill": FORMAT, **asdict(self.manifest)}, indent=2) + "\n"
-        partial = self.path / (MANIFEST + PARTIAL)
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path / MANIFEST)
+        files = FilesystemSink(self.path)
+        files.write(MANIFEST, text.encode(), sync=True)
+        files.commit()
 
     def names(self) -> list[str]:
         """Return the names of whole objects, sorted."""

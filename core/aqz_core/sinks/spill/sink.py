@@ -4,7 +4,8 @@ Every call is tried at the store first. The first one that fails there, after al
 that come after it, go into the folder. An object store shows nothing of a shard before it is
 complete, and cannot give back what was sent of it; so each shard that is being written is copied
 into the folder as it goes, and the copy is deleted when the store has the shard. Logs, which the
-store takes as a whole, are kept in memory until then.
+store takes as a whole, are kept in memory until then. After the failure nothing is asked of the
+store: what it has of this stream is known (`StoreMemory`).
 
 A small object in the store marks it as the one that the folder belongs to.
 """
@@ -20,8 +21,9 @@ import threading
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import AqzError, StorageError
-from aqz_core.sinks.base import as_view
+from aqz_core.sinks.base import PARTIAL, as_view
 from aqz_core.sinks.filesystem import FilesystemSink
+from aqz_core.sinks.spill.memory_of_store import StoreMemory
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -63,6 +65,7 @@ class SpillingSink:
         self.local = FilesystemSink(folder.objects)
         self._store = store
         self._marked = False
+        self._known = StoreMemory(store.url)
         self._logs: dict[str, bytearray] = {}
         self._unsaved: set[str] = set()
         self._lock = threading.RLock()
@@ -128,6 +131,7 @@ class SpillingSink:
             return
         with self._lock:
             if not self._marked:
+                self._known.begin(self._store.names(""))
                 place = f"{self.folder.path} on {socket.gethostname()}"
                 text = f"A recording goes here; if this store fails, the rest goes to {place}.\n"
                 self._store.write(self.folder.manifest.marker, text.encode(), sync=True)
@@ -136,33 +140,49 @@ class SpillingSink:
     # ---- reading ----------------------------------------------------------------------------
 
     def read(self, name: str) -> bytes | None:
-        """Return an object.
+        """Return an object, or None when there is none.
 
         Raises
         ------
         StorageError
-            The store has failed, and the object is not in the folder.
+            The store has failed, and only it could tell.
         """
-        if self.reason is None:
-            return self._store.read(name)
+        found: list[bytes | None] = []
+        if self._asked(lambda: found.append(self._store.read(name))):
+            (content,) = found
+            if content is not None:
+                self._known.note(name, content)
+            return content
         with self.locally():
             content = self.local.read(name)
-        if content is None:
-            raise StorageError(f"{name!r} cannot be read: {self.reason}") from self.reason
-        return content
+        return self._known.read(name, self.reason) if content is None else content
 
     def names(self, prefix: str) -> Iterator[str]:
-        """Yield the names directly below `prefix` in the store."""
-        return self._store.names(prefix)
+        """Yield the names directly below `prefix`; after a failure, those of this stream."""
+        found: list[str] = []
+        if not self._asked(lambda: found.extend(self._store.names(prefix))):
+            with self.locally():
+                here = {n for n in self.local.names(prefix) if not n.endswith(PARTIAL)}
+            found = sorted(here | self._known.names(prefix, self.reason))
+        yield from found
+
+    def _asked(self, call: Callable[[], object]) -> bool:
+        """Ask the store; tell whether it answered. Before recording began, errors are let out."""
+        if self._marked:
+            return self.stored(call)
+        call()
+        return True
 
     # ---- writing ----------------------------------------------------------------------------
 
     def write(self, name: str, data: Bytes, *, sync: bool) -> None:
         """Store or replace an object."""
         self._mark()
-        if not self.stored(lambda: self._store.write(name, data, sync=sync)):
-            with self.locally():
-                self.local.write(name, data, sync=sync)
+        if self.stored(lambda: self._store.write(name, data, sync=sync)):
+            self._known.note(name, bytes(data))
+            return
+        with self.locally():
+            self.local.write(name, data, sync=sync)
 
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _CopiedShard:
         """Start a shard, and a copy of it."""
@@ -322,8 +342,8 @@ class _CopiedShard:
             return
         path = self._sink.folder.objects / self._name
         with self._sink.locally():
-            shown = path.with_name(f"{path.name}.shown.aqz-partial")
-            shutil.copyfile(f"{path}.aqz-partial", shown)
+            shown = path.with_name(f"{path.name}.shown{PARTIAL}")
+            shutil.copyfile(f"{path}{PARTIAL}", shown)
             with shown.open("ab") as file:
                 file.write(as_view(tail))
                 file.flush()
