@@ -46,6 +46,7 @@ from aqz_core.pools import JobGroup
 from aqz_core.publisher import Publisher
 from aqz_core.sinks.choosing import lock_store, open_sink
 from aqz_core.sinks.spill import SpillingSink
+from aqz_core.store_path import without_password
 from aqz_core.store_set_up import (
     check_free_space,
     claim_nodes,
@@ -104,7 +105,8 @@ class Recording:
                 if (sink := getattr(self, "sink", None)) is not None:
                     ending.callback(sink.close)
             if isinstance(error, OSError) and not isinstance(error, AqzError):
-                message = f"{settings.store_path} cannot be recorded into: {error}"
+                shown = without_password(settings.store_path)
+                message = f"{shown} cannot be recorded into: {error}"
                 raise StorageError(error.errno, message) from error
             raise
 
@@ -321,7 +323,7 @@ class Recording:
         self._check_open()
         if key is None and len(self._arrays) == 1:
             return next(iter(self._arrays.values()))
-        array = self._arrays.get(normalise_key(key)) if key is not None else None
+        array = self._arrays.get(normalise_key(key)) if isinstance(key, str) else None
         if array is None:
             known = ", ".join(map(repr, self._arrays))
             what = "no key was given" if key is None else f"there is no array {key!r}"

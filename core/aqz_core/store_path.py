@@ -75,7 +75,7 @@ def local_path(store_path: str) -> Path:
     SettingsError
         If there is no path in it, or it is a URL of another scheme.
     """
-    where = f"store_path {store_path!r}"
+    where = f"store_path {without_password(store_path)!r}"
     if not store_path.strip():
         raise SettingsError(f"{where} is empty; give the directory to record into")
     if store_path != store_path.strip():

@@ -111,6 +111,19 @@ def test_secrets_are_not_written():
     assert "AK" not in ours.to_yaml()
 
 
+def test_passwords_of_urls_are_not_written(tmp_path):
+    given = aqz.StreamSettings.from_string(MINIMAL)
+    given.store_path = "ftp://me:hunter2@host/a.zarr"
+    for name in ("a.json", "a.yaml"):
+        given.to_file(tmp_path / name)
+        read = aqz.StreamSettings.from_file(tmp_path / name)
+        assert read.store_path == "ftp://me@host/a.zarr"
+    texts = [str(given.to_dict()), given.to_json(), given.to_yaml()]
+    texts += [path.read_text() for path in tmp_path.iterdir()]
+    assert not [text for text in texts if "hunter2" in text]
+    assert given.store_path == "ftp://me:hunter2@host/a.zarr"
+
+
 def test_schema_version_1_said_multiscale():
     text = MINIMAL.replace("    output_key: img\n", "    multiscale: true\n") + "version: 1\n"
     assert aqz.StreamSettings.from_string(text).arrays[0].is_ngff

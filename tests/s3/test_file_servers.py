@@ -7,6 +7,7 @@ import pytest
 import zarr
 
 import aqz_core as aqz
+from aqz_core.cli import main
 from tests.s3.file_servers import PASSWORD, USER, ftp_server, sftp_server
 from tests.s3.test_other_stores import TIME, small_array
 
@@ -52,6 +53,28 @@ def test_store_is_recorded_kept_overwritten_and_gone_on_with(url, tmp_path):
     append(stream, PIXELS[stream.statistics().frames :])
     assert np.array_equal(read(tmp_path), PIXELS)
     assert aqz.validate_store(url).is_valid
+
+
+def test_messages_and_what_is_printed_have_no_password(tmp_path, capsys):
+    with ftp_server(tmp_path) as port:
+        url = f"ftp://{USER}:{PASSWORD}@127.0.0.1:{port}/a.zarr"
+        append(aqz.ZarrStream(settings(url)), PIXELS[:3])
+        for call in (aqz.list_frames, aqz.read_frame_metadata):
+            with pytest.raises(aqz.AqzError, match="no array") as caught:
+                call(url, "nowhere")
+            assert PASSWORD not in str(caught.value)
+            assert f"{USER}@127.0.0.1" in str(caught.value)
+        assert main(["info", url]) == main(["validate", url]) == main(["repair", url]) == 0
+        (tmp_path / "b").mkdir()
+        append(aqz.ZarrStream(settings(tmp_path / "b" / "b.zarr")), PIXELS[:3])
+        there = url.replace("a.zarr", "b.zarr")
+        assert main(["upload", str(tmp_path / "b" / "b.zarr"), there]) == 0
+        printed = "".join(capsys.readouterr())
+    assert f"{USER}@127.0.0.1" in printed
+    assert PASSWORD not in printed
+    with pytest.raises(aqz.SettingsError) as caught:
+        aqz.ZarrStream(settings(f"nothing://{USER}:{PASSWORD}@host/a.zarr"))
+    assert PASSWORD not in str(caught.value)
 
 
 @pytest.mark.parametrize("server", [ftp_server, sftp_server])

@@ -15,7 +15,7 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.recovery.stored_files import is_local
 from aqz_core.sinks.spill import read_manifest
-from aqz_core.store_path import local_path
+from aqz_core.store_path import local_path, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -36,7 +36,7 @@ def show_info(store: str, s3: S3Settings | None = None) -> int:
     if is_local(store, s3) and (spill := read_manifest(local_path(store))) is not None:
         return show_spill(local_path(store), spill)
     root = read_tree(store, s3)
-    tree = Tree(_label(root, store, {}))
+    tree = Tree(_label(root, without_password(store), {}))
     _grow(tree, root)
     console = open_console()
     console.print(tree)

@@ -11,7 +11,7 @@ from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
 from aqz_core.cli.demo import check_output
 from aqz_core.cli.wording import open_console
 from aqz_core.errors import SettingsError
-from aqz_core.store_path import local_path, url_scheme
+from aqz_core.store_path import local_path, url_scheme, without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,9 +96,10 @@ def run_record(options: RecordOptions) -> int:
         s3=options.s3,
     )
     done = record_camera(camera, options.frames, choices, console)
+    shown = without_password(options.output)
     how = "interrupted; " if done.interrupted else ""
     console.print(
-        f"{how}{done.statistics.frames} of {options.frames} frames are in {options.output}: "
+        f"{how}{done.statistics.frames} of {options.frames} frames are in {shown}: "
         f"{done.statistics.frames / done.seconds:.0f} frames/s, "
         f"{done.statistics.bytes_in / 1e6 / done.seconds:.0f} MB/s of pixels, none dropped",
         markup=False,
@@ -106,7 +107,7 @@ def run_record(options: RecordOptions) -> int:
     )
     if done.statistics.spilled:
         console.print(
-            f"{options.output} failed on the way; what it lacks is in {options.spill}. To send it: "
+            f"{shown} failed on the way; what it lacks is in {options.spill}. To send it: "
             f"aqz upload {options.spill}",
             markup=False,
             soft_wrap=True,

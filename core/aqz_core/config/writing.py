@@ -1,4 +1,7 @@
-"""From settings to config text. Secrets are left out: they belong into the environment."""
+"""From settings to config text. Secrets are left out: they belong into the environment.
+
+So is the password of a URL: whoever reads the file gives it again.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +11,15 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aqz_core.argument_checks import argument
 from aqz_core.codecs import PluginCompression
 from aqz_core.config.schema import SCHEMAS, VERSION, Schema, attributes_of, spelling
 from aqz_core.enums import ZarrVersion
+from aqz_core.errors import SettingsError, StorageError
+from aqz_core.field_checks import path_text
 from aqz_core.settings import ArraySettings, StreamSettings
 from aqz_core.settings_base import SettingsBase
+from aqz_core.store_path import without_password
 
 if TYPE_CHECKING:
     import os
@@ -40,11 +47,31 @@ def to_yaml(settings: StreamSettings) -> str:
 
 
 def to_file(settings: StreamSettings, path: str | os.PathLike[str]) -> None:
-    """Write settings to a file: JSON if its name ends with ``.json``, YAML otherwise."""
-    file = Path(path)
+    """Write settings to a file: JSON if its name ends with ``.json``, YAML otherwise.
+
+    Raises
+    ------
+    StorageError
+        The file cannot be written.
+    SettingsError
+        `path` is no path, or the settings hold text that UTF-8 cannot.
+    """
+    file = Path(argument("path", path_text(), path, 'for example "settings.yaml"'))
     is_json = file.suffix.lower() == ".json"
     text = to_json(settings) + "\n" if is_json else to_yaml(settings)
-    file.write_text(text, encoding="utf-8")
+    try:
+        file.write_bytes(text.encode())
+    except OSError as error:
+        raise StorageError(
+            error.errno,
+            f"{file}: the settings cannot be written: {error.strerror or error}; choose a "
+            "directory that is there and can be written",
+        ) from error
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"{file}: the settings hold {error.object[error.start]!r}, which UTF-8 cannot; is it "
+            "in store_path?"
+        ) from error
 
 
 def _record(record: SettingsBase) -> Document:
@@ -66,6 +93,8 @@ def _value(record: SettingsBase, schema: Schema, name: str, value: Any) -> Any:
     if isinstance(record, ArraySettings) and name == "storage_dimension_order":
         names = [dimension.name for dimension in record.dimensions]
         return [names.index(item) if item in names else item for item in value]
+    if isinstance(record, StreamSettings) and name == "store_path":
+        return without_password(value)
     return _plain(value)
 
 

@@ -7,7 +7,7 @@ import copy
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import PluginError, SettingsError
-from aqz_core.store_path import url_scheme
+from aqz_core.store_path import url_scheme, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -56,9 +56,10 @@ def sink_provider(settings: StreamSettings, providers: Mapping[str, SinkProvider
     scheme = store_scheme(settings)
     provider = providers.get(scheme) or providers.get(ANY_OTHER_SCHEME)
     if provider is None:
+        shown = without_password(settings.store_path)
         raise SettingsError(
-            f"store_path {settings.store_path!r}: no sink opens {scheme}:// stores; there are "
-            f"sinks for {', '.join(sorted(providers))}"
+            f"store_path {shown!r}: no sink opens {scheme}:// stores; there are sinks for "
+            f"{', '.join(sorted(providers))}"
         )
     return provider
 

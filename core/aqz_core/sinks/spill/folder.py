@@ -14,7 +14,6 @@ deleted when the store has the shard. The lock beside the folder tells whether a
 from __future__ import annotations
 
 import contextlib
-import copy
 import json
 import uuid
 from dataclasses import asdict, dataclass, field, replace
@@ -26,7 +25,7 @@ from aqz_core.settings import StreamSettings
 from aqz_core.sinks.base import PARTIAL
 from aqz_core.sinks.filesystem import FilesystemSink
 from aqz_core.store_lock import StoreLock
-from aqz_core.store_path import local_path, without_password
+from aqz_core.store_path import local_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -147,7 +146,7 @@ class SpillFolder:
                     f"spill {str(path)!r} is not empty. Choose another folder, or send what is in "
                     "it, `aqz upload`, and remove it."
                 )
-            folder = cls(path, _manifest_of(settings), lock, made=made)
+            folder = cls(path, Manifest(settings.to_dict()), lock, made=made)
             try:
                 folder.objects.mkdir()
                 folder._save()
@@ -249,10 +248,3 @@ def destination_of(manifest: Manifest) -> StreamSettings:
         return StreamSettings(store_path=given.store_path, s3=given.s3)
     except SettingsError as error:
         raise StorageError(f"{MANIFEST}: {error}") from error
-
-
-def _manifest_of(settings: StreamSettings) -> Manifest:
-    """Return the manifest of a new spill."""
-    shown = copy.copy(settings)
-    shown.store_path = without_password(settings.store_path)
-    return Manifest(settings=shown.to_dict())
