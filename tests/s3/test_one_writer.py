@@ -8,7 +8,7 @@ import pytest
 
 import aqz_core as aqz
 from aqz_core import S3Settings, StorageError, StoreBusyError
-from aqz_core.recovery import repair_store
+from aqz_core.recovery import repair_store, validate_store
 from aqz_core.upload import upload_store
 from tests.s3.streams import frames, recorded, settings
 
@@ -60,6 +60,25 @@ def test_a_store_is_locked_before_it_is_surveyed(endpoint, busy):
     with pytest.raises(StoreBusyError):
         repair_store("a.zarr", s3=busy, apply=True)
     assert endpoint.count("GET .*zarr.json") == read
+
+
+def test_whoever_checks_a_store_is_told_that_it_is_recorded_here(endpoint, busy):
+    report = validate_store("a.zarr", s3=busy)
+    assert report.state == "recording"
+    assert not [found for found in report.findings if "no program of this machine" in found.what]
+    told = repair_store("a.zarr", s3=busy).findings
+    assert [found.what for found in told if "is being recorded now" in found.what]
+
+
+def test_a_store_that_nobody_here_records_may_be_recorded_elsewhere(endpoint):
+    s3 = at(endpoint)
+    recorded(PIXELS, "a.zarr", s3)
+    text = endpoint.objects["a.zarr/zarr.json"]
+    endpoint.objects["a.zarr/zarr.json"] = text.replace(b'"complete"', b'"recording"')
+    report = validate_store("a.zarr", s3=s3)
+    assert report.state == "recording"
+    assert [found for found in report.findings if "no program of this machine" in found.what]
+    assert not repair_store("a.zarr", s3=s3).findings
 
 
 def test_a_resumed_recording_keeps_the_lock_until_its_end(endpoint):

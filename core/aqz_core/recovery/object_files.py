@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import StorageError
 from aqz_core.settings import StreamSettings
 from aqz_core.sinks.objects.connection import Connection
+from aqz_core.sinks.objects.machine_lock import is_locked_on_this_machine
 from aqz_core.sinks.objects.places import place_of
 from aqz_core.sinks.objects.probe import opening_policy
 from aqz_core.validation_store import check_store
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from aqz_core.settings import S3Settings
-    from aqz_core.sinks.objects.places import Place
     from aqz_core.sinks.objects.service import Upload
 
 __all__ = ["ObjectFiles", "open_objects"]
@@ -32,8 +32,8 @@ class ObjectFiles:
 
     Parameters
     ----------
-    place
-        Where, and the service, which is not open yet.
+    url, s3
+        As ``store_path`` and ``s3`` of `StreamSettings`.
 
     Raises
     ------
@@ -43,7 +43,9 @@ class ObjectFiles:
         The service does not answer.
     """
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, url: str, s3: S3Settings | None) -> None:
+        place = place_of(url, s3)
+        self._given = url, s3
         self.url = place.url
         self.address = place.address
         self.folder: Path | None = None
@@ -108,6 +110,10 @@ class ObjectFiles:
             lambda: self._connection.parts.abort(upload), f"aborting an upload of {upload.key!r}"
         )
 
+    def is_written(self) -> bool:
+        """Tell whether somebody on this machine writes the store; of others nobody knows."""
+        return is_locked_on_this_machine(*self._given)
+
     def close(self) -> None:
         """Let go of connections."""
         self._connection.close()
@@ -116,4 +122,4 @@ class ObjectFiles:
 def open_objects(url: str, s3: S3Settings | None) -> ObjectFiles:
     """Open the objects below a URL, or below a path in a bucket; errors as for `ObjectFiles`."""
     check_store(StreamSettings(store_path=url, s3=s3))
-    return ObjectFiles(place_of(url, s3))
+    return ObjectFiles(url, s3)

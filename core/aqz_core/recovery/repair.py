@@ -19,7 +19,7 @@ from aqz_core.recovery.stored_files import open_files
 from aqz_core.recovery.survey import survey
 from aqz_core.settings import StreamSettings
 from aqz_core.sinks.choosing import lock_store, open_sink
-from aqz_core.store_lock import StoreLock, is_locked
+from aqz_core.store_lock import StoreLock
 
 if TYPE_CHECKING:
     import os
@@ -46,7 +46,7 @@ def repair_store(
     ----------
     store : str or os.PathLike
         Its directory or URL; with `s3`, it may be a path in the bucket. Nothing tells whether
-        somebody records to an object store: make sure of it.
+        another machine, or another user, records to an object store: make sure of it.
     s3 : S3Settings, optional
         How to reach a bucket, as for `StreamSettings`.
     apply : bool, default False
@@ -65,7 +65,7 @@ def repair_store(
     Raises
     ------
     StoreBusyError
-        A stream writes the store at this moment.
+        A stream writes the store at this moment; to an object store, one of this machine.
     SettingsError
         The place cannot be reached: wrong credentials, no such bucket, no permission to write.
     StorageError
@@ -76,7 +76,7 @@ def repair_store(
     try:
         if not apply:
             repairs = _planned(files, hooks, abort_uploads)
-            if files.folder is not None and is_locked(files.folder):
+            if files.is_written():
                 what = "is being recorded now; wait until it is closed"
                 repairs.find(Severity.WARNING, "", what)
             return repairs.report(applied=False)

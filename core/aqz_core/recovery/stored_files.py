@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol
 
+from aqz_core.argument_checks import store_text
 from aqz_core.errors import StorageError
+from aqz_core.store_lock import is_locked
 from aqz_core.store_path import local_path, url_scheme
 
 if TYPE_CHECKING:
@@ -60,6 +62,12 @@ class StoredFiles(Protocol):
     def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
         """Return what was being uploaded when something broke: its name, and what aborts it."""
 
+    def is_written(self) -> bool:
+        """Tell whether a stream of this machine writes the store at this moment.
+
+        Where the store is on a filesystem, streams of other machines count, if it has locks.
+        """
+
     def close(self) -> None:
         """Let go of connections."""
 
@@ -86,11 +94,12 @@ def open_files(store: str | os.PathLike[str], s3: S3Settings | None = None) -> S
     StorageError
         The service does not answer.
     """
-    if is_local(store, s3):
-        return LocalFiles(local_path(os.fspath(store)))
+    path = store_text(store)
+    if is_local(path, s3):
+        return LocalFiles(local_path(path))
     from aqz_core.recovery.object_files import open_objects
 
-    return open_objects(os.fspath(store), s3)
+    return open_objects(path, s3)
 
 
 class LocalFiles:
@@ -155,6 +164,10 @@ class LocalFiles:
     def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
         """Return nothing: a directory shows what was being written."""
         return []
+
+    def is_written(self) -> bool:
+        """Tell whether somebody writes the store at this moment."""
+        return is_locked(self._root)
 
     def close(self) -> None:
         """Do nothing: no descriptor is kept."""

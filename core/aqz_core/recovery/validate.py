@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, StorageError
@@ -25,11 +26,17 @@ from aqz_core.recovery.chunks import (
     stored_chunks,
 )
 from aqz_core.recovery.extent import level_name
+from aqz_core.recovery.frames_on_record import (
+    FrameRecord,
+    impossible_length,
+    impossible_record,
+    read_record,
+)
+from aqz_core.recovery.missing_chunks import lost_chunks, recorded_levels
 from aqz_core.recovery.report import ArraySummary, Finding, Severity, ValidationReport
 from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.recovery.stored_files import open_files
 from aqz_core.recovery.survey import ChunkFile, Node, survey
-from aqz_core.store_lock import is_locked
 
 if TYPE_CHECKING:
     import os
@@ -111,6 +118,8 @@ class _Checker:
         self.arrays: list[ArraySummary] = []
         self._files = files
         self._nodes: dict[str, Node] = {}
+        self._recorded: dict[str, tuple[Node, Node]] = {}
+        self._records: dict[str, FrameRecord | None] = {}
         self._providers = providers
         self._decode = decode
         self._on_progress = on_progress
@@ -120,6 +129,7 @@ class _Checker:
         """Check everything."""
         nodes = survey(self._files)
         self._nodes = {node.name: node for node in nodes}
+        self._recorded = recorded_levels(self._nodes)
         self._total = sum(file.nbytes for node in nodes for file in node.files)
         root = nodes[0]
         if not root.document and root.problem:
@@ -131,9 +141,10 @@ class _Checker:
 
     def _state(self, nodes: list[Node]) -> str | None:
         """Return the state of the store, and say what it means where it is not complete."""
-        folder = self._files.folder
-        # Nothing locks a store that is not on a filesystem, so its own word is taken.
-        recorded_now = folder is None or is_locked(folder)
+        is_remote = self._files.folder is None
+        written = self._files.is_written()
+        # Another machine may record to an object store, so its own word is taken.
+        recorded_now = written or is_remote
         states = [str(node.aqz["state"]) for node in nodes if "state" in node.aqz]
         state = _overall_state(states, recorded_now=recorded_now)
         if state == "interrupted":
@@ -143,12 +154,12 @@ class _Checker:
                 "the recording ended before it was closed; `aqz repair` finishes the store, and "
                 "ZarrStream.resume goes on with it",
             )
-        elif state == "recording" and folder is None:
+        elif state == "recording" and not written:
             self.find(
                 Severity.NOTE,
                 "",
-                "either it is being recorded now, or the recording was killed: an object store "
-                "does not tell. If nobody records, `aqz repair` finishes it",
+                "no program of this machine records to it: either another machine does, or the "
+                "recording was killed. If nobody records, `aqz repair` finishes it",
             )
         return state
 
@@ -165,6 +176,9 @@ class _Checker:
             self.find(Severity.ERROR, node.name, node.problem)
         elif node.problem is None and node.array is None:
             self._check_image(node)
+        impossible = impossible_record(node)
+        if impossible:
+            self.find(Severity.ERROR, node.name, impossible)
         for name in node.partial:
             self.find(Severity.WARNING, name, "left over from a write that was not finished")
         for name in node.spills:
@@ -206,11 +220,12 @@ class _Checker:
         """Check every file of an array."""
         decoder = self._decoder(node, array)
         first = decoder is not None
-        chunks = decoded = nbytes = 0
+        stored: list[npt.NDArray[np.int64]] = []
+        decoded = nbytes = 0
         for file in node.files:
             try:
                 indexes = self._check_file(array, file)
-                chunks += _count(array, indexes)
+                stored.append(_coordinates(array, file, indexes))
                 if decoder is not None:
                     good = self._decode_file(decoder, file, indexes, round_trip=first)
                     decoded += good
@@ -221,7 +236,8 @@ class _Checker:
                 self.find(Severity.ERROR, file.name, f"cannot be read: {error.strerror or error}")
             nbytes += file.nbytes
             self._advance(file.nbytes)
-        if node.files or all(array.shape):
+        chunks = sum(map(len, stored))
+        if not self._check_record(node, stored) and (node.files or all(array.shape)):
             self._check_extent(node, array, chunks)
         self.arrays.append(
             ArraySummary(node.name, array.shape, len(node.files), chunks, decoded, nbytes)
@@ -333,6 +349,42 @@ class _Checker:
                 f"{wanted - chunks} of {wanted} chunks were not stored and read as the fill value",
             )
 
+    # ---- what is on record ------------------------------------------------------------------
+
+    def _check_record(self, node: Node, stored: list[npt.NDArray[np.int64]]) -> bool:
+        """Tell of chunks that are gone though frames in them are on record; return if any are."""
+        owner, base = self._recorded.get(node.name, (None, None))
+        if owner is None or base is None:
+            return False
+        if owner.name not in self._records:
+            self._records[owner.name] = self._read_record(owner, base)
+        record = self._records[owner.name]
+        # Only when a stream is closed are all levels as long as the first.
+        if record is None or not (record.closed or node is base):
+            return False
+        lost = lost_chunks(record, node, stored)
+        if lost is not None:
+            self.find(Severity.ERROR, node.name, lost)
+        return lost is not None
+
+    def _read_record(self, owner: Node, base: Node) -> FrameRecord | None:
+        """Return what is on record of an array's frames, or None if that proves nothing."""
+        if impossible_record(owner):
+            return None
+        folder = self._files.folder
+        is_idle = folder is not None and not is_locked(folder)
+        if is_idle or owner.aqz.get("state") == "complete":
+            impossible = impossible_length(owner, base)
+            if impossible:
+                self.find(Severity.ERROR, base.name, impossible)
+                return None
+        try:
+            record = read_record(self._files, owner, base)
+        except StorageError as error:
+            self.find(Severity.ERROR, owner.name, str(error))
+            return None
+        return record if record.proves(self._files) else None
+
     # ---- metadata of single frames ----------------------------------------------------------
 
     def _check_frame_records(self, node: Node) -> None:
@@ -368,9 +420,14 @@ def _line_problem(line: bytes) -> str | None:
     return None if isinstance(record, dict) else "is no JSON object"
 
 
-def _count(array: StoredArray, indexes: ShardIndexes | None) -> int:
-    """Return how many chunks a file holds."""
+def _coordinates(
+    array: StoredArray, file: ChunkFile, indexes: ShardIndexes | None
+) -> npt.NDArray[np.int64]:
+    """Return the coordinates of the chunks that a file holds, shape (chunks, axes)."""
     if indexes is None:
-        return 1
+        return np.array([file.coordinate])
     entries = indexes.best(prefer_end=array.index_at_end)
-    return 0 if entries is None else int(entries_within(entries, indexes.nbytes).sum())
+    if entries is None:
+        return np.empty((0, len(array.shape)), np.int64)
+    numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
+    return chunk_coordinates(array, file.coordinate, numbers)

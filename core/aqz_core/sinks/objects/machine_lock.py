@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreBusyError
 from aqz_core.sinks.objects.location import described
-from aqz_core.store_lock import StoreLock
+from aqz_core.store_lock import StoreLock, is_locked
 from aqz_core.store_path import url_scheme
 
 if TYPE_CHECKING:
     from aqz_core.settings import S3Settings
 
-__all__ = ["lock_on_this_machine"]
+__all__ = ["is_locked_on_this_machine", "lock_on_this_machine"]
 
 _log = logging.getLogger("aqz")
 
@@ -46,18 +46,34 @@ def lock_on_this_machine(url: str, s3: S3Settings | None) -> StoreLock | None:
         Another stream of this user, in this process or another, writes to it.
     """
     where = described(url, s3)
-    own = f"{os.getpid()} " if url_scheme(url) == "memory" else ""  # each process has its own
-    name = hashlib.sha256(f"{own}{where}".encode()).hexdigest()[:32]
     try:
-        folder = Path(tempfile.gettempdir()) / f"aqz-locks-{getpass.getuser()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        stand_in = _stand_in(url, where)
+        stand_in.parent.mkdir(mode=0o700, exist_ok=True)
     except (OSError, KeyError) as error:
         _log.warning("nothing keeps a second program from recording to %s: %s", where, error)
         return None
     try:
-        return StoreLock(folder / name)
+        return StoreLock(stand_in)
     except StoreBusyError as error:
         raise StoreBusyError(
             f"{where} is being written by another stream or program of this machine. Wait until "
             "it has closed the store, or record to another place."
         ) from error
+
+
+def is_locked_on_this_machine(url: str, s3: S3Settings | None) -> bool:
+    """Tell whether a program of this user, here, writes to a store at this moment.
+
+    Parameters as for `lock_on_this_machine`. What other machines do cannot be told.
+    """
+    try:
+        return is_locked(_stand_in(url, described(url, s3)))
+    except (OSError, KeyError):
+        return False
+
+
+def _stand_in(url: str, where: str) -> Path:
+    """Return the path on this machine whose lock stands for a store."""
+    own = f"{os.getpid()} " if url_scheme(url) == "memory" else ""  # each process has its own
+    name = hashlib.sha256(f"{own}{where}".encode()).hexdigest()[:32]
+    return Path(tempfile.gettempdir()) / f"aqz-locks-{getpass.getuser()}" / name
