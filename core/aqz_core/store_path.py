@@ -16,6 +16,8 @@ from aqz_core.errors import SettingsError
 __all__ = ["check_local_store", "local_path", "url_scheme", "without_password"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_HALF_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/([^/].*)", re.DOTALL)
+"""No drive of Windows: those have one letter."""
 
 
 def url_scheme(store_path: str) -> str | None:
@@ -87,6 +89,9 @@ def local_path(store_path: str) -> Path:
         return _from_url(store_path, where)
     if scheme is not None:
         raise SettingsError(f"{where} is not on this machine; give a path or a file:// URL")
+    half = _HALF_URL.match(store_path)
+    if half and not Path(half[1]).exists():
+        raise SettingsError(f"{where}: a URL has two slashes; write {half[1]}//{half[2]}")
     try:
         return Path(store_path).expanduser().absolute()
     except (RuntimeError, OSError) as error:  # no such user, or the working directory is gone
