@@ -6,6 +6,7 @@ Classes of ``OSError`` name it first: it takes the error number out of the argum
 
     AqzError (RuntimeError)
     ├── SettingsError (ValueError)            the settings cannot be recorded
+    │   ├── SettingsTypeError (TypeError)     an argument is of the wrong type
     │   └── MemoryBudgetError                 max_memory is too small for the layout
     ├── StoreExistsError (FileExistsError)    an array is already at that key
     ├── PluginError                           a plug-in clashes with another, or failed
@@ -41,6 +42,7 @@ __all__ = [
     "PluginError",
     "ResumeError",
     "SettingsError",
+    "SettingsTypeError",
     "StalledError",
     "StorageError",
     "StoreBusyError",
@@ -60,6 +62,12 @@ class SettingsError(AqzError, ValueError):
     """The settings contradict themselves, a format, or the machine."""
 
     kind = "settings"
+
+
+class SettingsTypeError(SettingsError, TypeError):
+    """An argument or a setting is of a type that means nothing there."""
+
+    kind = "settings-type"
 
 
 class MemoryBudgetError(SettingsError):

@@ -44,7 +44,9 @@ class Failure:
             if self._first is not None:
                 return
             self._first = error
-        _log.error("recording failed: %s", error, exc_info=error)
+        # Whoever records gets the error raised, with all that led to it: one line is enough here.
+        _log.error("recording failed: %s", str(error) or repr(error))
+        _log.debug("where that came from:", exc_info=error)
         for callback in self._callbacks:
             callback()
 

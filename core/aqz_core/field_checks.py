@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from aqz_core.enums import DataType
+from aqz_core.errors import SettingsError
 
 __all__ = [
     "UINT8_MAX",
@@ -89,7 +90,7 @@ def text() -> Check:
     def convert(value: Any) -> str:
         if not isinstance(value, str):
             raise Refused
-        return str.__str__(value)  # numpy strings become plain ones
+        return _encodable(str.__str__(value))  # numpy strings become plain ones
 
     return Check("a string", convert)
 
@@ -103,7 +104,7 @@ def path_text() -> Check:
         path = os.fspath(value)
         if not isinstance(path, str):
             raise Refused
-        return str.__str__(path)
+        return _encodable(str.__str__(path), os.fsencode)
 
     return Check("a string or a path", convert)
 
@@ -257,6 +258,18 @@ def list_of(noun: str, check: Check) -> Check:
         return converted
 
     return Check(f"a list of {noun}", convert)
+
+
+def _encodable(text: str, encode: Callable[[str], bytes] = str.encode) -> str:
+    """Return the text if it can be stored: metadata in UTF-8, paths as the system writes them."""
+    try:
+        encode(text)
+    except UnicodeEncodeError as error:
+        raise SettingsError(
+            f"{describe(text)} has {text[error.start]!r} at position {error.start}, which UTF-8 "
+            "cannot hold; remove it"
+        ) from None
+    return text
 
 
 def _elements(value: Any) -> Iterable[Any]:

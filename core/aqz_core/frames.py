@@ -144,6 +144,8 @@ class FrameReader:
                     f"{type(data).__name__}; use numpy.asarray(data, {self.dtype.name!r})"
                 )
             data = np.asarray(data)
+        if isinstance(data, np.matrix):  # its pieces would stay two-dimensional
+            data = np.asarray(data)
         if data.dtype != self.dtype:
             if not np.can_cast(data.dtype, self.dtype, "equiv"):
                 raise FrameTypeError(

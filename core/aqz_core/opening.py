@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Literal
 
+from aqz_core.argument_checks import argument, check_plugins, values_by_name
 from aqz_core.enums import (
     CompressionCodec,
     Compressor,
@@ -12,12 +13,23 @@ from aqz_core.enums import (
     DimensionType,
     DownsamplingMethod,
 )
-from aqz_core.errors import SettingsError
+from aqz_core.errors import SettingsError, SettingsTypeError
+from aqz_core.field_checks import (
+    UINT32_MAX,
+    Check,
+    list_of,
+    optional,
+    path_text,
+    real_number,
+    text,
+    whole_number,
+)
 from aqz_core.settings import (
     ArraySettings,
     Channel,
     CompressionSettings,
     Dimension,
+    S3Settings,
     StreamSettings,
 )
 from aqz_core.store_path import local_path, url_scheme
@@ -41,6 +53,22 @@ COMPRESSIONS = {
 """Short names of codecs: compressor, codec, level, shuffle."""
 
 
+def _channel() -> Check:
+    """Accept the name of a channel, or one with its colour."""
+
+    def convert(value: object) -> Channel:
+        if isinstance(value, Channel):
+            return value
+        return Channel(name=text().convert(value))
+
+    return Check("a name or a Channel", convert)
+
+
+_SIZES = list_of(f"integers from 0 to {UINT32_MAX}", whole_number(0, UINT32_MAX))
+_STEPS = list_of(f"integers from 1 to {UINT32_MAX}", whole_number(1, UINT32_MAX))
+_CHANNELS = list_of("names or Channels", _channel())
+
+
 def open_stream(
     store_path: str | os.PathLike[str],
     *,
@@ -57,6 +85,7 @@ def open_stream(
     overwrite: bool = False,
     mode: Literal["new", "append"] = "new",
     max_memory: int | None = None,
+    s3: S3Settings | None = None,
     spill: str | os.PathLike[str] | None = None,
     plugins: Iterable[object] = (),
 ) -> ZarrStream:
@@ -65,7 +94,7 @@ def open_stream(
     Parameters
     ----------
     store_path : str or os.PathLike
-        Where the store goes; its parent directory must exist.
+        Where the store goes: a path, whose parent directory must exist, or a URL.
     shape : sequence of int
         Size of each axis in pixels, the frame's (Y, X) last. 0 for the first of three or more
         axes: as many frames as come.
@@ -94,6 +123,9 @@ def open_stream(
         Remove what is at `store_path` first.
     max_memory : int, optional
         Bound in bytes on the memory for pixels.
+    s3 : S3Settings, optional
+        How to reach a bucket, if the environment and the URL do not say all. With it, `store_path`
+        may be a path in the bucket.
     spill : str or os.PathLike, optional
         Folder on this machine where the recording goes on when an object store fails.
     plugins : iterable of object
@@ -107,7 +139,7 @@ def open_stream(
     Raises
     ------
     SettingsError
-        The arguments do not fit together.
+        The arguments do not fit together; `SettingsTypeError` if one is of the wrong type.
     StoreExistsError
         There is an array already, and `overwrite` is not set.
 
@@ -116,69 +148,101 @@ def open_stream(
     >>> with open_stream("out.zarr", shape=(0, 512, 512), dtype="uint16") as stream:
     ...     stream.append(frame)  # doctest: +SKIP
     """
-    names = list(axes) if axes else list("tczyx"[-len(shape) :] if len(shape) != 3 else "tyx")
-    if len(names) != len(shape) or len(shape) < 2:
-        raise SettingsError(
-            f"shape {tuple(shape)} and axes {names} must name the same axes, two at least; "
-            "for example shape=(0, 512, 512), axes='tyx'"
-        )
-    data_type = DataType.of(dtype)
-    for what, sizes in (("chunks", chunks), ("shards", shards)):
-        if sizes is not None and len(sizes) != len(shape):
-            raise SettingsError(f"{what} {tuple(sizes)} must have one size for each of {names}")
-    if chunks is None or shards is None:
-        local = url_scheme(os.fspath(store_path)) in (None, "file")
+    store_path = argument("store_path", path_text(), store_path, 'for example "out.zarr"')
+    sizes: list[int] = argument("shape", _SIZES, shape, "for example shape=(0, 512, 512)")
+    names = _names(axes, sizes)
+    try:
+        data_type = DataType.of(dtype)
+    except TypeError as error:
+        raise SettingsTypeError(f"dtype: {error}") from error
+    chunk = _per_axis("chunks", chunks, names)
+    shard = _per_axis("shards", shards, names)
+    if chunk is None or shard is None:
+        local = s3 is None and url_scheme(os.fspath(store_path)) in (None, "file")
         target = "recording" if local else "object-store"
-        layout = suggest_layout(shape, data_type, names, target=target, chunk_shape=chunks)
-        chunks = layout.chunk_shape
-        shards = layout.shard_chunks if shards is None else shards
-    per_axis = zip(names, shape, chunks, shards, strict=False)
-    for what, values in (("scale", scale or {}), ("units", units or {})):
+        layout = suggest_layout(sizes, data_type, names, target=target, chunk_shape=chunk)
+        chunk = list(layout.chunk_shape)
+        shard = list(layout.shard_chunks) if shard is None else shard
+    scales = values_by_name("scale", real_number(), scale, 'for example scale={"x": 0.65}')
+    unit_names = values_by_name("units", text(), units, 'for example units={"x": "micrometer"}')
+    for what, values in (("scale", scales), ("units", unit_names)):
         if unknown := sorted(set(values) - set(names)):
             raise SettingsError(f"{what} names the axis {unknown[0]!r}; the axes are {names}")
+    labels = argument("channels", _CHANNELS, channels, 'for example channels=["DAPI", "GFP"]')
+    known = f"choose one of {', '.join(COMPRESSIONS)}"
+    compression = argument("compression", text(), compression, known)
+    known = f"choose one of {', '.join(one.name.lower() for one in DownsamplingMethod)}"
+    pyramid = argument("pyramid", optional(text()), pyramid, known)
+    check_plugins(plugins)
     array = ArraySettings(
         dimensions=[
             Dimension(
                 name=name,
                 kind=AXIS_KINDS.get(name, DimensionType.OTHER),
-                unit=(units or {}).get(name),
-                scale=(scale or {}).get(name, 1.0),
-                array_size_px=int(size),
-                chunk_size_px=int(chunk),
-                shard_size_chunks=int(shard),
+                unit=unit_names.get(name),
+                scale=scales.get(name, 1.0),
+                array_size_px=size,
+                chunk_size_px=pixels,
+                shard_size_chunks=count,
             )
-            for name, size, chunk, shard in per_axis
+            for name, size, pixels, count in zip(names, sizes, chunk, shard, strict=True)
         ],
         data_type=data_type,
         compression=compression_settings(compression),
         downsampling_method=_method(pyramid),
         is_ngff=True,
-        channels=[
-            channel if isinstance(channel, Channel) else Channel(name=channel)
-            for channel in channels
-        ],
+        channels=labels,
     )
     settings = StreamSettings(
         store_path=store_path,
         arrays=[array],
         overwrite=overwrite,
         max_memory=max_memory,
+        s3=s3,
         spill=spill,
     )
     if mode not in ("new", "append"):
         raise SettingsError(f"mode is {mode!r}; choose 'new' or 'append'")
-    if mode == "append" and not overwrite and _is_there(settings.store_path):
+    if mode == "append" and not overwrite and _is_there(settings):
         return ZarrStream.resume(settings.store_path, settings, plugins)
     return ZarrStream(settings, plugins)
 
 
-def _is_there(store_path: str) -> bool:
-    """Tell whether there is something to go on with at a path or URL."""
+def _names(axes: object, sizes: list[int]) -> list[str]:
+    """Return the names of the axes: those given, or the usual ones."""
+    if isinstance(axes, str):
+        usual = "tyx" if len(sizes) == 3 else "tczyx"[-len(sizes) :]
+        names = list(axes or usual)
+    else:
+        names = argument("axes", list_of("strings", text()), axes, "for example axes='tyx'")
+        names = names or _names("", sizes)
+    if len(names) != len(sizes) or len(sizes) < 2:
+        raise SettingsError(
+            f"shape {tuple(sizes)} and axes {names} must name the same axes, two at least; "
+            "for example shape=(0, 512, 512), axes='tyx'"
+        )
+    return names
+
+
+def _per_axis(what: str, sizes: object, names: list[str]) -> list[int] | None:
+    """Return the sizes that were given, one for each axis; None where they are to be chosen."""
+    if sizes is None:
+        return None
+    checked: list[int] = argument(
+        what, _STEPS, sizes, f"give one for each of {names}, or leave {what} out"
+    )
+    if len(checked) != len(names):
+        raise SettingsError(f"{what} {tuple(checked)} must have one size for each of {names}")
+    return checked
+
+
+def _is_there(settings: StreamSettings) -> bool:
+    """Tell whether there is something to go on with where settings say."""
     from aqz_core.recovery.stored_files import is_local, open_files
 
-    if is_local(store_path):
-        return local_path(store_path).exists()
-    files = open_files(store_path)
+    if is_local(settings.store_path, settings.s3):
+        return local_path(settings.store_path).exists()
+    files = open_files(settings.store_path, settings.s3)
     try:
         return files.size("zarr.json") is not None
     finally:

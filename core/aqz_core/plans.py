@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ import numpy as np
 from aqz_core.codecs import CodecChain, Crc32cCodec, chain_for
 from aqz_core.enums import DimensionType, ZarrVersion
 from aqz_core.errors import FrameIndexError, OutOfBoundsError
+from aqz_core.field_checks import describe
 from aqz_core.keys import normalise_key
 from aqz_core.layout import ArrayLayout, plan_layout
 from aqz_core.metadata import Axis
@@ -21,8 +23,6 @@ from aqz_core.pyramid import LevelGeometry, clamped, level_geometry
 from aqz_core.validation_array import storage_permutation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from aqz_core.hooks import CodecProvider
     from aqz_core.metadata.ngff import NgffVersion
     from aqz_core.reduction import Downsampler
@@ -94,6 +94,11 @@ class ArrayPlan:
             An axis is missing or unknown, or a position is outside of it.
         """
         names = [self.axes[stored].name for stored in self._arrival]
+        if not isinstance(index, Mapping):
+            raise FrameIndexError(
+                f"array {self.key!r}: index must be a mapping with a position on each of the axes "
+                f"{names}, such as {dict.fromkeys(names, 0)}, got {describe(index)}."
+            )
         if set(index) != set(names):
             raise FrameIndexError(
                 f"array {self.key!r}: the index {dict(index)!r} must give a position on each of "

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from aqz_core.errors import SettingsError
+from aqz_core.errors import SettingsError, SettingsTypeError
 from aqz_core.field_checks import Check, Refused, describe
 
 __all__ = ["SettingsBase", "recheck"]
@@ -72,7 +72,7 @@ def recheck(record: SettingsBase) -> None:
 
     Raises
     ------
-    TypeError
+    SettingsTypeError
         If a list has an element of the wrong type.
     """
     for field in _fields(type(record)):
@@ -107,9 +107,10 @@ def _passed(record: SettingsBase, field: attrs.Attribute[Any], value: object) ->
         return check.convert(value)
     except Refused as refusal:
         got = type(value).__name__ if not field.repr else str(refusal) or describe(value)
-        raise TypeError(f"{where} must be {check.expected}, got {got}") from None
+        raise SettingsTypeError(f"{where} must be {check.expected}, got {got}") from None
     except SettingsError as error:
-        raise SettingsError(f"{where}: {error}") from None
+        shown = str(error) if field.repr else "it has characters that cannot be stored"
+        raise SettingsError(f"{where}: {shown}") from None
 
 
 def _unknown_setting(cls: type, name: str) -> str:

@@ -9,8 +9,10 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
+from aqz_core.argument_checks import check_plugins, store_text
 from aqz_core.enums import ZarrVersion
-from aqz_core.errors import AqzError
+from aqz_core.errors import AqzError, MetadataError, SettingsTypeError
+from aqz_core.field_checks import describe
 from aqz_core.forking import ParentsRecording, leave_to_parent
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.peer_rules import NEWEST
@@ -70,10 +72,11 @@ class ZarrStream:
 
     def __init__(self, settings: StreamSettings, plugins: Iterable[object] = ()) -> None:
         if not isinstance(settings, StreamSettings):
-            raise TypeError(
+            raise SettingsTypeError(
                 f"ZarrStream takes StreamSettings, not {type(settings).__name__}; "
                 "see also aqz_core.open_stream"
             )
+        check_plugins(plugins)
         validate(settings)
         if settings.version is ZarrVersion.V2:
             _warn_of_zarr_v2(settings)
@@ -117,7 +120,7 @@ class ZarrStream:
         MemoryBudgetError
             Shards of that size cannot be stored anew within ``max_memory``.
         StoreBusyError
-            Another stream records there; in an object store nobody can tell.
+            Another stream records there; to an object store, one of this machine and user.
         SettingsError, StorageError
             The store cannot be read or written.
 
@@ -128,6 +131,10 @@ class ZarrStream:
         """
         from aqz_core.recovery.resume import open_resumption
 
+        store = store_text(store)
+        if settings is not None:
+            _check_settings("resume", settings)
+        check_plugins(plugins)
         hooks = create_plugin_manager(plugins)
         resumption = open_resumption(store, settings, hooks, s3)
         stream = cls.__new__(cls)
@@ -295,6 +302,7 @@ class ZarrStream:
         StreamClosedError, StorageError
             As for `append`.
         """
+        _check_settings("extend", settings)
         self._recording.extend(copy.deepcopy(settings))
 
     def write_custom_metadata(
@@ -348,6 +356,8 @@ class ZarrStream:
                 )
             self._recording.write_acquire_json(given[0], overwrite=any(flags))
             return True
+        if metadata_key is not None and not isinstance(metadata_key, str):
+            raise MetadataError(f"metadata_key must be a string, got {describe(metadata_key)}")
         assert not isinstance(array_key, bool)
         self._recording.add_metadata(metadata, array_key, metadata_key)
         return True
@@ -414,10 +424,21 @@ class ZarrStream:
 
 def _count(value: int, name: str) -> int:
     """Return a number of things that there can be."""
-    count = -1 if isinstance(value, bool) else operator.index(value)
+    try:
+        count = -1 if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        count = -1
     if count < 0:
         raise TypeError(f"{name} must be an integer of 0 or more, not {value!r}")
     return count
+
+
+def _check_settings(function: str, settings: object) -> None:
+    """Raise if what a method was given are no settings of a stream."""
+    if not isinstance(settings, StreamSettings):
+        raise SettingsTypeError(
+            f"settings: ZarrStream.{function} takes StreamSettings, not {describe(settings)}"
+        )
 
 
 def _opened(settings: StreamSettings, plugins: Iterable[object]) -> Recording:
@@ -437,8 +458,9 @@ def _finish_forgotten(recording: Recording) -> None:
     """Close a recording whose stream nobody holds any more, or that is open at exit."""
     try:
         report = recording.close()
-    except AqzError:
-        _log.exception("the stream to %s could not be finished", recording.sink.url)
+    except AqzError as error:
+        _log.error("the stream to %s could not be finished: %s", recording.sink.url, error)
+        _log.debug("where that came from:", exc_info=error)
         report = None
     warnings.warn(
         f"The stream to {recording.sink.url} was not closed; it was finished now. "

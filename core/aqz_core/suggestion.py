@@ -10,6 +10,7 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aqz_core.argument_checks import argument
 from aqz_core.enums import (
     CompressionCodec,
     Compressor,
@@ -18,6 +19,7 @@ from aqz_core.enums import (
     DownsamplingMethod,
 )
 from aqz_core.errors import SettingsError
+from aqz_core.field_checks import UINT32_MAX, list_of, text, whole_number
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.settings import (
     ArraySettings,
@@ -46,6 +48,8 @@ MAX_OPEN_NBYTES = 64 << 20
 of theirs multiply that, chunks get fewer planes."""
 
 UNLIMITED = 2**31
+
+_SIZES = list_of(f"integers from 0 to {UINT32_MAX}", whole_number(0, UINT32_MAX))
 
 LZ4 = CompressionSettings(compressor=Compressor.BLOSC1, codec=CompressionCodec.BLOSC_LZ4)
 """Stands for every codec: they need the same memory, but for a few bytes."""
@@ -195,7 +199,7 @@ def suggest_layout(
     itemsize = data_type.dtype.itemsize
     chunk = _chunk(sizes, names, itemsize, wanted)
     if chunk_shape is not None:
-        chunk = tuple(map(int, chunk_shape))
+        chunk = tuple(argument("chunk_shape", _SIZES, chunk_shape))
         if len(chunk) != len(sizes) or min(chunk) < 1:
             raise SettingsError(
                 f"chunks {chunk} must have one size, 1 at least, for each axis of shape {sizes}"
@@ -241,8 +245,12 @@ def _checked(
     shape: Sequence[int], axes: str | Sequence[str] | None
 ) -> tuple[tuple[int, ...], list[str]]:
     """Return sizes and names of axes that fit together."""
-    sizes = tuple(map(int, shape))
-    names = [""] * len(sizes) if axes is None else list(axes)
+    sizes = tuple(argument("shape", _SIZES, shape, "for example shape=(0, 512, 512)"))
+    names = [""] * len(sizes)
+    if isinstance(axes, str):
+        names = list(axes)
+    elif axes is not None:
+        names = argument("axes", list_of("strings", text()), axes, "for example axes='tyx'")
     if len(sizes) < 2 or len(names) != len(sizes):
         raise SettingsError(
             f"shape {sizes} and axes {names} must name the same axes, two at least; "

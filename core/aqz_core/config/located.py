@@ -63,7 +63,13 @@ def parsed(text: str, source: str) -> Located:
     """
     import yaml
 
-    loader = yaml.SafeLoader(text)
+    try:
+        loader = yaml.SafeLoader(text)
+    except yaml.reader.ReaderError as error:
+        raise SettingsError(
+            f"{source}: this is no text: it has the character {_shown(error)} at position "
+            f"{error.position}, which YAML and JSON do not allow; remove it"
+        ) from error
     try:
         node = loader.get_single_node()
         return _from_node(loader, node, "", source, 0) if node is not None else Located(None)
@@ -76,6 +82,12 @@ def parsed(text: str, source: str) -> Located:
         raise SettingsError(f"{where}: this is neither YAML nor JSON: {problem}") from error
     finally:
         loader.dispose()
+
+
+def _shown(error: Any) -> str:
+    """Return the character that a reader stopped at, as it can be printed."""
+    found = error.character
+    return repr(chr(found)) if isinstance(found, int) else repr(found)
 
 
 def _json(text: str) -> Any:

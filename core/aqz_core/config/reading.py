@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aqz_core.argument_checks import argument
 from aqz_core.codecs import PluginCompression
 from aqz_core.config.located import Located, located, parsed
 from aqz_core.config.schema import (
@@ -18,6 +19,7 @@ from aqz_core.config.schema import (
     spelling,
 )
 from aqz_core.errors import SettingsError, StorageError
+from aqz_core.field_checks import path_text
 from aqz_core.settings import ArraySettings, StreamSettings
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ def from_file(path: str | os.PathLike[str]) -> StreamSettings:
     SettingsError
         It holds no settings; the message names the file, the line, the field and the value.
     """
+    path = argument("path", path_text(), path, 'for example "settings.yaml"')
     try:
         text = Path(path).read_text(encoding="utf-8")
     except OSError as error:

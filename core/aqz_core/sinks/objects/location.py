@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import logging
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def full_endpoint(endpoint: str) -> str:
             local = False
         scheme = "http" if local or _is_address(host.hostname or "") else "https"
         text = f"{scheme}://{text}"
-        _log.warning("the endpoint %r has no scheme and is taken as %s", endpoint, text)
+        _tell_scheme(endpoint, text)
     parts = urlsplit(text)
     if parts.username or parts.password:
         raise SettingsError(
@@ -143,6 +144,12 @@ def full_endpoint(endpoint: str) -> str:
             "http://host:port"
         )
     return text
+
+
+@functools.cache
+def _tell_scheme(endpoint: str, text: str) -> None:
+    """Say once what an endpoint without a scheme is taken as; it is read again and again."""
+    _log.warning("the endpoint %r has no scheme and is taken as %s", endpoint, text)
 
 
 def _is_address(host: str) -> bool:
