@@ -52,7 +52,7 @@ from aqz_core.hooks import CodecProvider, FrameProcessor, FrameSpec, SinkProvide
 from aqz_core.log_level import get_log_level, set_log_level
 from aqz_core.opening import open_stream
 from aqz_core.reader import ZarrArrayReader
-from aqz_core.recovery import ValidationReport, repair_store, validate_store
+from aqz_core.recovery import RepairReport, ValidationReport, repair_store, validate_store
 from aqz_core.reduction import Downsampler
 from aqz_core.settings import (
     Acquisition,
@@ -66,10 +66,12 @@ from aqz_core.settings import (
     StreamSettings,
     Well,
 )
+from aqz_core.spill_upload import upload_spill
 from aqz_core.store_path import without_password
 from aqz_core.stream import PartialFrameWarning, ZarrStream
 from aqz_core.suggestion import LayoutSuggestion, suggest_layout
 from aqz_core.termination import exit_on_sigterm
+from aqz_core.upload import upload_store
 from aqz_core.validation import validate as validate_settings
 
 __version__ = "0.1.0"
@@ -107,6 +109,7 @@ __all__ = [
     "PluginCompression",
     "PluginError",
     "Progress",
+    "RepairReport",
     "ResumeError",
     "S3Settings",
     "SettingsError",
@@ -140,6 +143,8 @@ __all__ = [
     "repair_store",
     "set_log_level",
     "suggest_layout",
+    "upload_spill",
+    "upload_store",
     "validate_settings",
     "validate_store",
     "without_password",

@@ -68,7 +68,8 @@ def test_messages_and_what_is_printed_have_no_password(tmp_path, capsys):
         (tmp_path / "b").mkdir()
         append(aqz.ZarrStream(settings(tmp_path / "b" / "b.zarr")), PIXELS[:3])
         there = url.replace("a.zarr", "b.zarr")
-        assert main(["upload", str(tmp_path / "b" / "b.zarr"), there]) == 0
+        assert main(["upload", (tmp_path / "b" / "b.zarr").as_uri(), there]) == 0
+        assert main(["upload", url, there]) == 1
         printed = "".join(capsys.readouterr())
     assert f"{USER}@127.0.0.1" in printed
     assert PASSWORD not in printed

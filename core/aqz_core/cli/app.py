@@ -304,7 +304,7 @@ def repair(
 
 @app.command()
 def upload(
-    store: Annotated[Path, typer.Argument(help="A store on this machine, or a spill.")],
+    store: Annotated[str, typer.Argument(help="A store on this machine, or a spill.")],
     destination: Annotated[
         str | None,
         typer.Argument(

@@ -9,7 +9,7 @@ import typer
 from aqz_core.cli.wording import write_bytes
 from aqz_core.errors import SettingsError
 from aqz_core.sinks.spill import read_manifest
-from aqz_core.store_path import without_password
+from aqz_core.store_path import local_path, without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,28 +21,29 @@ __all__ = ["run_upload"]
 
 
 def run_upload(
-    store: Path, destination: str | None, s3: S3Settings | None, *, overwrite: bool
+    store: str, destination: str | None, s3: S3Settings | None, *, overwrite: bool
 ) -> int:
     """Send it, print how much that was, and return the exit code.
 
     Raises
     ------
     AqzError
-        It cannot be sent; the message says why.
+        It is not on this machine, or cannot be sent; the message says why.
     """
-    manifest = read_manifest(store)
+    path = local_path(store)
+    manifest = read_manifest(path)
     if manifest is not None:
         if overwrite:
             raise SettingsError(
-                f"{store} is a spill: it adds to a store and cannot overwrite it; leave out "
+                f"{path} is a spill: it adds to a store and cannot overwrite it; leave out "
                 "--overwrite"
             )
-        return _send_spill(store, manifest, destination, s3)
+        return _send_spill(path, manifest, destination, s3)
     if destination is None:
         raise SettingsError("say where the store goes: aqz upload STORE s3://bucket/name.ome.zarr")
     from aqz_core.upload import upload_store
 
-    files, nbytes = upload_store(store, destination, s3=s3, overwrite=overwrite)
+    files, nbytes = upload_store(path, destination, s3=s3, overwrite=overwrite)
     typer.echo(f"{files} files, {write_bytes(nbytes)}, sent to {without_password(destination)}")
     return 0
 

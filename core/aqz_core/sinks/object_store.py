@@ -108,20 +108,6 @@ class ObjectStoreSink:
         key = self._root + name
         return self._connection.call(lambda: self._service.get(key), f"reading {name!r}")
 
-    def read_range(self, name: str, start: int, stop: int) -> bytes:
-        """Return the bytes from `start` to `stop` of an object that is there."""
-        key = self._root + name
-        return self._connection.call(
-            lambda: self._service.get_range(key, start, stop),
-            f"reading {name!r}",
-            nbytes=stop - start,
-        )
-
-    def size(self, name: str) -> int | None:
-        """Return the size of an object in bytes, or None when there is none."""
-        key = self._root + name
-        return self._connection.call(lambda: self._service.size(key), f"asking for {name!r}")
-
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names directly below `prefix`."""
         start = f"{self._root}{prefix}/" if prefix else self._root

@@ -1,11 +1,11 @@
 """A store that goes on in a local folder when it fails: what it lacks is kept there, by name.
 
-Every call is tried at the store first. The first one that fails there, after all retries, and all
-that come after it, go into the folder. An object store shows nothing of a shard before it is
-complete, and cannot give back what was sent of it; so each shard that is being written is copied
-into the folder as it goes, and the copy is deleted when the store has the shard. Logs, which the
-store takes as a whole, are kept in memory until then. After the failure nothing is asked of the
-store: what it has of this stream is known (`StoreMemory`).
+Everything that is stored is tried at the store first. The first call that fails there, after all
+retries, and all that come after it, go into the folder. An object store shows nothing of a shard
+before it is complete, and cannot give back what was sent of it; so each shard that is being written
+is copied into the folder as it goes, and the copy is deleted when the store has the shard. Logs,
+which the store takes as a whole, are kept in memory until then. After the failure the store is not
+read either: what it has of this stream is known (`StoreMemory`). Only deleting is always its own.
 
 A small object in the store marks it as the one that the folder belongs to.
 """
