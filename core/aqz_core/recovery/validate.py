@@ -12,6 +12,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, StorageError
@@ -25,6 +26,13 @@ from aqz_core.recovery.chunks import (
     stored_chunks,
 )
 from aqz_core.recovery.extent import level_name
+from aqz_core.recovery.frames_on_record import (
+    FrameRecord,
+    impossible_length,
+    impossible_record,
+    read_record,
+)
+from aqz_core.recovery.missing_chunks import lost_chunks, recorded_levels
 from aqz_core.recovery.report import ArraySummary, Finding, Severity, ValidationReport
 from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.recovery.stored_files import open_files
@@ -110,15 +118,20 @@ class _Checker:
         self.arrays: list[ArraySummary] = []
         self._files = files
         self._nodes: dict[str, Node] = {}
+        self._recorded: dict[str, tuple[Node, Node]] = {}
+        self._records: dict[str, FrameRecord | None] = {}
         self._providers = providers
         self._decode = decode
         self._on_progress = on_progress
         self._done = self._total = 0
+        self._idle = False
 
     def check_store(self) -> ValidationReport:
         """Check everything."""
+        self._idle = not self._files.is_written()
         nodes = survey(self._files)
         self._nodes = {node.name: node for node in nodes}
+        self._recorded = recorded_levels(self._nodes)
         self._total = sum(file.nbytes for node in nodes for file in node.files)
         root = nodes[0]
         if not root.document and root.problem:
@@ -165,6 +178,9 @@ class _Checker:
             self.find(Severity.ERROR, node.name, node.problem)
         elif node.problem is None and node.array is None:
             self._check_image(node)
+        impossible = impossible_record(node)
+        if impossible:
+            self.find(Severity.ERROR, node.name, impossible)
         for name in node.partial:
             self.find(Severity.WARNING, name, "left over from a write that was not finished")
         for name in node.spills:
@@ -206,11 +222,12 @@ class _Checker:
         """Check every file of an array."""
         decoder = self._decoder(node, array)
         first = decoder is not None
-        chunks = decoded = nbytes = 0
+        stored: list[npt.NDArray[np.int64]] = []
+        decoded = nbytes = 0
         for file in node.files:
             try:
                 indexes = self._check_file(array, file)
-                chunks += _count(array, indexes)
+                stored.append(_coordinates(array, file, indexes))
                 if decoder is not None:
                     good = self._decode_file(decoder, file, indexes, round_trip=first)
                     decoded += good
@@ -221,7 +238,8 @@ class _Checker:
                 self.find(Severity.ERROR, file.name, f"cannot be read: {error.strerror or error}")
             nbytes += file.nbytes
             self._advance(file.nbytes)
-        if node.files or all(array.shape):
+        chunks = sum(map(len, stored))
+        if not self._check_record(node, stored) and (node.files or all(array.shape)):
             self._check_extent(node, array, chunks)
         self.arrays.append(
             ArraySummary(node.name, array.shape, len(node.files), chunks, decoded, nbytes)
@@ -333,6 +351,42 @@ class _Checker:
                 f"{wanted - chunks} of {wanted} chunks were not stored and read as the fill value",
             )
 
+    # ---- what is on record ------------------------------------------------------------------
+
+    def _check_record(self, node: Node, stored: list[npt.NDArray[np.int64]]) -> bool:
+        """Tell of chunks that are gone though frames in them are on record; return if any are."""
+        owner, base = self._recorded.get(node.name, (None, None))
+        if owner is None or base is None:
+            return False
+        if owner.name not in self._records:
+            self._records[owner.name] = self._read_record(owner, base)
+        record = self._records[owner.name]
+        # Only when a stream is closed are all levels as long as the first.
+        if record is None or not (record.closed or node is base):
+            return False
+        lost = lost_chunks(record, node, stored)
+        if lost is not None:
+            self.find(Severity.ERROR, node.name, lost)
+        return lost is not None
+
+    def _read_record(self, owner: Node, base: Node) -> FrameRecord | None:
+        """Return what is on record of an array's frames, or None if that proves nothing."""
+        if impossible_record(owner):
+            return None
+        local = self._files.folder is not None
+        idle = self._idle and not self._files.is_written()
+        if (local and idle) or owner.aqz.get("state") == "complete":
+            impossible = impossible_length(owner, base)
+            if impossible:
+                self.find(Severity.ERROR, base.name, impossible)
+                return None
+        try:
+            record = read_record(self._files, owner, base)
+        except StorageError as error:
+            self.find(Severity.ERROR, owner.name, str(error))
+            return None
+        return record if record.proves(local=local, idle=idle) else None
+
     # ---- metadata of single frames ----------------------------------------------------------
 
     def _check_frame_records(self, node: Node) -> None:
@@ -368,9 +422,14 @@ def _line_problem(line: bytes) -> str | None:
     return None if isinstance(record, dict) else "is no JSON object"
 
 
-def _count(array: StoredArray, indexes: ShardIndexes | None) -> int:
-    """Return how many chunks a file holds."""
+def _coordinates(
+    array: StoredArray, file: ChunkFile, indexes: ShardIndexes | None
+) -> npt.NDArray[np.int64]:
+    """Return the coordinates of the chunks that a file holds, shape (chunks, axes)."""
     if indexes is None:
-        return 1
+        return np.array([file.coordinate])
     entries = indexes.best(prefer_end=array.index_at_end)
-    return 0 if entries is None else int(entries_within(entries, indexes.nbytes).sum())
+    if entries is None:
+        return np.empty((0, len(array.shape)), np.int64)
+    numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
+    return chunk_coordinates(array, file.coordinate, numbers)
