@@ -47,7 +47,7 @@ from aqz_core.events import (
     StreamStatistics,
 )
 from aqz_core.frame_listing import FrameList, list_frames, missing_frames
-from aqz_core.frame_log import read_frame_metadata
+from aqz_core.frame_log_reading import read_frame_metadata
 from aqz_core.hooks import CodecProvider, FrameProcessor, FrameSpec, SinkProvider, hookimpl
 from aqz_core.log_level import get_log_level, set_log_level
 from aqz_core.opening import open_stream

@@ -113,7 +113,7 @@ class FrameExistsError(AqzError, ValueError):
 
 
 class UnknownArrayError(AqzError, KeyError):
-    """The stream has no array of that key."""
+    """The stream, or the store, has no array of that key."""
 
     kind = "unknown-array"
 

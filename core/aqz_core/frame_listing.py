@@ -9,20 +9,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aqz_core.errors import StorageError
-from aqz_core.frame_log import read_entries
-from aqz_core.plans import join
+from aqz_core.argument_checks import check_key_text
+from aqz_core.errors import ResumeError, StorageError, UnknownArrayError
+from aqz_core.frame_log_reading import logged_numbers
+from aqz_core.hooks import create_plugin_manager
+from aqz_core.keys import normalise_key
 from aqz_core.router import FrameRouter
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from aqz_core.hooks import CodecProvider
+    from aqz_core.recovery.frames_on_disk import StoredPlanes
     from aqz_core.recovery.stored_files import StoredFiles
     from aqz_core.recovery.survey import Node
     from aqz_core.settings import S3Settings
+    from aqz_core.stored_array import StoredArray
 
 __all__ = ["FrameList", "list_frames", "missing_frames"]
 
@@ -49,7 +54,11 @@ class FrameList:
 
 
 def missing_frames(
-    store: str | os.PathLike[str], key: str = "", *, s3: S3Settings | None = None
+    store: str | os.PathLike[str],
+    key: str = "",
+    *,
+    s3: S3Settings | None = None,
+    plugins: Iterable[object] = (),
 ) -> list[dict[str, int]]:
     """List the frames that a recording lacks: skipped, never written, or lost in a crash.
 
@@ -61,6 +70,8 @@ def missing_frames(
         The array's key.
     s3 : S3Settings, optional
         How to reach a bucket. With it, `store` may be a path in the bucket.
+    plugins : iterable of object
+        Plug-ins that offer further codecs.
 
     Returns
     -------
@@ -69,8 +80,10 @@ def missing_frames(
 
     Raises
     ------
+    UnknownArrayError
+        The store has no array of that key that aqz recorded.
     StorageError
-        There is no array of that key that aqz recorded, or the store cannot be read.
+        There is no such store, or it cannot be read.
     SettingsError
         The store cannot be reached like that.
 
@@ -80,12 +93,16 @@ def missing_frames(
     ...     for index in missing_frames("out.zarr"):
     ...         stream.write(acquire(**index), index)
     """
-    found = list_frames(store, key, s3=s3)
+    found = list_frames(store, key, s3=s3, plugins=plugins)
     return [dict(zip(found.axes, index, strict=True)) for index in found.missing]
 
 
 def list_frames(
-    store: str | os.PathLike[str], key: str = "", *, s3: S3Settings | None = None
+    store: str | os.PathLike[str],
+    key: str = "",
+    *,
+    s3: S3Settings | None = None,
+    plugins: Iterable[object] = (),
 ) -> FrameList:
     """List the frames that a recording has, and those that it lacks.
 
@@ -100,60 +117,66 @@ def list_frames(
     from aqz_core.recovery.stored_files import open_files
     from aqz_core.recovery.survey import survey
 
+    providers = create_plugin_manager(plugins).codecs()
+    check_key_text(key)
     files = open_files(store, s3)
     try:
         nodes = {node.name: node for node in survey(files)}
-        name = key.strip("/")
-        owner = nodes.get(name)
-        base = next((n for n in (nodes.get(join(name, "0")), owner) if n and n.array), None)
-        if owner is None or base is None or "axes" not in owner.aqz:
-            raise StorageError(f"{store} has no array at {key!r} that aqz recorded")
-        return _listed(files, owner, base)
+        owner = nodes.get(normalise_key(key))
+        if owner is None or "axes" not in owner.aqz:
+            known = ", ".join(repr(one.name) for one in nodes.values() if "axes" in one.aqz)
+            raise UnknownArrayError(
+                f"{files.url} has no array at {key!r} that aqz recorded; it has {known or 'none'}"
+            )
+        base = owner if owner.array is not None else _first_level(owner, nodes)
+        if base is None or base.array is None:
+            raise StorageError(
+                f"{owner.where}: the metadata of its full-resolution array cannot be read; `aqz "
+                "validate` says why"
+            )
+        return _listed(files, owner, base, providers)
+    except ResumeError as error:  # of the planes that are looked at
+        raise StorageError(str(error)) from error
     finally:
         files.close()
 
 
-def _listed(files: StoredFiles, owner: Node, base: Node) -> FrameList:
+def _first_level(owner: Node, nodes: Mapping[str, Node]) -> Node | None:
+    """Return the full-resolution array of an image."""
+    from aqz_core.recovery.extent import level_name, level_paths
+
+    paths = level_paths(owner)
+    name = level_name(owner, paths[0]) if paths else None
+    return None if name is None else nodes.get(name)
+
+
+def _listed(
+    files: StoredFiles, owner: Node, base: Node, providers: Mapping[str, CodecProvider]
+) -> FrameList:
     """List the frames of an array."""
+    from aqz_core.recovery.frames_on_disk import StoredPlanes
+
     assert base.array is not None
     axes = _leading_axes(owner)
     order = _storage_order(axes, base)
     stored_shape = base.array.shape[: len(axes)]
     shape = tuple(stored_shape[order.index(position)] for position in range(len(axes)))
-    router = FrameRouter((0, *shape[1:]) if shape else (), order)
+    router = FrameRouter(shape, order)
     certain = owner.aqz.get("frames")
-    logged, skipped = _logged(files, base, router, order, shape)
+    logged, skipped = logged_numbers(files, base.log, router)
     if type(certain) is int:
         numbers = set(range(certain)) - skipped
     elif owner.aqz.get("state") == "complete":
         numbers = logged
     else:
-        numbers = _stored(files, base, router, logged)
+        planes = StoredPlanes(files, base, providers)
+        numbers = {n for n in sorted(logged) if _is_stored(planes, base.array, router.lead(n))}
     every = [(router.number(index), index) for index in product(*map(range, shape))]
     return FrameList(
         axes,
         tuple(index for number, index in every if number in numbers),
         tuple(index for number, index in every if number not in numbers),
     )
-
-
-def _logged(
-    files: StoredFiles, base: Node, router: FrameRouter, order: Index, shape: Index
-) -> tuple[set[int], set[int]]:
-    """Return the numbers of frames that came by index or before such, and of those left out."""
-    logged: set[int] = set()
-    skipped: set[int] = set()
-    for entry in read_entries(files, base.log) if base.log is not None else ():
-        if (index := _arrived(entry.get("index"), order, shape)) is not None:
-            logged.add(router.number(index))
-            skipped.discard(router.number(index))
-        elif "appended" in entry:
-            logged |= set(_numbers([0, entry["appended"]])) - skipped
-        elif "skipped" in entry:
-            left_out = set(_numbers(entry["skipped"]))
-            skipped |= left_out
-            logged -= left_out
-    return logged, skipped
 
 
 def _leading_axes(owner: Node) -> tuple[str, ...]:
@@ -175,36 +198,7 @@ def _storage_order(axes: tuple[str, ...], base: Node) -> Index:
     return tuple(axes.index(str(name)) for name in names)
 
 
-def _arrived(lead: Any, order: Index, shape: Index) -> Index | None:
-    """Return a stored leading index in the order of arrival; None if it is none of this array."""
-    if not isinstance(lead, list) or len(lead) != len(order):
-        return None
-    arrived = [0] * len(order)
-    for position, value in zip(order, lead, strict=True):
-        if type(value) is not int or not 0 <= value < shape[position]:
-            return None
-        arrived[position] = value
-    return tuple(arrived)
-
-
-def _numbers(pair: Any) -> Iterable[int]:
-    """Return the frame numbers between the two of a log; none if those are no numbers."""
-    if not isinstance(pair, list) or [type(number) for number in pair] != [int, int]:
-        return ()
-    return range(*pair)
-
-
-def _stored(files: StoredFiles, base: Node, router: FrameRouter, numbers: set[int]) -> set[int]:
-    """Return which frames have all their chunks, and are not all fill value in a shared chunk."""
-    from aqz_core.hooks import create_plugin_manager
-    from aqz_core.recovery.frames_on_disk import StoredPlanes
-
-    assert base.array is not None
-    planes = StoredPlanes(files, base, create_plugin_manager().codecs())
-    shared = any(size > 1 for size in base.array.chunk_shape[:-2])
-    kept = set()
-    for number in sorted(numbers):
-        lead = router.lead(number)
-        if planes.has(lead) and (not shared or planes.in_use(lead)):
-            kept.add(number)
-    return kept
+def _is_stored(planes: StoredPlanes, base: StoredArray, lead: Index) -> bool:
+    """Tell whether a frame has all its chunks, and is not all fill value in one that it shares."""
+    shared = any(size > 1 for size in base.chunk_shape[:-2])
+    return planes.has(lead) and (not shared or planes.in_use(lead))

@@ -19,7 +19,7 @@ import google_crc32c
 import numpy as np
 
 from aqz_core.errors import StorageError
-from aqz_core.stored_array import StoredArray
+from aqz_core.stored_array import COMPRESSIONS, StoredArray
 
 if TYPE_CHECKING:
     import os
@@ -60,6 +60,12 @@ class ZarrArrayReader:
             raise StorageError(
                 f"{self.path / 'zarr.json'}: shape {self.shape}; a plane needs at least 2 axes"
             )
+        for codec in self.stored.codecs:
+            if codec["name"] not in (*COMPRESSIONS, "crc32c"):
+                raise StorageError(
+                    f"{self.path / 'zarr.json'}: the codec {codec['name']!r} is unknown here; read "
+                    "the array with a library that has it"
+                )
         # What was decoded last: all chunks at one place of the leading axes.
         self._layer: tuple[int, ...] | None = None
         self._chunks: dict[tuple[int, ...], np.ndarray[Any, Any] | None] = {}

@@ -23,6 +23,7 @@ class FrameRouter:
     """
 
     def __init__(self, lead_shape: tuple[int, ...], storage_order: tuple[int, ...]) -> None:
+        self._lead_shape = lead_shape
         self._inner = lead_shape[1:]
         self._storage_order = storage_order
         self.in_order = storage_order == tuple(range(len(lead_shape)))
@@ -49,6 +50,21 @@ class FrameRouter:
         for position, size in zip(index[1:], self._inner, strict=True):
             number = number * size + position
         return number
+
+    def arrived(self, lead: object) -> tuple[int, ...] | None:
+        """Return a leading storage index, as a log has it, in the order of arrival.
+
+        None if it is none of this array.
+        """
+        if not isinstance(lead, list | tuple) or len(lead) != len(self._storage_order):
+            return None
+        index = [0] * len(lead)
+        for axis, position in zip(self._storage_order, lead, strict=True):
+            size = self._lead_shape[axis]
+            if type(position) is not int or position < 0 or 0 < size <= position:
+                return None
+            index[axis] = position
+        return tuple(index)
 
     def length(self, frames: int) -> int:
         """Return how far `frames` frames reach on the first axis of arrival, rounded up."""

@@ -163,7 +163,7 @@ def test_appended_frames_stay_when_a_recording_by_index_goes_on(tmp_path):
 def test_stores_without_such_an_array_are_refused(tmp_path):
     with opened(str(tmp_path / "a.zarr")) as stream:
         stream.append(frame(0))
-    with pytest.raises(aqz.StorageError, match="no array at 'other'"):
+    with pytest.raises(aqz.UnknownArrayError, match=r"no array at 'other'.*has 'img'"):
         aqz.missing_frames(tmp_path / "a.zarr", "other")
     with pytest.raises(aqz.StorageError):
         aqz.missing_frames(tmp_path / "nothing", "img")
@@ -177,3 +177,69 @@ def test_damaged_lines_of_the_log_are_passed_over(tmp_path):
     with log.open("a") as file:
         file.write('{"index":[9,9,9]}\n{"skipped":7}\n{"appended":"x"}\n[1]\nnonsense\n{"index":[0')
     assert list(aqz.list_frames(path, "img").written) == [(0, 0, 0)]
+
+
+def moved_level(store, image, path):
+    """Rename the only level of an image, as its metadata allow."""
+    (store / image / "0").rename(store / image / path)
+    document = store / image / "zarr.json"
+    document.write_text(document.read_text().replace('"path": "0"', f'"path": "{path}"'))
+    assert path in document.read_text()
+
+
+def test_keys_are_written_as_a_stream_takes_them_and_levels_have_any_name(tmp_path):
+    path = tmp_path / "a.zarr"
+    with opened(str(path)) as stream:
+        stream.append(frame(0), metadata={"stage": 1})
+    moved_level(path, "img", "full")
+    for key in ("img", "/img/", " img// "):
+        assert aqz.list_frames(path, key).written == ((0, 0, 0),)
+        (row,) = aqz.read_frame_metadata(path, key)
+        assert row["stage"] == 1
+
+
+class Twice:
+    """A plug-in, and its codec, which stores everything twice."""
+
+    name = "twice"
+
+    @aqz.hookimpl
+    def aqz_codecs(self):
+        return aqz.CodecProvider("twice", lambda compression, dtype: self)
+
+    def encode(self, data):
+        return bytes(data) * 2
+
+    def decode(self, data):
+        return data[: len(data) // 2]
+
+    def max_encoded_size(self, nbytes):
+        return 2 * nbytes
+
+    def v3_metadata(self):
+        return {"name": "twice", "configuration": {}}
+
+    def v2_metadata(self):
+        return None
+
+
+def test_frames_of_a_codec_of_a_plug_in_are_listed(tmp_path):
+    path = tmp_path / "a.zarr"
+    given = settings(str(path), chunk=2)
+    given.arrays[0].compression = aqz.PluginCompression("twice")
+    stream = aqz.ZarrStream(given, [Twice()])
+    stream.write(frame(0), {"t": 0, "c": 0, "z": 0})
+    stream.close()
+    document = path / "img" / "zarr.json"
+    document.write_text(document.read_text().replace("complete", "interrupted"))
+    with pytest.raises(aqz.StorageError, match="twice"):
+        aqz.missing_frames(path, "img")
+    plugins = [Twice()]
+    assert aqz.list_frames(path, "img", plugins=plugins).written == ((0, 0, 0),)
+    assert not aqz.validate_store(path).is_valid
+    assert aqz.validate_store(path, plugins=plugins).is_valid
+    with pytest.raises(aqz.StorageError, match="'twice' is unknown"):
+        aqz.ZarrArrayReader(path / "img" / "0")
+    with aqz.ZarrStream.resume(path, plugins=plugins) as stream:
+        stream.write(frame(1), {"t": 1, "c": 0, "z": 0})
+    assert aqz.list_frames(path, "img").written == ((0, 0, 0), (1, 0, 0))

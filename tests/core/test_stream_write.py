@@ -213,8 +213,10 @@ def test_a_line_cut_off_by_a_crash_is_left_out(tmp_path):
 def test_asking_for_an_array_that_is_not_there(tmp_path):
     with opened(tmp_path / "s", STACKS):
         pass
-    with pytest.raises(StorageError, match="'other'"):
+    with pytest.raises(aqz.UnknownArrayError, match="'other'"):
         aqz.read_frame_metadata(tmp_path / "s", "other")
+    with pytest.raises(StorageError, match="no Zarr store"):
+        aqz.read_frame_metadata(tmp_path / "nothing")
 
 
 def test_a_budget_that_one_layer_does_not_fit_is_refused(tmp_path):

@@ -82,7 +82,7 @@ def find_progress(
     owner: Node,
     levels: Sequence[Node],
     providers: Mapping[str, CodecProvider],
-    logged: Iterable[LeadIndex],
+    logged: Iterable[int],
     *,
     live: bool,
 ) -> ArrayProgress:
@@ -99,7 +99,7 @@ def find_progress(
     providers
         Codecs by name.
     logged
-        Leading storage indices of the frames that were written by index.
+        Numbers of the frames that a log tells of, in the order of arrival.
     live
         Whether more can be added to its shards.
 
@@ -219,15 +219,15 @@ class _Search:
 
     # ---- frames that were written by index --------------------------------------------------
 
-    def by_index(self, logged: Iterable[LeadIndex], *, closed: bool) -> ArrayProgress:
+    def by_index(self, logged: Iterable[int], *, closed: bool) -> ArrayProgress:
         """Find the progress of frames that were written by index, with gaps.
 
         Nothing tells which chunks of a pyramid are complete, unless the stream was closed.
         """
         stored = {
-            self.router.number(self._arrived(lead)): lead
-            for lead in dict.fromkeys(logged)
-            if self._is_inside(lead) and self._is_stored(lead)
+            number: lead
+            for number, lead in ((number, self.router.lead(number)) for number in sorted(logged))
+            if self._is_stored(lead)
         }
         counts = Counter(lead[0] // self._unit for lead in stored.values())
         reached = self._complete_length()
@@ -254,25 +254,10 @@ class _Search:
             gaps=True,
         )
 
-    def _is_inside(self, lead: LeadIndex) -> bool:
-        """Tell whether a logged index is one of this array."""
-        sizes = self._plan.base.lead_shape
-        return len(lead) == len(sizes) and all(
-            type(k) is int and k >= 0 and (k < n or n == 0)
-            for k, n in zip(lead, sizes, strict=True)
-        )
-
     def _is_stored(self, lead: LeadIndex) -> bool:
         """Tell whether the plane at an index is stored."""
         base = self._planes[0]
         return base.has(lead) and (self._plan.base.chunk_planes == 1 or base.in_use(lead))
-
-    def _arrived(self, lead: LeadIndex) -> LeadIndex:
-        """Return a leading storage index in the order of arrival."""
-        arrived = [0] * len(lead)
-        for position, index in zip(self._plan.lead_order, lead, strict=True):
-            arrived[position] = index
-        return tuple(arrived)
 
     def _frames_in(self, unit: int) -> int:
         """Return how many frames a unit has."""

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import ResumeError
-from aqz_core.frame_log import logged_indices
+from aqz_core.frame_log_reading import logged_numbers
 from aqz_core.keys import normalise_key
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
-from aqz_core.recovery.changes import LocalChanges
+from aqz_core.recovery.changes import LocalChanges, changing
 from aqz_core.recovery.extent import level_paths, levels_of
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.progress import ArrayProgress, find_progress
 from aqz_core.recovery.rebuilding import stored_lattices
-from aqz_core.recovery.stored_files import is_local, open_files
+from aqz_core.recovery.stored_files import open_files
 from aqz_core.recovery.stored_settings import differences, stored_settings
 from aqz_core.recovery.survey import Node, survey
 from aqz_core.router import FrameRouter
@@ -28,7 +28,7 @@ from aqz_core.settings import StreamSettings
 from aqz_core.sinks.choosing import lock_store
 from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
 from aqz_core.store_lock import StoreLock
-from aqz_core.store_path import local_path, url_scheme, without_password
+from aqz_core.store_path import is_local, local_path, url_scheme, without_password
 from aqz_core.validation import validate
 
 if TYPE_CHECKING:
@@ -88,14 +88,14 @@ class Resumption:
         found = self._recorded[plan.key]
         _check_levels(plan, found)
         base = found.levels[0]
-        lead_of = FrameRouter(plan.lead_shape, plan.lead_order).lead
+        router = FrameRouter(plan.lead_shape, plan.lead_order)
         progress = find_progress(
             self.files,
             plan,
             found.owner,
             found.levels,
             self._providers,
-            logged_indices(self.files, base.log, lead_of) if base.log is not None else (),
+            logged_numbers(self.files, base.log, router)[0],
             live=self.settings.live and self.files.folder is not None,
         )
         return replace(progress, image_attributes=_image_attributes(found.owner))
@@ -159,7 +159,8 @@ def _read(
             "it."
         )
     if files.folder is not None:
-        repairs.apply(LocalChanges(files.folder))
+        with changing(files.url):
+            repairs.apply(LocalChanges(files.folder))
     nodes = survey(files)
     recorded = {one.settings.output_key: one for one in _recordings(nodes)}
     if not recorded:
