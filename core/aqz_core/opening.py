@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING, Literal
 
 from aqz_core.argument_checks import argument, check_plugins, values_by_name
@@ -32,11 +31,12 @@ from aqz_core.settings import (
     S3Settings,
     StreamSettings,
 )
-from aqz_core.store_path import local_path, url_scheme
+from aqz_core.store_path import is_local, local_path
 from aqz_core.stream import ZarrStream
 from aqz_core.suggestion import AXIS_KINDS, suggest_layout
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import DTypeLike
@@ -158,8 +158,7 @@ def open_stream(
     chunk = _per_axis("chunks", chunks, names)
     shard = _per_axis("shards", shards, names)
     if chunk is None or shard is None:
-        local = s3 is None and url_scheme(os.fspath(store_path)) in (None, "file")
-        target = "recording" if local else "object-store"
+        target = "recording" if is_local(store_path, s3) else "object-store"
         layout = suggest_layout(sizes, data_type, names, target=target, chunk_shape=chunk)
         chunk = list(layout.chunk_shape)
         shard = list(layout.shard_chunks) if shard is None else shard
@@ -238,7 +237,7 @@ def _per_axis(what: str, sizes: object, names: list[str]) -> list[int] | None:
 
 def _is_there(settings: StreamSettings) -> bool:
     """Tell whether there is something to go on with where settings say."""
-    from aqz_core.recovery.stored_files import is_local, open_files
+    from aqz_core.recovery.stored_files import open_files
 
     if is_local(settings.store_path, settings.s3):
         return local_path(settings.store_path).exists()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError
 from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
-from aqz_core.store_path import check_local_store, local_path, url_scheme
+from aqz_core.store_path import check_local_store, is_local, local_path, url_scheme
 
 if TYPE_CHECKING:
     from aqz_core.settings import S3Settings, StreamSettings
@@ -34,19 +34,18 @@ def check_store(settings: StreamSettings) -> None:
         For a directory that cannot be made or must not be removed; for settings of a bucket that
         contradict themselves; for overwriting a whole bucket.
     """
-    scheme = url_scheme(settings.store_path)
-    if settings.s3 is not None or scheme in S3_SCHEMES:
+    if settings.s3 is not None or url_scheme(settings.store_path) in S3_SCHEMES:
         _check_bucket_store(settings)
-    elif scheme in (None, "file"):
+    elif is_local(settings.store_path):
         check_local_store(local_path(settings.store_path), overwrite=settings.overwrite)
-    _check_spill(settings, scheme)
+    _check_spill(settings)
 
 
-def _check_spill(settings: StreamSettings, scheme: str | None) -> None:
+def _check_spill(settings: StreamSettings) -> None:
     """Check the folder that a recording may go on in, and that it would be turned to in time."""
     if settings.spill is None:
         return
-    if settings.s3 is None and scheme in (None, "file"):
+    if is_local(settings.store_path, settings.s3):
         raise SettingsError(
             f"spill {settings.spill!r} is for object stores, and store_path "
             f"{settings.store_path!r} is on this machine; leave spill out"

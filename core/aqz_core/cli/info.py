@@ -13,9 +13,9 @@ from aqz_core.cli.store_tree import StoreNode, read_tree
 from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
 from aqz_core.enums import ZarrVersion
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
-from aqz_core.recovery.stored_files import is_local
+from aqz_core.recovery.report import malformed_ome
 from aqz_core.sinks.spill import read_manifest
-from aqz_core.store_path import local_path, without_password
+from aqz_core.store_path import is_local, local_path, without_password
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -132,7 +132,7 @@ def _read_ome(node: StoreNode) -> _OmeDescription:
         version = next((image.get("version") for image in images), None) if is_v2 else None
         return _OmeDescription(version or ome.get("version"), tuple(lines), scales)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        return _OmeDescription(lines=(f"malformed OME metadata ({error!r})",))
+        return _OmeDescription(lines=(malformed_ome(error),))
 
 
 def _axis(axis: Mapping[str, Any]) -> str:

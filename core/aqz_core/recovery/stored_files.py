@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from aqz_core.argument_checks import store_text
 from aqz_core.errors import StorageError
 from aqz_core.store_lock import is_locked
-from aqz_core.store_path import local_path, url_scheme
+from aqz_core.store_path import is_local, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from aqz_core.settings import S3Settings
 
-__all__ = ["LocalFiles", "StoredFiles", "is_local", "open_files"]
+__all__ = ["LocalFiles", "StoredFiles", "open_files"]
 
 
 class StoredFiles(Protocol):
@@ -70,11 +70,6 @@ class StoredFiles(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
-
-
-def is_local(store: str | os.PathLike[str], s3: S3Settings | None = None) -> bool:
-    """Tell whether a store is on a filesystem: a path or a ``file://`` URL."""
-    return s3 is None and url_scheme(os.fspath(store)) in (None, "file")
 
 
 def open_files(store: str | os.PathLike[str], s3: S3Settings | None = None) -> StoredFiles:
