@@ -23,6 +23,7 @@ from aqz_core.peer_rules import NEWEST, PeerRules
 from aqz_core.settings_array import ArraySettings, Channel, CompressionSettings, Dimension
 from aqz_core.settings_base import SettingsBase
 from aqz_core.settings_plate import Acquisition, FieldOfView, Plate, Well, fields_of
+from aqz_core.store_path import without_password
 
 if TYPE_CHECKING:
     import os
@@ -143,7 +144,11 @@ class StreamSettings(SettingsBase):
 
     peer_rules: ClassVar[PeerRules] = NEWEST
 
-    store_path: str = attrs.field(default="", metadata=checked(check.path_text()))
+    store_path: str = attrs.field(
+        default="",
+        repr=lambda url: repr(without_password(url)),
+        metadata=checked(check.path_text()),
+    )
     s3: S3Settings | None = attrs.field(
         default=None, metadata=checked(check.optional(check.instance(S3Settings)))
     )

@@ -26,8 +26,8 @@ class SettingsBase:
     """Base of the settings classes.
 
     Two objects of one class are equal when all their settings are; they have no hash, being
-    mutable. The repr names the settings
-    that differ from their defaults, except secrets, which it never shows.
+    mutable. The repr names the settings that differ from their defaults, except secrets, which it
+    never shows, nor the password of a URL.
     """
 
     __slots__ = ()
@@ -56,7 +56,8 @@ class SettingsBase:
         for field in _fields(type(self)):
             value = getattr(self, field.name)
             if field.repr and not _same(value, _default(field)):
-                shown.append(f"{_public_name(field)}={_literal(value)}")
+                text = field.repr(value) if callable(field.repr) else _literal(value)
+                shown.append(f"{_public_name(field)}={text}")
         return f"{type(self).__name__}({', '.join(shown)})"
 
 

@@ -352,6 +352,8 @@ def test_misspelt_setting_suggests_the_right_one():
 
 def test_secrets_are_not_in_repr_or_messages():
     assert "hush" not in repr(S3Settings(key="hush", secret="hush", token="hush"))
+    shown = repr(StreamSettings(store_path="ftp://me:hush@host/a"))
+    assert shown == "StreamSettings(store_path='ftp://me@host/a')"
     with pytest.raises(TypeError) as caught:
         S3Settings(secret=["hush"])
     assert "hush" not in str(caught.value)
