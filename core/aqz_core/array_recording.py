@@ -83,7 +83,6 @@ class ArrayRecording:
         self.bytes_in = 0
         self._engine = engine
         self._sync = sync
-        self._protect = protect
         self._progress = progress
         self._random_access = engine.sink.random_access
         self._live = live and self._random_access

@@ -215,3 +215,11 @@ def test_secrets_are_in_no_repr():
     s3 = S3Settings(bucket_name="bucket", key="my-key-id", secret=SECRET, token="my-token")
     for shown in (repr(s3), repr(settings("a.zarr", s3))):
         assert not any(part in shown for part in (SECRET, "my-key-id", "my-token"))
+
+
+def test_a_stream_without_settings_goes_to_a_bucket_and_is_gone_on_with(endpoint):
+    given = {"shape": (0, 512, 512), "dtype": "uint16", "s3": at(endpoint), "mode": "append"}
+    for _ in range(2):
+        with aqz.open_stream("a.zarr", **given) as stream:
+            stream.append(frames(2))
+    assert len(aqz.list_frames("a.zarr", s3=at(endpoint)).written) == 4

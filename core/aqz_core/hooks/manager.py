@@ -164,11 +164,6 @@ class Hooks:
             for impl in self._implementations(hook_name)
         )
 
-    @property
-    def has_observers(self) -> bool:
-        """Whether any plug-in observes anything."""
-        return any(self._implementations(hook_name) for hook_name in OBSERVER_HOOKS)
-
     def _implementations(self, hook_name: str) -> list[pluggy.HookImpl]:
         """Return the implementations of a hook in pluggy's order of calling."""
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook_name)
