@@ -9,6 +9,7 @@ the thread of the acquisition and before its first frame.
 from __future__ import annotations
 
 import logging
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -162,6 +163,7 @@ class NextAcquisition(AcquisitionSource):
 
     def __init__(self, core: Any) -> None:
         super().__init__(core)
+        self._taking = threading.Lock()
         self._then: Callable[[list[AcquisitionSource]], None] | None = None
 
     def wait_for(self, then: Callable[[list[AcquisitionSource]], None]) -> None:
@@ -169,18 +171,23 @@ class NextAcquisition(AcquisitionSource):
         self._then = then
         listen(self._core.mda.events.sequenceStarted, self._on_started)
 
-    def give_up(self) -> None:
-        """Wait no more."""
-        if self._then is not None:
-            self._then = None
+    def give_up(self) -> bool:
+        """Wait no more; returns False if nothing is awaited, as the acquisition has begun."""
+        return self._take_then() is not None
+
+    def _take_then(self) -> Callable[[list[AcquisitionSource]], None] | None:
+        """Return what is called at the start, to one caller only: the start, or who gives up."""
+        with self._taking:
+            then, self._then = self._then, None
+        if then is not None:
             self._core.mda.events.sequenceStarted.disconnect(self._on_started)
+        return then
 
     def _on_started(self, sequence: Any, *_: object) -> None:
         """Hand the sources over; one that is made while it runs is recorded along t."""
-        then = self._then
+        then = self._take_then()
         if then is None:
             return
-        self.give_up()
         try:
             sources = acquisition_sources(self._core, sequence)
         except Exception:  # events of an iterator have no plan that could be asked

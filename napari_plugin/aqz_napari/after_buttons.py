@@ -101,11 +101,12 @@ class AfterButtons:
         except ValueError as error:
             self._widget.run.say(str(error), ERROR)
             return
-        self._widget.run.say(f"Trying {path} …")
+        shown = aqz.without_password(path)
+        self._widget.run.say(f"Trying {shown} …")
 
         def finished(problem: Any) -> None:
             found = str(problem)
-            self._widget.run.say(found or f"{path} can be written.", ERROR if found else GOOD)
+            self._widget.run.say(found or f"{shown} can be written.", ERROR if found else GOOD)
 
         self.in_background(lambda: try_remote(path, plan.endpoint), finished)
 

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import aqz_core as aqz
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -102,9 +104,9 @@ def next_free(path: str, exists: Callable[[str], bool] = exists_locally) -> str:
 
 
 def short_path(path: str) -> str:
-    """Return a local path as people write it, from their home directory."""
+    """Return a path as people write it: from their home directory, without a password."""
     home = str(Path.home())
-    return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else path
+    return f"~{path[len(home) :]}" if path.startswith(f"{home}/") else aqz.without_password(path)
 
 
 def nearest_folder(path: str) -> Path:

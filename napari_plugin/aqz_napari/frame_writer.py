@@ -6,7 +6,6 @@ that wait are counted as lost; whatever happens, the store is closed and the end
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import threading
 import time
@@ -14,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-import aqz_core as aqz
+from aqz_napari.error_text import first_line
 from aqz_napari.rate_history import RateHistory, free_disk, local_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import aqz_core as aqz
     from aqz_napari.frame_intake import FrameIntake
     from aqz_napari.frame_queue import QueuedFrame
     from aqz_napari.frame_source import FrameSource
@@ -61,8 +61,8 @@ class FrameWriter(threading.Thread):
         Bytes of pixels handed to the store.
     free_disk : int or None
         Bytes free where the store is, when it was looked last.
-    report : StreamReport or None
-        Of the stream, once it is closed without an error.
+    sources_started : threading.Event
+        To be set once no source will be started any more: none is stopped before that.
     """
 
     def __init__(
@@ -75,7 +75,7 @@ class FrameWriter(threading.Thread):
     ) -> None:
         super().__init__(name="aqz recorder", daemon=True)
         self.nbytes = 0
-        self.report: aqz.StreamReport | None = None
+        self.sources_started = threading.Event()
         self.rates = RateHistory()
         self._stream = stream
         self._intake, self._life, self._queue = intake, intake.life, intake.queue
@@ -102,7 +102,7 @@ class FrameWriter(threading.Thread):
                     self._look_around(now)
         except BaseException as error:  # nothing may end this thread before the store is finished
             _log.exception("the recorder stumbled")
-            self._life.ask_to_stop(str(error), error)
+            self._life.fail(first_line(error), error)
         self._finish()
 
     def _store(self, frame: QueuedFrame) -> None:
@@ -145,7 +145,20 @@ class FrameWriter(threading.Thread):
             self._life.fail(first_line(error), error)
 
     def _finish(self) -> None:
-        """Take what is on its way, close the store, and tell."""
+        """Take what is on its way, close the store, and tell, whatever happens on the way."""
+        try:
+            self._take_rest()
+        except BaseException as error:
+            _log.exception("the last frames could not be taken")
+            self._life.fail(first_line(error), error)
+        try:
+            self._close_stream()
+        finally:
+            self._life.store_is_closed()
+            self._on_over()
+
+    def _take_rest(self) -> None:
+        """Stop the sources, and store what they and the queue still have."""
         with self._life.lock:
             self._intake.resume()
             self._life.finishing()
@@ -156,9 +169,6 @@ class FrameWriter(threading.Thread):
             tap.settle()
         while (frame := self._queue.get(0.0)) is not None:
             self._store(frame)
-        self._close_stream()
-        self._life.store_is_closed()
-        self._on_over()
 
     def _stop_sources(self) -> None:
         """Stop the sources, storing meanwhile what they still deliver."""
@@ -166,6 +176,7 @@ class FrameWriter(threading.Thread):
             self._queue.close()
 
         def stop() -> None:
+            self.sources_started.wait(_STOP_SECONDS / 2)
             for key, source in self._sources.items():
                 try:
                     source.stop()
@@ -185,8 +196,14 @@ class FrameWriter(threading.Thread):
         """Add what is known of the recording to the store, and close it."""
         if self._life.error is None:
             for key, tap in self._intake.taps.items():
-                with contextlib.suppress(aqz.AqzError):  # close says what went wrong
+                try:
                     self._stream.write_custom_metadata(self._account(tap), key, "recording")
+                except Exception as error:  # if the store failed, close says what went wrong
+                    _log.exception("what is known of the recording of %r was not stored", key)
+                    self._life.note(
+                        f"{self._life.message}; what is known of the recording of {tap.name} "
+                        f"could not be stored: {first_line(error)}"
+                    )
         try:
             self._stream.close()
         except Exception as error:
@@ -222,8 +239,3 @@ def _append(stream: aqz.ZarrStream, frame: QueuedFrame, axes: Sequence[str]) -> 
         else:
             inner = dict(zip(axes[-2 - len(lead) : -2], lead, strict=True))
             stream.write(plane, {**frame.index, **inner}, key, metadata)
-
-
-def first_line(error: BaseException) -> str:
-    """Return the message of an error in one line."""
-    return (str(error) or type(error).__name__).splitlines()[0]

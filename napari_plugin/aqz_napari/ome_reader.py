@@ -6,6 +6,7 @@ of OME-NGFF 0.4 or 0.5. napari asks `get_reader`; the widget and scripts use `re
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -57,10 +58,17 @@ def read_layers(path: str, field: str | None = None, **options: Any) -> list[Lay
     if "plate" in document:
         fields = _plate_fields(node)
         chosen = field if field is not None else next(iter(fields), None)
-        return _image(node[chosen], f"{name} {chosen}") if chosen else []
+        if chosen is None:
+            return []
+        shown = f"{name} {chosen}"
+        layers = _image(node[chosen], shown)
+        return _of_image(layers, shown) if len(fields) > 1 else layers
     if "multiscales" in document:
         return _image(node, name) + _labels(node)
-    return _children(node)
+    images = list(_images(node))
+    if len(images) == 1:
+        return images[0][1]
+    return [layer for name, layers in images for layer in _of_image(layers, name)]
 
 
 def list_plate_fields(path: str) -> list[str]:
@@ -121,21 +129,41 @@ def _plate_fields(plate: Any) -> list[str]:
     return fields
 
 
-def _children(group: Any) -> list[LayerData]:
-    """Return the images and arrays of a group that is no image itself."""
+def _images(group: Any) -> list[tuple[str, list[LayerData]]]:
+    """Return the images and arrays of a group that is no image itself: names, and layers."""
     import zarr
 
-    layers: list[LayerData] = []
+    images: list[tuple[str, list[LayerData]]] = []
     for name, child in _in_order(group):
         if isinstance(child, zarr.Array):
-            layers.append(_plain_array(child, name))
+            images.append((name, [_plain_array(child, name)]))
         elif "multiscales" in _ome(child.attrs):
-            layers.extend(_image(child, name))
+            images.append((name, _image(child, name)))
         else:
-            layers.extend(_children(child))
-        if len(layers) >= _MOST_LAYERS:
+            images.extend((f"{name}/{inner}", layers) for inner, layers in _images(child))
+        if sum(len(layers) for _, layers in images) >= _MOST_LAYERS:
             break
-    return layers
+    return images
+
+
+def _of_image(layers: list[LayerData], image: str) -> list[LayerData]:
+    """Return the layers of one image of several, its name in front of those of channels."""
+
+    def named(name: str) -> str:
+        """Return the name of a layer; a layer that was saved is called like its image."""
+        group, _, last = image.rpartition("/")
+        if _plain(name) in (_plain(image), _plain(last)):
+            return f"{group}/{name}" if group and _plain(name) == _plain(last) else name
+        return f"{image} {name}"
+
+    return [
+        (data, {**options, "name": named(options["name"])}, kind) for data, options, kind in layers
+    ]
+
+
+def _plain(name: str) -> str:
+    """Return a name without the characters that a key of a store cannot have."""
+    return re.sub(r"[^0-9a-z]+", "_", name.lower()).strip("_")
 
 
 def _in_order(group: Any) -> list[tuple[str, Any]]:

@@ -21,6 +21,8 @@ __all__ = ["LiveCameraSource"]
 _SHORTEST_IDLE, _LONGEST_IDLE = 0.001, 0.02
 """Seconds to sleep when the camera's buffer is empty; half of an exposure, within these."""
 
+_PARTING_SECONDS = 2.0
+
 _KEPT = ("ElapsedTime-ms", "ImageNumber", "TimeReceivedByCore", "Camera")
 
 
@@ -89,8 +91,10 @@ class LiveCameraSource:
     def stop(self) -> None:
         """Stop taking frames, after those the camera has made already."""
         self._stopped.set()
-        if self._started_camera and self._core.isSequenceRunning():
-            self._core.stopSequenceAcquisition()
+        if self._started_camera:
+            _hold_for_a_while(self._core)
+            if self._core.isSequenceRunning():
+                self._core.stopSequenceAcquisition()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(5.0)
@@ -123,6 +127,17 @@ class LiveCameraSource:
                 time.sleep(idle)
         except Exception as error:  # the core raises RuntimeError for everything
             sink.fail(f"the camera failed: {error}")
+
+
+def _hold_for_a_while(core: Any) -> None:
+    """Keep a core, whose sequence may have ended by itself, from being deleted at once.
+
+    The thread of most cameras, the DemoCamera's too, says that it has stopped and then still uses
+    the camera to tell the core so; nothing waits for that when the core is deleted.
+    """
+    timer = threading.Timer(_PARTING_SECONDS, id, (core,))
+    timer.daemon = True
+    timer.start()
 
 
 def _tags(tags: Any) -> dict[str, Any]:

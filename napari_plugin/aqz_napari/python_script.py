@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import copy
 from typing import TYPE_CHECKING
+
+import aqz_core as aqz
 
 if TYPE_CHECKING:
     from aqz_core import StreamSettings
@@ -42,8 +45,13 @@ def settings_as_script(settings: StreamSettings) -> str:
 
 
 def settings_as_code(settings: StreamSettings) -> str:
-    """Return an expression that makes equal settings, given ``import aqz_core as aqz``."""
-    tree = _Prefix().visit(ast.parse(repr(settings), mode="eval"))
+    """Return an expression that makes equal settings, given ``import aqz_core as aqz``.
+
+    A password in the URL of the store is left out.
+    """
+    shown = copy.deepcopy(settings)
+    shown.store_path = aqz.without_password(settings.store_path)
+    tree = _Prefix().visit(ast.parse(repr(shown), mode="eval"))
     return _laid_out(tree.body, 0)
 
 

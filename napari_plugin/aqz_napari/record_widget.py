@@ -19,11 +19,12 @@ from aqz_napari.after_buttons import AfterButtons
 from aqz_napari.arrays_form import ArraysForm
 from aqz_napari.destination import is_remote
 from aqz_napari.destination_form import DestinationForm
+from aqz_napari.error_text import first_line
 from aqz_napari.estimates import describe_plan
 from aqz_napari.form_parts import ERROR, WARNING, Section, row
 from aqz_napari.frame_source import SourceError
 from aqz_napari.live_preview import LivePreview
-from aqz_napari.plan_problems import FIELDS, Problem, problems
+from aqz_napari.plan_problems import FIELDS, Field, Problem, problems
 from aqz_napari.recorder_status import RecorderState, RecorderStatus
 from aqz_napari.recording_plan import RecordingPlan, suggested
 from aqz_napari.recording_start import RecordingStart
@@ -223,8 +224,10 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         """Follow the choice of sources, and what they say of themselves."""
         if hasattr(self, "after") and not self._filling:
             self._filling = True
-            self.arrays.describe_again()
-            self._filling = False
+            try:
+                self.arrays.describe_again()
+            finally:
+                self._filling = False
             self._edited()
 
     def _edited(self) -> None:
@@ -338,9 +341,9 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         if error is not None or starting.recorder is None:
             self._set_form_enabled(True)
             if error is not None:
-                message = (str(error) or type(error).__name__).splitlines()[0]
                 source = isinstance(error, SourceError)
-                self._start_problem = Problem("source" if source else "destination", message)
+                field: Field = "source" if source else "destination"
+                self._start_problem = Problem(field, first_line(error))
             self.destination.look_again()
             self.check()
             self.run.say("The recording did not start." if error else "", ERROR)
@@ -406,10 +409,11 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         """Open the last recording as layers; a message says why if that fails."""
         if self.recorder is None:
             return []
-        s3 = self.recorder.settings.s3
-        options = storage_options(self.recorder.store_path, s3.endpoint if s3 else "")
+        settings = self.recorder.settings
+        path = str(settings.store_path)  # with the password that `store_path` leaves out
+        options = storage_options(path, settings.s3.endpoint if settings.s3 else "")
         try:
-            layers = open_result(self._viewer, self.recorder.store_path, **options)
+            layers = open_result(self._viewer, path, **options)
         except Exception as error:  # a reader can raise anything; the store is not at fault
             self.run.say(f"The recording could not be opened: {error}", ERROR)
             return []

@@ -112,26 +112,50 @@ class Recorder:
         RuntimeError
             The recorder was started before.
         """
-        life = self._life
-        with life.lock:
-            if life.state is not RecorderState.IDLE:
-                raise RuntimeError("a Recorder records once; make another one")
-            keys = self.settings.get_array_keys()
-            if unknown := sorted(set(self._sources) - set(keys)):
-                raise ValueError(f"no array has the key {unknown[0]!r}; there are {keys}")
-            specs = {key: source.describe() for key, source in self._sources.items()}
-            self._stream = aqz.ZarrStream(self.settings, self._plugins)
+        self._life.prepare()
+        try:
+            writer = self._open()
+        except BaseException:
+            self._life.could_not_begin()
+            raise
+        atexit.register(self._finish_at_exit)
+        try:
+            self._start_sources()
+        finally:
+            writer.sources_started.set()
+
+    def _open(self) -> FrameWriter:
+        """Open the store, which takes as long as the network, and let the writer begin."""
+        keys = self.settings.get_array_keys()
+        if unknown := sorted(set(self._sources) - set(keys)):
+            raise ValueError(f"no array has the key {unknown[0]!r}; there are {keys}")
+        specs = {key: source.describe() for key, source in self._sources.items()}
+        stream = aqz.ZarrStream(self.settings, self._plugins)
+        try:
             arrays = dict(zip(keys, self.settings.arrays, strict=False))
-            self._intake.taps = {
+            taps = {
                 key: SourceTap(self._intake, key, arrays.get(key), specs.get(key)) for key in keys
             }
-            life.begin()
-            self._writer = FrameWriter(
-                self._stream, self._intake, self._sources, self._publish_every, self._on_over
+            writer = FrameWriter(
+                stream, self._intake, self._sources, self._publish_every, self._on_over
             )
-            self._writer.start()
-        atexit.register(self._finish_at_exit)
+            with self._life.lock:
+                self._stream, self._writer, self._intake.taps = stream, writer, taps
+                self._life.begin()
+                writer.start()
+        except BaseException:
+            self._stream, self._writer, self._intake.taps = None, None, {}
+            with contextlib.suppress(Exception):
+                stream.close()
+            raise
+        return writer
+
+    def _start_sources(self) -> None:
+        """Start the sources, unless the recording has ended meanwhile."""
+        life = self._life
         for key, source in self._sources.items():
+            if life.stop_asked:
+                return
             try:
                 source.start(self.taps[key])
             except Exception as error:
@@ -156,7 +180,7 @@ class Recorder:
         Returns
         -------
         RecordingReport or None
-            None when it is not over after `timeout` seconds.
+            None when it is not over after `timeout` seconds, or the store could not be opened.
         """
         self._life.wait(timeout)
         return self._report
@@ -232,8 +256,10 @@ class Recorder:
 
     @property
     def store_path(self) -> str:
-        """Where the store is: a path or URL."""
-        return self.settings.store_path if self._stream is None else self._stream.store_path
+        """Where the store is: a path or URL, without a password."""
+        if self._stream is not None:
+            return self._stream.store_path
+        return aqz.without_password(str(self.settings.store_path))
 
     @property
     def state(self) -> RecorderState:
@@ -287,16 +313,18 @@ class Recorder:
     def _on_over(self) -> None:
         """Say how it went; runs on the writer thread when the store is closed."""
         life = self._life
-        with life.lock:
-            written = any(tap.count.written for tap in self.taps.values())
-            if life.error is None and not written:
-                life.note(f"{life.message}; no frames came, so the store is valid but empty")
-            life.over()
-            self._report = RecordingReport(
-                self.store_path, self.status(), self._end.report, life.error
-            )
-        life.tell_waiting()
-        atexit.unregister(self._finish_at_exit)
+        try:
+            with life.lock:
+                written = any(tap.count.written for tap in self.taps.values())
+                if life.error is None and not written:
+                    life.note(f"{life.message}; no frames came, so the store is valid but empty")
+                life.over()
+                self._report = RecordingReport(
+                    self.store_path, self.status(), self._end.report, life.error
+                )
+        finally:
+            life.tell_waiting()
+            atexit.unregister(self._finish_at_exit)
 
     def _finish_at_exit(self) -> None:
         """Finish when the interpreter ends during a recording."""

@@ -51,15 +51,37 @@ class RecorderLife:
         self._sources_may_finish = False
         self._started = self._ended = self._paused_at = 0.0
 
+    def prepare(self) -> None:
+        """Begin to open the store, which can take seconds: the lock is not held meanwhile.
+
+        Raises
+        ------
+        RuntimeError
+            It was begun before.
+        """
+        with self.lock:
+            if self.state is not RecorderState.IDLE:
+                raise RuntimeError("a Recorder records once; make another one")
+            self.state = RecorderState.STARTING
+            self._over.clear()
+
     def begin(self) -> None:
         """Begin to record."""
-        self._started = time.monotonic()
-        self.state = RecorderState.RECORDING
+        with self.lock:
+            self._started = time.monotonic()
+            self.state = RecorderState.RECORDING
+
+    def could_not_begin(self) -> None:
+        """Be as before `prepare`; those who wait already are woken."""
+        with self.lock:
+            self.state, self.message, self.error = RecorderState.IDLE, "", None
+            self._stop_asked.clear()
+            self._over.set()
 
     @property
     def seconds(self) -> float:
         """Since the start, up to the end."""
-        if self.state is RecorderState.IDLE:
+        if self.state in (RecorderState.IDLE, RecorderState.STARTING):
             return 0.0
         end = time.monotonic() if self.state.is_running else self._ended
         return max(0.0, end - self._started)
@@ -99,12 +121,13 @@ class RecorderLife:
     def ask_to_stop(
         self, message: str, error: BaseException | None = None, *, take_rest: bool = False
     ) -> None:
-        """End the recording; the first reason is kept.
+        """End the recording, or end it as soon as it has begun; the first reason is kept.
 
         With `take_rest`, what sources have at hand is recorded as well.
         """
         with self.lock:
-            if not self.state.is_running or self._stop_asked.is_set():
+            can_end = self.state.is_running or self.state is RecorderState.STARTING
+            if not can_end or self._stop_asked.is_set():
                 return
             self.message = message
             self.error = self.error or error

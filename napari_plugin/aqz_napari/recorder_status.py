@@ -16,6 +16,7 @@ class RecorderState(enum.Enum):
     """Where a recorder is in its life; it goes through these once."""
 
     IDLE = "idle"
+    STARTING = "starting"
     RECORDING = "recording"
     PAUSED = "paused"
     FINISHING = "finishing"

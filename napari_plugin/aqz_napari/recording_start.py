@@ -84,8 +84,7 @@ class RecordingStart:
 
     def give_up(self) -> None:
         """Wait no longer for an acquisition; without effect once it has begun."""
-        if self._awaited is not None and self._waiting:
-            self._awaited.give_up()
+        if self._awaited is not None and self._awaited.give_up():
             self._waiting = False
             self._done.set()
 

@@ -10,6 +10,9 @@ import threading
 import uuid
 from typing import Any
 
+import aqz_core as aqz
+from aqz_napari.error_text import first_line
+
 __all__ = ["RemoteNames", "names_beside", "storage_options", "try_remote"]
 
 _CONNECT_SECONDS, _READ_SECONDS = 5, 15
@@ -49,10 +52,10 @@ def names_beside(url: str, endpoint: str = "") -> frozenset[str]:
         found = system.ls(path, detail=False)
     except FileNotFoundError as error:
         if "bucket" in str(error).lower():
-            raise OSError(f"{folder}: {error}") from error
+            raise OSError(_told(folder, error)) from error
         return frozenset()  # the first store makes the folder
     except Exception as error:  # every protocol has exceptions of its own
-        raise OSError(f"{folder}: {_first_line(error)}") from error
+        raise OSError(_told(folder, error)) from error
     return frozenset(str(name).rstrip("/").rpartition("/")[2] for name in found)
 
 
@@ -75,7 +78,7 @@ def try_remote(url: str, endpoint: str = "") -> str:
     except ImportError as error:
         return f"{scheme}:// needs a package that is not installed: {error}"
     except Exception as error:  # every protocol has exceptions of its own
-        return f"{url} cannot be written: {_first_line(error)}"
+        return _told(url, error, " cannot be written")
     return ""
 
 
@@ -131,6 +134,7 @@ class RemoteNames:
         self.changed = True
 
 
-def _first_line(error: BaseException) -> str:
-    """Return the message of an error in one line."""
-    return (str(error) or type(error).__name__).splitlines()[0]
+def _told(url: str, error: BaseException, what: str = "") -> str:
+    """Return a message about a place, without a password that is in its URL."""
+    shown = aqz.without_password(url)
+    return f"{shown}{what}: {first_line(error).replace(url, shown)}"

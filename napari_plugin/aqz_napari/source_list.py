@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["SourceList"]
 
 _RATE_WINDOW = 2.0
-_HINT = (
-    "A layer gets the frames that are displayed, often fewer than the camera makes. "
-    "Sources marked “every frame” lose none."
-)
 
 
 class SourceList:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import aqz_core as aqz
+from aqz_napari.error_text import first_line
 
 __all__ = ["StreamEnd"]
 
@@ -30,7 +31,7 @@ class StreamEnd:
     @aqz.hookimpl
     def aqz_stream_spilled(self, event: aqz.StreamSpilled) -> None:
         """Keep where it goes on, and why."""
-        self.spill_reason = (str(event.reason) or type(event.reason).__name__).splitlines()[0]
+        self.spill_reason = first_line(event.reason)
         self.spill_path = event.spill_path
 
     @aqz.hookimpl

@@ -22,6 +22,7 @@ from aqz_napari.acquisition_sites import sites_of
 from aqz_napari.acquisition_source import NextAcquisition
 from aqz_napari.ome_reader import read_layers
 from aqz_napari.recording_plan import array_keys, for_sites, plan_for
+from aqz_napari.recording_start import RecordingStart
 from tests.support.validators import VALIDATORS, assert_valid_ngff
 
 useq = pytest.importorskip("useq", reason="needs the extra `micromanager`")
@@ -135,7 +136,9 @@ def test_a_store_of_several_positions_lists_them_for_every_reader(core, tmp_path
     assert series == ["left_1", "position_1"]
     VALIDATORS["yaozarrs"](store)
     layers = read_layers(str(store))
-    assert [options["name"] for _, options, _ in layers] == ["DAPI", "FITC"] * 2
+    assert [options["name"] for _, options, _ in layers] == [
+        "left_1 DAPI", "left_1 FITC", "position_1 DAPI", "position_1 FITC",
+    ]  # fmt: skip
     assert layers[0][1]["units"][-2:] == ("micrometer", "micrometer")
 
 
@@ -190,6 +193,43 @@ def test_the_next_acquisition_is_known_before_its_first_frame(core):
     source.give_up()
     core.run(PLACES)
     assert len(found) == 2
+
+
+def test_giving_up_at_the_moment_an_acquisition_begins_loses_no_recording(core, tmp_path):
+    source = NextAcquisition(core)
+    spec = source.describe()
+    plan = replace(plan_for({"": spec}), destination=str(tmp_path / "next.ome.zarr"))
+    start = RecordingStart(plan, [(source, spec)], None)
+    start.begin()
+    seen = []
+
+    class Signal(FakeSignal):
+        """Lets the user give up while the acquisition begins."""
+
+        def disconnect(self, callback):
+            super().disconnect(callback)
+            start.give_up()
+            seen.append(start.is_busy)
+
+    begun = Signal()
+    begun.callbacks = core.mda.events.sequenceStarted.callbacks
+    core.mda.events.sequenceStarted = begun
+    core.run(PLACES)
+    assert seen == [True]  # it was too late: the recording is on its way
+    assert (start.is_busy, start.error) == (False, None)
+    assert start.recorder.wait(DEADLINE).status.written == 24
+
+
+def test_an_acquisition_that_was_given_up_is_not_recorded(core, tmp_path):
+    source = NextAcquisition(core)
+    plan = replace(plan_for({"": source.describe()}), destination=str(tmp_path / "no.ome.zarr"))
+    start = RecordingStart(plan, [(source, source.describe())], None)
+    start.begin()
+    start.give_up()
+    assert not start.is_busy
+    core.run(PLACES)
+    assert start.recorder is None
+    assert not list(tmp_path.iterdir())
 
 
 def test_events_without_a_plan_are_recorded_along_t(core):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import time
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -22,18 +24,26 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def core():
+def demo_core():
+    """Return a core with the DemoCamera."""
     core = pymmcore_plus.CMMCorePlus()
     core.setDeviceAdapterSearchPaths([str(mm_test_adapters.device_adapter_path())])
     core.loadDevice("Cam", "DemoCamera", "DCam")
-    core.loadDevice("Z", "DemoCamera", "DStage")
-    core.loadDevice("Wheel", "DemoCamera", "DWheel")
-    core.initializeAllDevices()
+    core.initializeDevice("Cam")
     core.setCameraDevice("Cam")
-    core.setFocusDevice("Z")
     core.setExposure(10)
     core.setAutoShutter(False)  # there is none
+    return core
+
+
+@pytest.fixture
+def core():
+    core = demo_core()
+    core.loadDevice("Z", "DemoCamera", "DStage")
+    core.loadDevice("Wheel", "DemoCamera", "DWheel")
+    core.initializeDevice("Z")
+    core.initializeDevice("Wheel")
+    core.setFocusDevice("Z")
     core.setProperty("Cam", "PixelType", "16bit")
     for state, name in enumerate(("DAPI", "FITC")):
         core.defineConfig("Channel", name, "Wheel", "State", str(state))
@@ -75,6 +85,19 @@ def test_a_sequence_of_known_length_ends_by_itself(core, tmp_path):
     report = record(tmp_path, LiveCameraSource(core, count=25)).wait(DEADLINE)
     assert report.status.message == "the camera stopped"
     assert report.status.written == 25
+
+
+def test_a_core_dropped_after_the_last_frame_outlives_its_camera(sink):
+    core = demo_core()
+    source = LiveCameraSource(core, count=5)
+    source.start(sink)
+    source._thread.join(DEADLINE)
+    source.stop()
+    assert (len(sink.frames), sink.ended) == (5, "the camera stopped")
+    held = weakref.ref(core)
+    del core, source
+    gc.collect()
+    assert held() is not None  # deleted now, it would take the camera from under its thread
 
 
 def test_without_a_camera(core):

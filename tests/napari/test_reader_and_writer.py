@@ -70,6 +70,24 @@ def test_colours_come_back_as_channels(viewer_model, tmp_path):
         viewer_model.add_image(data, **options)
 
 
+@pytest.mark.parametrize(
+    ("labels", "names"),
+    [
+        (("DAPI", "left too"), ["left DAPI", "left left too", "run/2 DAPI", "run/2 left too"]),
+        (("left", "2"), ["left", "left 2", "run/2 left", "run/2"]),
+    ],
+)
+def test_layers_of_several_images_are_told_apart(tmp_path, settings, frame_of, labels, names):
+    here = settings(keys=("left", "run/2"), lead=(("t", 0), ("c", 2)))
+    for array in here.arrays:
+        array.channels = [aqz.Channel(name=label) for label in labels]
+    with aqz.ZarrStream(here) as stream:
+        for key in ("left", "run/2"):
+            stream.append(np.stack([frame_of(0), frame_of(1)]), key)
+    found = [options["name"] for _, options, _ in read_layers(str(here.store_path))]
+    assert found == names
+
+
 def test_lazy_and_multiscale_layers_are_saved_from_their_full_resolution(viewer_model, tmp_path):
     dask = pytest.importorskip("dask.array")
     pixels = np.arange(64 * 64, dtype=np.float32).reshape(64, 64)
@@ -106,6 +124,8 @@ def test_a_plate_offers_its_fields(tmp_path, viewer_model):
         for value, key in enumerate(settings.get_array_keys()):
             stream.append(np.full((16, 16), value, np.uint8), key)
     path = str(tmp_path / "p.zarr" / "plate")
+    ((_, options, _),) = read_layers(path, "B/1/0")
+    assert options["name"] == "plate B/1/0"
     assert list_plate_fields(path) == ["A/1/0", "B/1/0"]
     ((data, _, _),) = read_layers(path, "B/1/0")
     assert np.asarray(data).max() == 1

@@ -321,3 +321,17 @@ def test_sources_that_cannot_be_recorded_are_told_beside_the_source(widget, view
             assert not widget.run.record.enabled
         finally:
             unregister_source(name)
+
+
+def test_after_an_exception_while_sources_are_described_the_form_still_checks(
+    widget, live, monkeypatch
+):
+    def out_of_memory():
+        raise MemoryError
+
+    with monkeypatch.context() as patched:
+        patched.setattr(widget.arrays, "show", out_of_memory)
+        with pytest.raises(MemoryError):
+            widget._sources_changed()
+    widget.destination.path.value = ""
+    pump(lambda: "say where" in notice(widget, "destination"))

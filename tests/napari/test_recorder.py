@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -221,6 +222,105 @@ def test_a_failing_store_is_told_and_never_raised_into_a_producer(settings, fram
     assert report.status.arrays[""].first_dropped == 3
     with pytest.raises(aqz.AqzError):
         recorder.close()
+
+
+class SlowToOpen:
+    """A frame processor that holds up the opening of the store until it is let go."""
+
+    def __init__(self):
+        self.opening, self.go = threading.Event(), threading.Event()
+
+    @aqz.hookimpl
+    def aqz_frame_processors(self):
+        def prepare(spec):
+            self.opening.set()
+            self.go.wait(DEADLINE)
+            return lambda frame, index: frame
+
+        return [aqz.FrameProcessor("slow to open", prepare)]
+
+
+def test_a_store_that_opens_slowly_can_be_asked_about_and_stopped(settings, frame_of):
+    slow = SlowToOpen()
+    source = GeneratorSource(lambda: (frame_of(n) for n in range(9)), "made up")
+    recorder = Recorder(settings(), {"": source}, plugins=[slow])
+    starting = threading.Thread(target=recorder.start)
+    starting.start()
+    assert slow.opening.wait(DEADLINE)
+    status = recorder.status()
+    assert (status.state, status.seconds) == (RecorderState.STARTING, 0.0)
+    assert recorder.push(frame_of(0)) is False
+    recorder.pause()
+    with pytest.raises(RuntimeError, match="once"):
+        recorder.start()
+    recorder.stop()
+    slow.go.set()
+    report = recorder.close()
+    starting.join(DEADLINE)
+    assert (report.status.state, report.status.written) == (RecorderState.FINISHED, 0)
+    assert recorded(report).shape == (0, 32, 48)
+
+
+def test_who_waits_for_a_recording_that_cannot_begin_is_woken(settings, frame_of):
+    with Recorder(settings()):
+        pass  # the store is there already
+    asked, told = threading.Event(), threading.Event()
+
+    class Slow(GeneratorSource):
+        def describe(self):
+            asked.set()
+            told.wait(DEADLINE)
+            return super().describe()
+
+    recorder = Recorder(settings(), {"": Slow(lambda: [frame_of(0)])})
+    problems = []
+
+    def start():
+        try:
+            recorder.start()
+        except aqz.AqzError as error:
+            problems.append(error)
+
+    starting = threading.Thread(target=start)
+    starting.start()
+    assert asked.wait(DEADLINE)
+    closing = threading.Thread(target=recorder.close)
+    closing.start()
+    told.set()
+    starting.join(DEADLINE)
+    closing.join(DEADLINE)
+    assert not closing.is_alive()
+    assert (len(problems), recorder.state) == (1, RecorderState.IDLE)
+
+
+def test_without_memory_for_the_taps_the_store_is_let_go(settings, frame_of, monkeypatch):
+    def no_memory(*_):
+        raise MemoryError
+
+    here = settings(overwrite=True)
+    with monkeypatch.context() as patched:
+        patched.setattr("aqz_napari.recorder.SourceTap", no_memory)
+        recorder = Recorder(here)
+        with pytest.raises(MemoryError):
+            recorder.start()
+    assert recorder.state is RecorderState.IDLE
+    with Recorder(here) as again:  # would be refused while a stream is open
+        again.push(frame_of(0))
+    assert again.report.status.written == 1
+
+
+def test_a_source_that_describes_itself_oddly_costs_no_frame(settings, frame_of):
+    class Odd(GeneratorSource):
+        def describe(self):
+            return replace(super().describe(), metadata=None)
+
+    recorder = Recorder(settings(), {"": Odd(lambda: (frame_of(n) for n in range(5)), "odd")})
+    recorder.start()
+    report = recorder.wait(DEADLINE)
+    assert report is not None
+    assert (report.status.state, report.status.written) == (RecorderState.FINISHED, 5)
+    assert "what is known of the recording of odd could not be stored" in report.status.message
+    assert recorded(report).shape[0] == 5
 
 
 def test_several_arrays_each_at_its_own_rate(settings, frame_of):
