@@ -45,4 +45,6 @@ def main(*place: str) -> None:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) not in (3, 4):
+        sys.exit("usage: python examples/object_store.py ENDPOINT BUCKET [REGION]")
     main(*sys.argv[1:])

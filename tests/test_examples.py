@@ -82,6 +82,13 @@ def test_metadata_where_0_5_1_had_them(tmp_path):
     assert read_json(run("v0_5_one_array", tmp_path) / "acquire.json") == {"microscope": "left"}
 
 
+def test_object_store_says_how_it_is_called():
+    command = [sys.executable, str(EXAMPLES / "object_store.py")]
+    told = subprocess.run(command, check=False, timeout=60, capture_output=True, text=True)
+    assert told.returncode == 1
+    assert told.stderr == "usage: python examples/object_store.py ENDPOINT BUCKET [REGION]\n"
+
+
 def test_object_store_says_what_it_records():
     settings = runpy.run_path(str(EXAMPLES / "object_store.py"))["settings"]
     stream = settings("http://localhost:9000", "recordings", "us-east-1")

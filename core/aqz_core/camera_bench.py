@@ -234,11 +234,12 @@ def check_room(folder: Path, camera: CameraLoad, seconds: float) -> None:
     room = _room(folder)
     needed = camera.bytes_per_second * seconds * 4 / 3  # with a pyramid
     if needed > room:
-        fits = max(0.0, room / needed * seconds)
+        fits = room / needed * seconds
+        has = f"room for {room / 1e9:.1f} GB" if room >= 5e7 else "no room"
+        shorter = f"choose --seconds below {fits:.1f}" if fits >= 0.1 else "name another disk"
         raise SettingsError(
-            f"{folder} has room for {room / 1e9:.1f} GB (1 GB is left free), but {seconds:g} s of "
-            f"{camera} take up to {needed / 1e9:.1f} GB. Free some space, or choose --seconds "
-            f"below {fits:.1f}."
+            f"{folder} has {has} (1 GB is left free), but {seconds:g} s of {camera} take up to "
+            f"{needed / 1e9:.1f} GB. Free some space, or {shorter}."
         )
 
 

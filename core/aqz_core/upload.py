@@ -7,6 +7,8 @@ all of its data as well.
 from __future__ import annotations
 
 import contextlib
+import json
+import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from aqz_core.sinks import Sink
 
 __all__ = ["metadata_last", "send_file", "upload_store"]
+
+_log = logging.getLogger("aqz")
 
 METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 PIECE_NBYTES = 8 << 20
@@ -86,6 +90,7 @@ def upload_store(
                 f"there is something at {sink.url} already. Choose another place, or overwrite it."
             )
         data, metadata = metadata_last(names)
+        _warn_of_unfinished(root, metadata)
         with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
             sizes = list(threads.map(lambda name: send_file(sink, root, name), data))
         sizes += [send_file(sink, root, name) for name in metadata]
@@ -118,6 +123,27 @@ def _locked_source(root: Path) -> Iterator[list[str]]:
         ]
     finally:
         lock.release()
+
+
+def _warn_of_unfinished(root: Path, metadata: list[str]) -> None:
+    """Say that a recording was not finished: what is stored of it may not all be seen."""
+    for name in metadata:
+        try:
+            document = json.loads((root / name).read_bytes())
+            attributes = document if name.endswith(".zattrs") else document["attributes"]
+            state = attributes["aqz"]["state"]
+        except (ValueError, LookupError, TypeError):
+            continue
+        if state == "recording":  # a repair makes it "interrupted"
+            _log.warning(
+                "%s is of a recording that was not finished (state %r): readers may not see all "
+                "of its frames, and what is sent is no better. Finish it with `aqz repair %s "
+                "--apply`, and send it then.",
+                root / name,
+                state,
+                root,
+            )
+            return
 
 
 def send_file(sink: Sink, root: Path, name: str) -> int:

@@ -33,6 +33,10 @@ def test_version(capsys):
         ["demo", "--shape", "512"],
         ["demo", "--shape", "0x512"],
         ["demo", "--camera", "polaroid"],
+        ["plan", "--shape", "5x5", "--fps", "inf"],
+        ["plan", "--shape", "5x5", "--fps", "nan"],
+        ["bench", ".", "--seconds", "inf"],
+        ["record", "--output", "a", "--frames", "1", "--exposure", "nan"],
     ],
 )
 def test_wrong_usage_is_exit_code_2(arguments, capsys, tmp_path, monkeypatch):
@@ -64,3 +68,8 @@ def test_help_loads_neither_camera_nor_s3():
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
     )
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_nothing_is_recorded_that_would_be_gone_with_the_command(capsys):
+    assert main(["record", "--output", "memory://aqz/a.zarr", "--frames", "1"]) == 1
+    assert "would be gone when it ends" in capsys.readouterr().err

@@ -118,6 +118,16 @@ def test_a_disk_without_room_is_left_alone(tmp_path, capsys, monkeypatch):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_full_disk_has_no_room_for_any_length(tmp_path, capsys, monkeypatch):
+    usage = SimpleNamespace(free=3 << 20)
+    monkeypatch.setattr(camera_bench.shutil, "disk_usage", lambda path: usage)
+    assert bench(tmp_path, "--camera", "4096x4096@100", "--seconds", "10") == 1
+    error = capsys.readouterr().err
+    assert "has no room (1 GB is left free)" in error
+    assert "name another disk" in error
+    assert "--seconds below" not in error
+
+
 def test_the_fast_recording_ends_before_the_disk_is_full(tmp_path, monkeypatch):
     camera = CameraLoad.parse("100x100@1000:uint8")
     usage = SimpleNamespace(free=camera_bench.SPARE_NBYTES + 20 * camera.frame_nbytes)

@@ -107,8 +107,11 @@ def test_a_broken_node_is_shown_and_is_exit_code_1(store, capsys):
 def test_malformed_ome_metadata_are_told(tmp_path, capsys):
     zarr.create_group(tmp_path, attributes={"ome": {"multiscales": [3]}})
 
-    assert main(["info", str(tmp_path)]) == 0
-    assert "malformed OME metadata" in capsys.readouterr().out
+    for command in (["info"], ["validate"]):
+        assert main([*command, str(tmp_path)]) == (command == ["validate"])
+        shown = capsys.readouterr().out
+        assert "malformed OME metadata: a value in them is of another type" in shown
+        assert "Error(" not in shown
 
 
 def test_brackets_in_names_are_not_taken_for_markup(tmp_path, capsys):

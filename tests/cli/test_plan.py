@@ -65,6 +65,7 @@ def test_a_shape_that_is_none(shape, capsys):
     ("options", "message"),
     [
         (["--shape", "5x0x4"], "only the first"),
+        (["--shape", "0x99999999999x5"], "shape must be"),
         (["--shape", "4x4", "--dtype", "rgb"], "not a data type"),
         (["--shape", "4x4", "--axes", "tzyx"], "must name the same axes"),
     ],

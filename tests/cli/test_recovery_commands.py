@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 
 import numpy as np
 import pytest
@@ -71,3 +73,27 @@ def test_repair_changes_nothing_unless_told_to(store, capsys):
 def test_what_is_no_directory(tmp_path, capsys):
     assert main(["validate", str(tmp_path / "nothing")]) == 1
     assert "no such directory" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a file system that can be mounted read-only")
+def test_a_repair_on_a_read_only_disk_is_one_line(store, capsys):
+    interrupt(store)
+    mounts = [
+        ["mount", "--bind", str(store.parent), str(store.parent)],
+        ["mount", "-o", "remount,bind,ro", str(store.parent)],
+    ]
+    runs = [subprocess.run(command, capture_output=True, check=False) for command in mounts]
+    try:
+        if any(run.returncode for run in runs):
+            pytest.skip(f"nothing can be mounted here: {runs[0].stderr.decode().strip()}")
+        assert main(["repair", str(store), "--apply"]) == 1
+        told = capsys.readouterr().err
+        assert "aqz: error: " in told
+        assert "Read-only file system" in told
+        assert "Traceback" not in told
+        with pytest.raises(aqz.AqzError, match=r"Read-only file system|no permission to write"):
+            aqz.ZarrStream.resume(store)
+    finally:
+        if runs[0].returncode == 0:
+            subprocess.run(["umount", "-l", str(store.parent)], check=True)
+    assert main(["repair", str(store), "--apply"]) == 0

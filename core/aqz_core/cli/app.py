@@ -7,6 +7,7 @@ without a traceback.
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from enum import StrEnum
@@ -101,6 +102,13 @@ def _show_version(wanted: bool) -> None:
         raise typer.Exit
 
 
+def _finite(number: float | None) -> float | None:
+    """Refuse ``inf`` and ``nan``, which Python reads as numbers, for an option."""
+    if number is not None and not math.isfinite(number):
+        raise typer.BadParameter(f"{number} is no number that anything can be counted with")
+    return number
+
+
 @app.callback()
 def _options(
     version: Annotated[
@@ -167,7 +175,9 @@ def record(
             help="Folder of device adapters; those of mm-test-adapters if left out.",
         ),
     ] = None,
-    exposure: Annotated[float | None, typer.Option(min=0.0, help="Exposure, milliseconds.")] = None,
+    exposure: Annotated[
+        float | None, typer.Option(min=0.0, callback=_finite, help="Exposure, milliseconds.")
+    ] = None,
     buffer: Annotated[
         int, typer.Option(min=1, help="Buffer between camera and program, MiB.")
     ] = 1024,
@@ -234,7 +244,9 @@ def plan(
     target: Annotated[
         TargetChoice | None, typer.Option(help="What for; all are shown if left out.")
     ] = None,
-    fps: Annotated[float | None, typer.Option(min=0.001, help="Frames a second.")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0.001, callback=_finite, help="Frames a second.")
+    ] = None,
     compressed: Annotated[
         bool, typer.Option("--compressed/--raw", help="Whether chunks are compressed.")
     ] = True,
@@ -337,7 +349,11 @@ def bench(
     ] = "2048x2048@100:uint16",
     seconds: Annotated[
         float,
-        typer.Option(min=0.05, help="Length of each recording; there are two for each codec."),
+        typer.Option(
+            min=0.05,
+            callback=_finite,
+            help="Length of each recording; there are two for each codec.",
+        ),
     ] = 5.0,
     codec: Annotated[
         list[CodecChoice] | None,

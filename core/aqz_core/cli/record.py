@@ -9,6 +9,7 @@ from aqz_core.cameras import demo_camera
 from aqz_core.cameras.micromanager import configured_camera
 from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
 from aqz_core.cli.demo import check_output
+from aqz_core.cli.destinations import check_lasting
 from aqz_core.cli.wording import open_console
 from aqz_core.errors import SettingsError
 from aqz_core.store_path import local_path, url_scheme, without_password
@@ -74,6 +75,7 @@ def run_record(options: RecordOptions) -> int:
         The output exists, or camera or store failed. What was recorded before is stored.
     """
     console = open_console()
+    check_lasting(options.output)
     folder = None
     if url_scheme(options.output) in (None, "file"):
         local = local_path(options.output)

@@ -32,8 +32,9 @@ def show_spill(path: Path, manifest: Manifest) -> int:
     whole = [file for file in files if not file.name.endswith(PARTIAL)]
     unfinished = len(files) - len(whole)
     settings = destination_of(manifest)
-    endpoint = f" at {settings.s3.endpoint}" if settings.s3 and settings.s3.endpoint else ""
-    bucket = f" in bucket {settings.s3.bucket_name}" if settings.s3 else ""
+    s3 = settings.s3
+    endpoint = f" at {s3.endpoint}" if s3 and s3.endpoint else ""
+    bucket = f" in bucket {s3.bucket_name}" if s3 and s3.bucket_name else ""
     state = STATES.get(manifest.state, manifest.state)
     if is_locked(path):
         state = {

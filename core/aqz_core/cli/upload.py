@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from aqz_core.cli.destinations import check_lasting
 from aqz_core.cli.wording import write_bytes
-from aqz_core.errors import SettingsError
+from aqz_core.errors import SettingsError, StoreExistsError
 from aqz_core.sinks.spill import read_manifest
+from aqz_core.sinks.spill.folder import destination_of
 from aqz_core.store_path import local_path, without_password
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ def run_upload(
         It is not on this machine, or cannot be sent; the message says why.
     """
     path = local_path(store)
+    if destination is not None:
+        check_lasting(destination)
     manifest = read_manifest(path)
     if manifest is not None:
         if overwrite:
@@ -43,7 +47,13 @@ def run_upload(
         raise SettingsError("say where the store goes: aqz upload STORE s3://bucket/name.ome.zarr")
     from aqz_core.upload import upload_store
 
-    files, nbytes = upload_store(path, destination, s3=s3, overwrite=overwrite)
+    try:
+        files, nbytes = upload_store(path, destination, s3=s3, overwrite=overwrite)
+    except StoreExistsError as error:
+        raise StoreExistsError(
+            f"there is something at {without_password(destination)} already; choose another place, "
+            "or replace it with --overwrite"
+        ) from error
     typer.echo(f"{files} files, {write_bytes(nbytes)}, sent to {without_password(destination)}")
     return 0
 
@@ -60,4 +70,9 @@ def _send_spill(
         sent = manifest.state == "sent"
         how = "everything was sent before" if sent else "nothing was spilled, so nothing was sent"
     typer.echo(f"{how}; {spill} can be removed")
+    if manifest.state == "spilled":
+        place = without_password(destination or destination_of(manifest).store_path)
+        typer.echo(
+            f"the recording ended before it was closed; finish it with: aqz repair {place} --apply"
+        )
     return 0

@@ -5,16 +5,35 @@ In an object store every object is replaced as a whole, through the sink that re
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Protocol
 
+from aqz_core.errors import AqzError, StorageError
 from aqz_core.recovery.safe_files import add_to_end, replace_content, write_start
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from aqz_core.sinks import Sink
 
-__all__ = ["LocalChanges", "ObjectChanges", "StoreChanges"]
+__all__ = ["LocalChanges", "ObjectChanges", "StoreChanges", "changing"]
+
+
+@contextlib.contextmanager
+def changing(store: str) -> Iterator[None]:
+    """Raise what the operating system refuses inside of the context as `StorageError`."""
+    try:
+        yield
+    except AqzError:
+        raise
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        raise StorageError(
+            error.errno,
+            f"{store} cannot be changed: {error.strerror or error}{where}; what was done before "
+            "stays, and the same can be tried again when that is mended",
+        ) from error
 
 
 class StoreChanges(Protocol):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aqz_core.hooks import create_plugin_manager
-from aqz_core.recovery.changes import LocalChanges, ObjectChanges
+from aqz_core.recovery.changes import LocalChanges, ObjectChanges, changing
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.rebuilding import rebuild
 from aqz_core.recovery.report import RepairReport, Severity
@@ -83,13 +83,14 @@ def repair_store(
         if files.folder is None:
             return _repair_objects(files, hooks, abort_uploads, s3)
         survey(files)  # no lock file beside something that is no directory
-        lock = StoreLock(files.folder)
-        try:
-            repairs = _planned(files, hooks, abort_uploads)
-            repairs.apply(LocalChanges(files.folder))
-            return repairs.report(applied=True)
-        finally:
-            lock.release()
+        with changing(files.url):
+            lock = StoreLock(files.folder)
+            try:
+                repairs = _planned(files, hooks, abort_uploads)
+                repairs.apply(LocalChanges(files.folder))
+                return repairs.report(applied=True)
+            finally:
+                lock.release()
     finally:
         files.close()
 

@@ -6,7 +6,29 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-__all__ = ["Action", "ArraySummary", "Finding", "RepairReport", "Severity", "ValidationReport"]
+__all__ = [
+    "Action",
+    "ArraySummary",
+    "Finding",
+    "RepairReport",
+    "Severity",
+    "ValidationReport",
+    "malformed_ome",
+]
+
+
+def malformed_ome(error: Exception) -> str:
+    """Say what is wrong with OME metadata that could not be read.
+
+    Parameters
+    ----------
+    error
+        What came of reading them as NGFF describes them.
+    """
+    what = "a value in them is of another type than NGFF has there"
+    if isinstance(error, KeyError):
+        what = f"{error.args[0]!r} is missing in them"
+    return f"malformed OME metadata: {what}; write them anew, from a copy or by hand"
 
 
 class Severity(StrEnum):

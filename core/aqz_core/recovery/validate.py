@@ -33,7 +33,13 @@ from aqz_core.recovery.frames_on_record import (
     read_record,
 )
 from aqz_core.recovery.missing_chunks import lost_chunks, recorded_levels
-from aqz_core.recovery.report import ArraySummary, Finding, Severity, ValidationReport
+from aqz_core.recovery.report import (
+    ArraySummary,
+    Finding,
+    Severity,
+    ValidationReport,
+    malformed_ome,
+)
 from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.recovery.stored_files import open_files
 from aqz_core.recovery.survey import ChunkFile, Node, survey
@@ -203,7 +209,7 @@ class _Checker:
             images = ome.get("multiscales", [])
             paths = [str(level["path"]) for image in images for level in image["datasets"]]
         except (AttributeError, KeyError, TypeError) as error:
-            self.find(Severity.ERROR, node.name, f"malformed OME metadata ({error!r})")
+            self.find(Severity.ERROR, node.name, malformed_ome(error))
             return
         for path in paths:
             name = level_name(node, path)
