@@ -120,7 +120,7 @@ def open_stream(
         With ``"append"``, go on with the recording that is at `store_path`, a path or URL, if
         there is one, at its next frame: see `ZarrStream.resume`.
     overwrite : bool, default False
-        Remove what is at `store_path` first.
+        Remove the store at `store_path` first; a directory without Zarr metadata is refused.
     max_memory : int, optional
         Bound in bytes on the memory for pixels.
     s3 : S3Settings, optional

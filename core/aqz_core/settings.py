@@ -110,7 +110,7 @@ class StreamSettings(SettingsBase):
     max_threads : int, default 0
         Worker threads; 0 leaves it to the machine.
     overwrite : bool, default False
-        Remove what is at `store_path` first.
+        Remove the store at `store_path` first; a directory without Zarr metadata is refused.
     arrays : list of ArraySettings
         Arrays outside of plates.
     hcs_plates : list of Plate

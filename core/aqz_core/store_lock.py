@@ -5,14 +5,19 @@ finished store holds nothing foreign, and ``overwrite`` may empty it. The file i
 stream closes. After a crash it stays, but nobody holds it any more, and the next recording takes
 it over without a word. Where the file cannot be made or locked (a parent directory without
 permission, a network mount without locks) recording goes on unguarded, with a warning in the log.
+What lies around a store is written with it: a lock also asks those beside every directory above
+the store, and those inside of it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import logging
 import os
+from collections import deque
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreBusyError
@@ -23,9 +28,9 @@ else:
     import fcntl
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-__all__ = ["StoreLock", "is_locked", "lock_path"]
+__all__ = ["LOCK_SUFFIX", "StoreLock", "is_locked", "lock_path"]
 
 _log = logging.getLogger("aqz")
 
@@ -36,11 +41,20 @@ _OPEN = os.O_RDWR if os.name == "nt" else os.O_RDONLY
 _ATTEMPTS = 100
 """How often a lock file may be removed by its owner just before we lock it."""
 
+LOCK_SUFFIX = ".aqz-lock"
+"""Ends the name of a lock file."""
+
+_CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR)
+"""Errors of making a file that making a directory beside it has as well."""
+
+MAX_LISTED = 50_000
+"""Directories that are searched for stores that are being written; a store has fewer groups."""
+
 
 def lock_path(store: Path) -> Path:
     """Return the file whose lock stands for a store; symbolic links are followed."""
     resolved = store.resolve()
-    return resolved.parent / f".{resolved.name}.aqz-lock"
+    return _lock_beside(resolved)
 
 
 class StoreLock:
@@ -54,7 +68,8 @@ class StoreLock:
     Raises
     ------
     StoreBusyError
-        Another stream, of this process or another, records or repairs the store.
+        Another stream, of this process or another, records or repairs the store, one that it is
+        inside of, or one inside of it.
     """
 
     def __init__(self, store: Path) -> None:
@@ -63,17 +78,31 @@ class StoreLock:
         try:
             self._descriptor = _acquire(self._path)
         except OSError as error:
-            _log.warning(
-                "%s cannot be locked (%s): nothing keeps a second process from writing to it",
-                store,
-                error.strerror or error,
-            )
-            return
-        if self._descriptor is None:
-            raise StoreBusyError(
-                f"{store} is being written by another stream or process. Wait until it has "
-                "closed the store, or record into another store_path.",
-            )
+            if not _fails_anyway(store, error):
+                _log.warning(
+                    "%s cannot be locked (%s): nothing keeps a second process from writing to it",
+                    store,
+                    error.strerror or error,
+                )
+        else:
+            if self._descriptor is None:
+                raise _busy(f"{store} is")
+        # Only now, so that of two that begin at the same time one sees the other.
+        try:
+            self._check_around(store)
+        except BaseException:
+            self.release()
+            raise
+
+    def _check_around(self, store: Path) -> None:
+        """Raise `StoreBusyError` if something is written that the store is part of, or has."""
+        resolved = store.resolve()
+        above = _written_above(resolved)
+        if above is not None:
+            raise _busy(f"{store} is inside of {above}, which is")
+        inside = _written_inside(resolved)
+        if inside is not None:
+            raise _busy(f"{inside}, which is inside of {store}, is")
 
     def release(self) -> None:
         """Let others write the store, and remove the lock file. Later calls do nothing."""
@@ -99,14 +128,43 @@ class StoreLock:
 
 
 def is_locked(store: Path) -> bool:
-    """Tell whether somebody writes the store at this moment; changes nothing."""
-    path = lock_path(store)
+    """Tell whether somebody writes the store, or a part of it, at this moment; changes nothing."""
+    resolved = store.resolve()
+    return (
+        _is_held(_lock_beside(resolved))
+        or _written_above(resolved) is not None
+        or _written_inside(resolved) is not None
+    )
+
+
+def _busy(what: str) -> StoreBusyError:
+    """Return the error for something that is being written."""
+    return StoreBusyError(
+        f"{what} being written by another stream or process. Wait until it has "
+        "closed the store, or record into another store_path."
+    )
+
+
+def _fails_anyway(store: Path, error: OSError) -> bool:
+    """Tell whether the store itself cannot be written either: that error will say more."""
+    if error.errno not in _CANNOT_WRITE:
+        return False
+    return error.errno == errno.EROFS or not store.exists() or not os.access(store, os.W_OK)
+
+
+def _lock_beside(resolved: Path) -> Path:
+    """Return the lock file of a directory whose links were followed."""
+    return resolved.parent / f".{resolved.name}{LOCK_SUFFIX}"
+
+
+def _is_held(path: Path) -> bool:
+    """Tell whether somebody holds the lock on a file."""
     try:
         descriptor = os.open(path, _OPEN)
     except OSError:
         return False
     try:
-        if not _try_lock(descriptor):
+        if not _try_lock(descriptor, shared=True):
             return True
         _unlock(descriptor)
     except OSError:
@@ -114,6 +172,59 @@ def is_locked(store: Path) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def _written_above(resolved: Path) -> Path | None:
+    """Return the directory above a store that is being written, if one is."""
+    named = (folder for folder in resolved.parents if folder.name)
+    return next((folder for folder in named if _is_held(_lock_beside(folder))), None)
+
+
+def _written_inside(resolved: Path) -> Path | None:
+    """Return the store inside of a directory that is being written, if one is.
+
+    Nearest first. Chunks, which are most of a store, are not looked through.
+    """
+    waiting = deque([resolved])
+    for _ in range(MAX_LISTED):
+        if not waiting:
+            return None
+        folder = waiting.popleft()
+        inner = []
+        for entry in _listed(folder):
+            name = entry.name
+            if name.startswith(".") and name.endswith(LOCK_SUFFIX):
+                if _is_held(Path(entry.path)):
+                    return folder / name[1 : -len(LOCK_SUFFIX)]
+            elif entry.is_dir(follow_symlinks=False):
+                inner.append(name)
+        waiting += (folder / name for name in inner if not _has_chunks(folder, name))
+    _log.warning(
+        "%s has more than %d directories: whether something is being recorded in those further "
+        "down was not looked for",
+        resolved,
+        MAX_LISTED,
+    )
+    return None
+
+
+def _listed(folder: Path) -> Iterator[os.DirEntry[str]]:
+    """Yield what is in a directory; nothing if it cannot be read."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        yield from entries
+
+
+def _has_chunks(folder: Path, name: str) -> bool:
+    """Tell by its name whether a directory has the chunks of the array that `folder` is."""
+    if name.isdecimal():
+        return (folder / ".zarray").exists()
+    if name != "c":
+        return False
+    try:
+        document = json.loads((folder / "zarr.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(document, dict) and document.get("node_type") == "array"
 
 
 def _acquire(path: Path) -> int | None:
@@ -151,13 +262,18 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return False
 
 
-def _try_lock(descriptor: int) -> bool:
-    """Lock an open file for this descriptor alone; False when another one has it."""
+def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
+    """Lock an open file for this descriptor alone; False when another one has it.
+
+    One that only asks takes it `shared`, where there is such a thing, and is in nobody else's way
+    who asks.
+    """
     try:
         if os.name == "nt":
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
         else:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
     except OSError as error:
         if error.errno in _BUSY:
             return False

@@ -10,6 +10,8 @@ from aqz_core.array_documents import group_documents, node_names
 from aqz_core.errors import SettingsError, StoreExistsError
 from aqz_core.metadata import Document, to_json
 from aqz_core.plans import ArrayPlan, ancestors, join
+from aqz_core.sinks.base import METADATA, PARTIAL
+from aqz_core.store_lock import LOCK_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,9 +52,11 @@ def claim_nodes(
     Raises
     ------
     StoreExistsError
-        An array is stored at one of the keys, or above it; or a plate at the key of one.
+        An array is stored at one of the keys, or above it; or a plate at the key of one. What
+        would be removed on this machine is no Zarr store.
     """
     if overwrite:
+        _check_removable(sink)
         sink.remove("")
         return {}
     above = {group: plan.key for plan in reversed(plans) for group in ancestors(plan.key)}
@@ -63,6 +67,18 @@ def claim_nodes(
     for plan in plans:
         attributes[plan.key] = _claim(sink, plan)
     return attributes
+
+
+def _check_removable(sink: Sink) -> None:
+    """Refuse to remove a directory whose files are of something else."""
+    if not sink.random_access:  # what an upload that was cut off left has no metadata either
+        return
+    names = {name for name in sink.names("") if not name.endswith((PARTIAL, LOCK_SUFFIX))}
+    if names and names.isdisjoint(METADATA):
+        raise StoreExistsError(
+            f"{sink.url} has {min(names)!r} in it and no Zarr metadata: overwrite=True removes "
+            "Zarr stores only. Remove it yourself, or choose another store_path."
+        )
 
 
 def _claim_plate_group(sink: Sink, key: str) -> Document:

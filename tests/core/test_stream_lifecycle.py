@@ -257,6 +257,26 @@ def test_overwrite_leaves_nothing_of_the_old_store(tmp_path):
     }
 
 
+@pytest.mark.parametrize("name", ["thesis.txt", "a.zarr/zarr.json", ".hidden"])
+def test_overwrite_removes_stores_only(tmp_path, name):
+    precious = tmp_path / "s" / name
+    precious.parent.mkdir(parents=True)
+    precious.write_text("all of it")
+    with pytest.raises(StoreExistsError, match="no Zarr metadata"):
+        opened(tmp_path / "s", overwrite=True)
+    assert precious.read_text() == "all of it"
+
+
+@pytest.mark.parametrize("names", [(), ("zarr.json.aqz-partial",), (".img.aqz-lock",)])
+def test_overwrite_of_what_a_crash_left_of_a_beginning(tmp_path, names):
+    (tmp_path / "s").mkdir()
+    for name in names:
+        (tmp_path / "s" / name).touch()
+    with opened(tmp_path / "s", overwrite=True) as stream:
+        stream.append(frames_of(PLAN))
+    assert_stored(tmp_path / "s")
+
+
 def test_overwrite_of_what_is_not_there_is_no_error(tmp_path):
     with opened(tmp_path / "s", overwrite=True) as stream:
         stream.append(frames_of(PLAN))

@@ -136,6 +136,8 @@ class FilesystemSink:
             path.unlink(missing_ok=True)
         if not name:
             path.mkdir(exist_ok=True)
+            if self._direct is None:  # there is room now
+                self._direct = _takes_direct(path)
 
     def free_nbytes(self) -> int | None:
         """Return the free bytes of the filesystem."""
@@ -296,8 +298,8 @@ def _set_aside(descriptor: int, nbytes: int) -> None:
         os.ftruncate(descriptor, nbytes)  # the filesystem cannot: a sparse file does as well
 
 
-def _takes_direct(root: Path) -> bool:
-    """Try whether files in `root` can be written past the page cache."""
+def _takes_direct(root: Path) -> bool | None:
+    """Try whether files in `root` can be written past the page cache; None if the disk is full."""
     if not _DIRECT:
         return False
     probe = root / f".direct-{os.getpid()}-{threading.get_ident()}{PARTIAL}"
@@ -308,6 +310,8 @@ def _takes_direct(root: Path) -> bool:
         finally:
             os.close(descriptor)
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return None  # what comes next may remove the store, or say so itself
         if error.errno not in (errno.EINVAL, errno.EOPNOTSUPP):
             raise
         _log.info("%s takes no direct writes; the page cache will be used", root)
