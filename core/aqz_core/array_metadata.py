@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from aqz_core.array_documents import array_documents
 from aqz_core.enums import ZarrVersion
+from aqz_core.errors import MetadataError
 from aqz_core.metadata import Document, merge_custom, to_json
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.plans import join
@@ -79,13 +80,23 @@ class ArrayMetadata:
             self._write(sync=False, protect=protect)
 
     def add(self, metadata: object, metadata_key: str | None) -> None:
-        """Merge a user's metadata into the attributes and store them."""
+        """Merge a user's metadata into the attributes and store them.
+
+        Raises
+        ------
+        MetadataError
+            They cannot be written; they are not kept, and the recording can go on.
+        """
         reserved = RESERVED_V2 if self._plan.version is ZarrVersion.V2 else RESERVED
         with self._lock:
-            self._attributes = merge_custom(
-                self._attributes, metadata, metadata_key, reserved=reserved
-            )
-            self._write(sync=False)
+            before = self._attributes
+            self._attributes = merge_custom(before, metadata, metadata_key, reserved=reserved)
+            try:
+                contents = self._contents()
+            except MetadataError:
+                self._attributes = before
+                raise
+            self._store(contents, sync=False)
 
     def would_grow(self, lengths: list[int], certain: int | None) -> bool:
         """Tell whether `grow` would change what readers see."""
@@ -95,8 +106,13 @@ class ArrayMetadata:
         """Say how far the array can be read now."""
         with self._lock:
             if self.lengths is not None and (sync or self.would_grow(lengths, certain)):
+                before = self.lengths, self.certain
                 self.lengths, self.certain = lengths, certain
-                self._write(sync=sync)
+                try:
+                    self._write(sync=sync)
+                except BaseException:  # readers do not see it
+                    self.lengths, self.certain = before
+                    raise
 
     def interrupt(self) -> None:
         """Say that the recording ended early."""
@@ -115,6 +131,10 @@ class ArrayMetadata:
 
     def _write(self, *, sync: bool, protect: bool = True) -> None:
         """Store the documents that have changed, with the lock held."""
+        self._store(self._contents(), sync=sync, protect=protect)
+
+    def _contents(self) -> dict[str, bytes]:
+        """Return the text of every document, by name, in the order in which they are stored."""
         state = state_attribute(
             self._plan, self._state, self.certain, live=self._live, gaps=self.gaps
         )
@@ -129,9 +149,11 @@ class ArrayMetadata:
         names = list(documents)
         if self._state == "complete":
             names.reverse()  # an image is complete when its levels are
-        for name in names:
-            document = documents[name]
-            content = to_json(document)
+        return {name: to_json(documents[name]) for name in names}
+
+    def _store(self, contents: Mapping[str, bytes], *, sync: bool, protect: bool = True) -> None:
+        """Store those documents that have changed."""
+        for name, content in contents.items():
             if sync or self._stored.get(name) != content:
                 # The old document must not give way to one whose bytes a loss of power can take.
                 self._sink.write(name, content, sync=sync or (protect and self._protect))

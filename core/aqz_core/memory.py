@@ -74,6 +74,8 @@ class ArrayMemory:
     plane_by_plane
         Whether every plane completes the chunks that it touches, on all levels: between two planes
         nothing is kept.
+    relief
+        What would make these needs smaller, for messages.
     """
 
     open_layers: int
@@ -84,6 +86,7 @@ class ArrayMemory:
     staging: int
     scratch: int
     plane_by_plane: bool = False
+    relief: str = "chunks with fewer planes"
 
     @classmethod
     def of(
@@ -132,6 +135,7 @@ class ArrayMemory:
             scratch=3 * base.frame_nbytes if upper else 0,
             plane_by_plane=all(math.prod(level.lead_chunk) == 1 for level in levels)
             and not any(_halves_z(*pair) for pair in pairwise(levels)),
+            relief=_relief(levels, room),
         )
 
 
@@ -188,16 +192,17 @@ def plan_memory(
     minimum = fixed + int(least * share)
     comfortable = fixed + int((least + 2 * one_more) * share) + more_parts
     total = max_memory if max_memory is not None else max(DEFAULT_BUDGET, comfortable)
+    relief = max(every, key=lambda one: one.open_layers + one.upper_open + one.staging).relief
     if total < minimum:
         raise MemoryBudgetError(
             f"max_memory is {total:,} bytes, but this layout needs {minimum:,} at least and "
-            f"{comfortable:,} to work well. Raise max_memory, or use chunks with fewer planes."
+            f"{comfortable:,} to work well. Raise max_memory, or use {relief}."
         )
     machine = _machine_nbytes()
     if machine is not None and minimum > machine:
         raise MemoryBudgetError(
             f"This layout needs {minimum:,} bytes at least, but the machine has {machine:,}. "
-            "Use chunks with fewer planes."
+            f"Use {relief}."
         )
     more_parts = min(more_parts, (total - minimum) // 2)
     pixels = int((total - fixed - more_parts) / share)
@@ -209,6 +214,15 @@ def staging_nbytes(layout: ArrayLayout, column: Column, codecs: CodecChain, room
     chunks = column.chunks * layout.slab_chunks
     body = chunks * codecs.max_encoded_size(layout.chunk_nbytes)
     return size_class(slab_nbytes(body, room))
+
+
+def _relief(levels: Sequence[ArrayLayout], room: int) -> str:
+    """Say what an array should have less of, to need less memory."""
+    if 2 * room > max(level.slab_nbytes(level.columns[0]) for level in levels):
+        return "shards of fewer chunks"  # it is their indexes
+    if max(level.chunk_planes for level in levels) > 1:
+        return "chunks with fewer planes"
+    return "smaller frames: a region of the camera, or several arrays"
 
 
 def _layer_nbytes(layout: ArrayLayout, room: int) -> int:

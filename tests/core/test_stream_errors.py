@@ -234,6 +234,21 @@ def test_a_budget_that_is_too_small_says_what_would_fit(tmp_path):
     assert stored_files(tmp_path) == set()
 
 
+@pytest.mark.parametrize(
+    ("sizes", "chunks", "shards", "advice"),
+    [
+        ((0, 512, 512), (8, 64, 64), (1, 8, 8), "chunks with fewer planes"),
+        ((0, 2**31, 2**31), (1, 2**20, 2**20), (1, 1, 1), "smaller frames"),
+        ((0, 16, 16), (1, 16, 16), (10**9, 1, 1), "shards of fewer chunks"),
+        ((0, 16, 16), (4, 16, 16), (10**9, 1, 1), "shards of fewer chunks"),
+    ],
+)
+def test_a_budget_that_is_too_small_says_what_would_help(tmp_path, sizes, chunks, shards, advice):
+    plan = ArrayPlan(axes=axes("tyx", sizes, chunks, shards), key="img")
+    with pytest.raises(aqz.errors.MemoryBudgetError, match=f"se {advice}"):
+        opened(tmp_path / "s", plan, max_memory=100_000)
+
+
 def assert_threads_end(before):
     """Every thread of the stream ends by itself; readers of the tests have their own."""
     for thread in set(threading.enumerate()) - before:

@@ -301,3 +301,19 @@ def test_an_image_with_axes_that_ngff_does_not_know_is_recorded_with_a_warning(t
     np.testing.assert_array_equal(
         read_with_zarr_python(tmp_path / "s", "0").reshape(-1, 8, 8), frames_of(plan)
     )
+
+
+@pytest.mark.parametrize("metadata", [{"n": 10**5000}, {"list": [-(10**5000)]}, {10**5000: 1}])
+def test_numbers_that_no_reader_takes_leave_the_recording_alone(tmp_path, metadata):
+    with opened(tmp_path / "s", PLAIN) as stream:
+        frames = frames_of(PLAIN)
+        stream.append(frames[:1])
+        with pytest.raises(MetadataError, match="digits"):
+            stream.write_custom_metadata(metadata, PLAIN.key)
+        with pytest.raises(MetadataError, match="digits"):
+            stream.append(frames[1], metadata=metadata)
+        stream.flush()
+        stream.append(frames[1:])
+        stream.write_custom_metadata({"n": 10**3000}, PLAIN.key)
+    np.testing.assert_array_equal(read_with_zarr_python(tmp_path / "s", PLAIN.key), frames)
+    assert attributes(tmp_path / "s", PLAIN.key)["n"] == 10**3000

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -15,6 +16,7 @@ import aqz_core as aqz
 from aqz_core.errors import StorageError
 from aqz_core.recovery import validate_store
 from tests.faults.recordings import goes_on, pixels, right_frames, settings
+from tests.support.finished import read_json
 
 SIZE = 1 << 20
 
@@ -69,10 +71,10 @@ def remount(folder):
         assert monotonic() < deadline, (run.stderr, held)
 
 
-def fill(folder, leave):
+def fill(folder, leave, name="ballast"):
     """Take the room of a file system but for some bytes."""
     free = shutil.disk_usage(folder).free
-    with (folder / "ballast").open("wb") as file:
+    with (folder / name).open("wb") as file:
         file.write(bytes(max(0, free - leave)))
         file.flush()
         os.fsync(file.fileno())
@@ -92,6 +94,25 @@ def test_a_full_disk(disk):
     (disk / "ballast").unlink()
     assert goes_on(store) >= flushed
     assert validate_store(store).state == "complete"
+
+
+def test_a_full_disk_is_told_in_frames_and_can_be_emptied(disk):
+    store = disk / "s"
+    stream = aqz.ZarrStream(settings(str(store)))
+    fill(disk, leave=40_000)
+    record_until_it_fails(stream)
+    with pytest.raises(StorageError, match="No space left") as caught:
+        stream.close()
+    told = re.search(r"Of the (\d+) frames that were accepted, (\d+) cannot", str(caught.value))
+    assert told
+    taken, lost = map(int, told.groups())
+    assert read_json(store / "img/0/zarr.json")["shape"][0] == taken - lost
+    fill(disk, leave=0, name="more")
+    again = settings(str(store))
+    again.overwrite = True
+    with aqz.ZarrStream(again) as stream:
+        stream.append(pixels()[:2])
+    assert np.array_equal(aqz.ZarrArrayReader(store / "img" / "0").read_plane(1), pixels()[1])
 
 
 def test_a_disk_that_turns_read_only(disk):

@@ -42,6 +42,9 @@ RESERVED = frozenset({"ome", "aqz"})
 RESERVED_V2 = RESERVED | {"multiscales", "omero", "plate", "well", "labels", "image-label"}
 """The same for V2, where NGFF 0.4 keeps its objects at the top."""
 
+MAX_INT_BITS = 13_288
+"""About 4,000 decimal digits: Python reads 4,300 unless told otherwise."""
+
 MAX_DEPTH = 100
 """Objects and lists inside each other; JSON parsers in Rust stop at 128 for the whole file."""
 
@@ -218,7 +221,7 @@ def _plain(value: object, path: str, depth: int) -> Any:
     if isinstance(value, str):
         return _plain_text(value, path)
     if isinstance(value, int):
-        return int(value)
+        return _plain_int(value, path)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise MetadataError(
@@ -233,6 +236,15 @@ def _plain(value: object, path: str, depth: int) -> Any:
     if isinstance(value, Mapping):
         return _plain_object(value, path, depth)
     return [_plain(item, f"{path}[{index}]", depth + 1) for index, item in enumerate(value)]
+
+
+def _plain_int(value: int, path: str) -> int:
+    """Return a plain `int`; readers refuse those with thousands of digits, as Python does."""
+    if value.bit_length() > MAX_INT_BITS:
+        raise MetadataError(
+            f"custom metadata: {path} is a number with more than 4,000 digits; store it as text"
+        )
+    return int(value)
 
 
 def _plain_object(value: Mapping[Any, Any], path: str, depth: int) -> Document:
@@ -254,6 +266,8 @@ def _member_name(key: object, path: str) -> str:
         key = key.item()
     if isinstance(key, str):
         return _plain_text(key, f"a key of {path}")
+    if isinstance(key, int) and not isinstance(key, bool):
+        key = _plain_int(key, f"a key of {path}")
     if (
         key is None
         or isinstance(key, bool | int)
