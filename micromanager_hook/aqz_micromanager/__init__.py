@@ -20,8 +20,9 @@ from aqz_micromanager.handler import MDAHandler
 from aqz_micromanager.pixels import FrameSpec
 from aqz_micromanager.processor import ZarrProcessor
 from aqz_micromanager.recorder import RunRecorder
+from aqz_micromanager.recorder_options import RecorderOptions
 from aqz_micromanager.run_plan import PlanBuilder, Site
-from aqz_micromanager.run_words import RecorderOptions, RunStatistics
+from aqz_micromanager.run_statistics import RunStatistics
 
 __all__ = [
     "AcquisitionError",

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
-    from aqz_micromanager.run_words import RecorderOptions, RunStatistics
+    from aqz_micromanager.recorder_options import RecorderOptions
+    from aqz_micromanager.run_statistics import RunStatistics
     from aqz_micromanager.store_recording import RunState
 
 __all__ = ["RunAdapter"]

@@ -16,7 +16,7 @@ import aqz_core as aqz
 from aqz_micromanager.adapter import RunAdapter
 from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.image_options import ImageOptions
-from aqz_micromanager.run_words import LEARNING_NBYTES, RecorderOptions
+from aqz_micromanager.recorder_options import LEARNING_NBYTES, RecorderOptions
 from aqz_micromanager.sequences import (
     ChannelNames,
     frame_tags,

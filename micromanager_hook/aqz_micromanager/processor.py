@@ -18,7 +18,7 @@ from aqz_micromanager.errors import AcquisitionError, UnknownCoordinateError
 from aqz_micromanager.events import PlannedEnd, as_list, read_events, watch_events
 from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.image_options import ImageOptions
-from aqz_micromanager.run_words import LEARNING_NBYTES, RecorderOptions
+from aqz_micromanager.recorder_options import LEARNING_NBYTES, RecorderOptions
 from aqz_micromanager.tags import camera_of
 
 if TYPE_CHECKING:

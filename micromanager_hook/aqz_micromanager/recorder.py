@@ -28,9 +28,10 @@ from aqz_micromanager.frame_hold import ArrivedFrame, FrameHold
 from aqz_micromanager.layout import store_layout
 from aqz_micromanager.learning import learn_frame, learn_site
 from aqz_micromanager.pixels import planes_of
+from aqz_micromanager.recorder_options import RecorderOptions
 from aqz_micromanager.routing import Router
 from aqz_micromanager.run_plan import PlanBuilder, split_axes
-from aqz_micromanager.run_words import RecorderOptions, RunStatistics
+from aqz_micromanager.run_statistics import RunStatistics
 from aqz_micromanager.store_recording import RunState, StoreRecording
 from aqz_micromanager.tags import number, pixel_size_um, text
 
