@@ -9,13 +9,13 @@ The packages that do the talking are imported when a store is opened, not before
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError
 from aqz_core.sinks.base import as_view
 from aqz_core.sinks.objects.part_sizes import PART_NBYTES, part_size
 from aqz_core.sinks.objects.places import place_of
+from aqz_core.sinks.whole_logs import WholeLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     from aqz_core.settings import StreamSettings
     from aqz_core.sinks.base import Bytes
     from aqz_core.sinks.objects.growing_object import GrowingObject
-    from aqz_core.sinks.objects.retrying import RetryPolicy
-    from aqz_core.sinks.objects.service import ObjectService
+    from aqz_core.sinks.objects.places import Place
 
 __all__ = ["ObjectStoreSink", "open_objects"]
 
@@ -43,16 +42,8 @@ class ObjectStoreSink:
 
     Parameters
     ----------
-    service
-        The connection to it, not opened yet.
-    prefix
-        Full key of the store's root; empty for the root of a bucket.
-    url, where
-        The store, for users and for messages.
-    policy
-        How long requests may take.
-    in_flight
-        How many bodies are sent at once.
+    place
+        Where it is, with the service that reaches it, not opened yet.
 
     Raises
     ------
@@ -62,30 +53,19 @@ class ObjectStoreSink:
 
     random_access = False
 
-    def __init__(
-        self,
-        service: ObjectService,
-        prefix: str,
-        *,
-        url: str,
-        where: str,
-        policy: RetryPolicy,
-        in_flight: int,
-    ) -> None:
+    def __init__(self, place: Place) -> None:
         from aqz_core.sinks.objects.connection import Connection
         from aqz_core.sinks.objects.parts import PartPool
         from aqz_core.sinks.objects.probe import probe
         from aqz_core.sinks.objects.unfinished import UnfinishedUploads
 
-        self.url = url
-        self._root = f"{prefix}/" if prefix else ""
-        self._connection = Connection(service, where, policy, in_flight)
-        self._service = service
+        self.url = place.url
+        self._root = f"{place.prefix}/" if place.prefix else ""
+        self._connection = Connection(place.service, place.where, place.policy, place.in_flight)
+        self._service = place.service
         self._pool = PartPool(DEFAULT_MEMORY, self._connection.check)
         self._unfinished = UnfinishedUploads(self._connection)
-        self._logs: dict[str, bytearray] = {}
-        self._unsaved: set[str] = set()
-        self._logging = threading.Lock()
+        self._logs = WholeLogs()
         try:
             probe(self._connection, self._root)
         except BaseException:
@@ -163,17 +143,11 @@ class ObjectStoreSink:
     def append(self, name: str, data: Bytes) -> None:
         """Add to a log, which is stored as a whole by `commit` and `close`."""
         before = b"" if name in self._logs else self.read(name) or b""  # may take its time
-        with self._logging:
-            log = self._logs.setdefault(name, bytearray(before))
-            log += as_view(data)
-            self._unsaved.add(name)
+        self._logs.add(name, data, before)
 
     def commit(self, names: Iterable[str] = ()) -> None:
         """Store the logs; everything else is safe since it was stored."""
-        with self._logging:
-            unsaved = [(name, bytes(self._logs[name])) for name in sorted(self._unsaved)]
-            self._unsaved.clear()
-        for name, content in unsaved:
+        for name, content in self._logs.take_unsaved():
             self.write(name, content, sync=True)
 
     # ---- deleting ---------------------------------------------------------------------------
@@ -245,12 +219,4 @@ class ObjectStoreSink:
 
 def open_objects(url: str, settings: StreamSettings) -> ObjectStoreSink:
     """Open a store in a bucket, or where else fsspec reaches; who writes there has its lock."""
-    place = place_of(url, settings.s3)
-    return ObjectStoreSink(
-        place.service,
-        place.prefix,
-        url=place.url,
-        where=place.where,
-        policy=place.policy,
-        in_flight=place.in_flight,
-    )
+    return ObjectStoreSink(place_of(url, settings.s3))

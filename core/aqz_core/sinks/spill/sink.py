@@ -24,6 +24,7 @@ from aqz_core.errors import AqzError, StorageError
 from aqz_core.sinks.base import PARTIAL, as_view
 from aqz_core.sinks.filesystem import FilesystemSink
 from aqz_core.sinks.spill.memory_of_store import StoreMemory
+from aqz_core.sinks.whole_logs import WholeLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -66,8 +67,7 @@ class SpillingSink:
         self._store = store
         self._marked = False
         self._known = StoreMemory(store.url)
-        self._logs: dict[str, bytearray] = {}
-        self._unsaved: set[str] = set()
+        self._logs = WholeLogs()
         self._lock = threading.RLock()
 
     # ---- where things go --------------------------------------------------------------------
@@ -106,10 +106,8 @@ class SpillingSink:
                 give_up(error)
             with self.locally():
                 self.folder.update(state="spilled", reason=str(error))
-                for name, content in self._logs.items():
-                    self.local.write(name, bytes(content), sync=False)
-                self._logs.clear()
-                self._unsaved.clear()
+                for name, content in self._logs.take_all():
+                    self.local.write(name, content, sync=False)
         if self.on_spill is not None:
             self.on_spill(error)
 
@@ -198,15 +196,12 @@ class SpillingSink:
 
     def append(self, name: str, data: Bytes) -> None:
         """Add to a log, which the store gets as a whole at `commit`."""
-        known = name in self._logs
         before: list[bytes] = []
-        if not known and self.reason is None:
+        if name not in self._logs and self.reason is None:
             self.stored(lambda: before.append(self._store.read(name) or b""))
         with self._lock:
             if self.reason is None:
-                log = self._logs.setdefault(name, bytearray(*before))
-                log += as_view(data)
-                self._unsaved.add(name)
+                self._logs.add(name, data, b"".join(before))
                 return
             with self.locally():
                 if not self._is_here(name):  # the store may have the beginning of it
@@ -217,10 +212,7 @@ class SpillingSink:
     def commit(self, names: Iterable[str] = ()) -> None:
         """Return when everything that was stored would survive a loss of power."""
         names = list(names)
-        with self._lock:
-            unsaved = [(name, bytes(self._logs[name])) for name in sorted(self._unsaved)]
-            self._unsaved.clear()
-        for name, content in unsaved:
+        for name, content in self._logs.take_unsaved():
             if not self.stored(lambda: self._store.write(name, content, sync=True)):  # noqa: B023
                 break  # the folder has all logs now
         if not self.stored(lambda: self._store.commit(names)):
