@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import SettingsError, StorageError, StoreBusyError, StoreExistsError
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.settings import StreamSettings
+from aqz_core.sinks.base import METADATA, PARTIAL
 from aqz_core.sinks.choosing import locked_sink, store_scheme
 from aqz_core.store_lock import StoreLock
 from aqz_core.store_path import local_path
@@ -32,7 +33,6 @@ __all__ = ["metadata_last", "send_file", "upload_store"]
 
 _log = logging.getLogger("aqz")
 
-METADATA = ("zarr.json", ".zarray", ".zattrs", ".zgroup", ".zmetadata")
 PIECE_NBYTES = 8 << 20
 FILES_AT_ONCE = 4
 
@@ -119,7 +119,7 @@ def _locked_source(root: Path) -> Iterator[list[str]]:
         yield [
             path.relative_to(root).as_posix()
             for path in sorted(root.rglob("*"))
-            if path.is_file() and not path.name.endswith(".aqz-partial")
+            if path.is_file() and not path.name.endswith(PARTIAL)
         ]
     finally:
         lock.release()
