@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.array_documents import array_documents
+from aqz_core.array_documents import array_documents, node_names
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import MetadataError
 from aqz_core.metadata import Document, merge_custom, to_json
@@ -14,7 +15,7 @@ from aqz_core.plans import join
 from aqz_core.recording_state import RecordingState, state_attribute
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from aqz_core.array_documents import IndexLocation
     from aqz_core.plans import ArrayPlan
@@ -48,6 +49,8 @@ class ArrayMetadata:
         How many frames, in the order of arrival, are certainly stored; None if they come by index.
     gaps
         Whether frames may be missing among those that are counted.
+    readable
+        How far readers see level 0, by the document that was stored last.
     """
 
     def __init__(
@@ -56,6 +59,8 @@ class ArrayMetadata:
         self.lengths = [0] * len(plan.layouts) if plan.base.lead_shape else None
         self.certain: int | None = 0
         self.gaps = False
+        self.readable = 0
+        self._base_names = node_names(plan.level_name(0))
         self._plan = plan
         self._sink = sink
         self._attributes = attributes
@@ -73,6 +78,7 @@ class ArrayMetadata:
         self._image_attributes = progress.image_attributes
         if self.lengths is not None:
             self.lengths = list(progress.lengths)
+            self.readable = self.lengths[0]
 
     def begin(self, *, protect: bool) -> None:
         """Store them before the first frame; `protect` them from a loss of power one by one."""
@@ -106,13 +112,9 @@ class ArrayMetadata:
         """Say how far the array can be read now."""
         with self._lock:
             if self.lengths is not None and (sync or self.would_grow(lengths, certain)):
-                before = self.lengths, self.certain
-                self.lengths, self.certain = lengths, certain
-                try:
+                with self._undone_if_it_fails():
+                    self.lengths, self.certain = lengths, certain
                     self._write(sync=sync)
-                except BaseException:  # readers do not see it
-                    self.lengths, self.certain = before
-                    raise
 
     def interrupt(self) -> None:
         """Say that the recording ended early."""
@@ -122,12 +124,22 @@ class ArrayMetadata:
 
     def complete(self, lengths: list[int], certain: int | None, *, sync: bool) -> None:
         """Say that the recording is finished: indexes are at the end of shards now."""
-        with self._lock:
+        with self._lock, self._undone_if_it_fails():
             if self.lengths is not None:
                 self.lengths = lengths
             self.certain = certain
             self._state, self._location = "complete", "end"
             self._write(sync=sync)
+
+    @contextlib.contextmanager
+    def _undone_if_it_fails(self) -> Iterator[None]:
+        """Go on saying what was said before if something else could not be stored."""
+        before = self.lengths, self.certain, self._state
+        try:
+            yield
+        except BaseException:
+            self.lengths, self.certain, self._state = before
+            raise
 
     def _write(self, *, sync: bool, protect: bool = True) -> None:
         """Store the documents that have changed, with the lock held."""
@@ -158,3 +170,5 @@ class ArrayMetadata:
                 # The old document must not give way to one whose bytes a loss of power can take.
                 self._sink.write(name, content, sync=sync or (protect and self._protect))
                 self._stored[name] = content
+                if self.lengths is not None and name in self._base_names:
+                    self.readable = self.lengths[0]

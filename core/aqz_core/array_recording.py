@@ -128,6 +128,8 @@ class ArrayRecording:
             self._levels.base.head.skips_gaps = True
             for number in progress.written:
                 self._written.add(number)
+        for number in progress.lost:  # the log shall not tell of them for ever
+            self._log.add_skipped(number, number + 1)
 
     def restore(self) -> None:
         """Read the stored frames of incomplete chunks back and record them once more.
@@ -460,10 +462,10 @@ class ArrayRecording:
     @property
     def unreadable_frames(self) -> int:
         """Frames that were taken and lie beyond what readers see, where the order tells that."""
-        lengths = self.metadata.lengths
-        if lengths is None or self.plan.lead_order[0] != 0:
+        if self.metadata.lengths is None or self.plan.lead_order[0] != 0:
             return 0
-        return max(0, self.frames - lengths[0] * math.prod(self.plan.base.lead_shape[1:]))
+        rows = self.metadata.readable
+        return max(0, self.frames - rows * math.prod(self.plan.base.lead_shape[1:]))
 
     def unfinished_shards(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards that are still open."""

@@ -190,9 +190,10 @@ def plan_memory(
     least += max((field.open_layers for field in fields), default=0)
     one_more = max((array.layer for array in every), default=0)
     minimum = fixed + int(least * share)
+    by_need = sorted(every, key=lambda array: array.open_layers + array.upper_open + array.staging)
+    relief = by_need[-1].relief if by_need else "fewer arrays"
     comfortable = fixed + int((least + 2 * one_more) * share) + more_parts
     total = max_memory if max_memory is not None else max(DEFAULT_BUDGET, comfortable)
-    relief = max(every, key=lambda one: one.open_layers + one.upper_open + one.staging).relief
     if total < minimum:
         raise MemoryBudgetError(
             f"max_memory is {total:,} bytes, but this layout needs {minimum:,} at least and "
