@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from aqz_core.argument_checks import check_key_text
 from aqz_core.errors import ResumeError, StorageError, UnknownArrayError
-from aqz_core.frame_log_reading import logged_numbers
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.keys import normalise_key
-from aqz_core.router import FrameRouter
 
 if TYPE_CHECKING:
     import os
@@ -60,7 +60,7 @@ def missing_frames(
     s3: S3Settings | None = None,
     plugins: Iterable[object] = (),
 ) -> list[dict[str, int]]:
-    """List the frames that a recording lacks: skipped, never written, or lost in a crash.
+    """List the frames that a recording lacks: skipped, never written, or lost since.
 
     Parameters
     ----------
@@ -112,7 +112,8 @@ def list_frames(
     -------
     FrameList
         Both, as far as the array reaches by now. While a recording goes on, and after one that
-        ended early, only frames count that are certainly stored.
+        ended early, only frames count that are certainly stored. Frames whose chunks are gone are
+        missing.
     """
     from aqz_core.recovery.stored_files import open_files
     from aqz_core.recovery.survey import survey
@@ -121,6 +122,7 @@ def list_frames(
     check_key_text(key)
     files = open_files(store, s3)
     try:
+        idle = not files.is_written()
         nodes = {node.name: node for node in survey(files)}
         owner = nodes.get(normalise_key(key))
         if owner is None or "axes" not in owner.aqz:
@@ -134,7 +136,7 @@ def list_frames(
                 f"{owner.where}: the metadata of its full-resolution array cannot be read; `aqz "
                 "validate` says why"
             )
-        return _listed(files, owner, base, providers)
+        return _listed(files, owner, base, providers, idle=idle)
     except ResumeError as error:  # of the planes that are looked at
         raise StorageError(str(error)) from error
     finally:
@@ -151,51 +153,43 @@ def _first_level(owner: Node, nodes: Mapping[str, Node]) -> Node | None:
 
 
 def _listed(
-    files: StoredFiles, owner: Node, base: Node, providers: Mapping[str, CodecProvider]
+    files: StoredFiles,
+    owner: Node,
+    base: Node,
+    providers: Mapping[str, CodecProvider],
+    *,
+    idle: bool,
 ) -> FrameList:
-    """List the frames of an array."""
+    """List the frames of an array; `idle` where nobody wrote it when it was listed."""
     from aqz_core.recovery.frames_on_disk import StoredPlanes
-
-    assert base.array is not None
-    axes = _leading_axes(owner)
-    order = _storage_order(axes, base)
-    stored_shape = base.array.shape[: len(axes)]
-    shape = tuple(stored_shape[order.index(position)] for position in range(len(axes)))
-    router = FrameRouter(shape, order)
-    certain = owner.aqz.get("frames")
-    logged, skipped = logged_numbers(files, base.log, router)
-    if type(certain) is int:
-        numbers = set(range(certain)) - skipped
-    elif owner.aqz.get("state") == "complete":
-        numbers = logged
-    else:
-        planes = StoredPlanes(files, base, providers)
-        numbers = {n for n in sorted(logged) if _is_stored(planes, base.array, router.lead(n))}
-    every = [(router.number(index), index) for index in product(*map(range, shape))]
-    return FrameList(
-        axes,
-        tuple(index for number, index in every if number in numbers),
-        tuple(index for number, index in every if number not in numbers),
+    from aqz_core.recovery.frames_on_record import (
+        impossible_length,
+        impossible_record,
+        read_record,
     )
+    from aqz_core.recovery.missing_chunks import lost_frames
 
-
-def _leading_axes(owner: Node) -> tuple[str, ...]:
-    """Return the names of the axes in front of the frame's own, in the order of arrival."""
-    try:
-        return tuple(str(axis["name"]) for axis in owner.aqz["axes"][:-2])
-    except (TypeError, KeyError) as error:
-        raise StorageError(f"{owner.where}: the attribute aqz is malformed: {error!r}") from error
-
-
-def _storage_order(axes: tuple[str, ...], base: Node) -> Index:
-    """Return, for each leading axis as stored, its position in the order of arrival."""
     assert base.array is not None
-    names = base.array.dimension_names[: len(axes)]
-    if len(base.array.shape) < len(axes) + 2:
-        raise StorageError(f"{base.where}: the attribute aqz names more axes than the array has")
-    if sorted(map(str, names)) != sorted(axes):  # no names in Zarr V2, which keeps the order
-        return tuple(range(len(axes)))
-    return tuple(axes.index(str(name)) for name in names)
+    local = files.folder is not None
+    idle = idle and not files.is_written()
+    problem = impossible_record(owner) or impossible_length(owner, base, idle=local and idle)
+    if problem:
+        raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
+    record = read_record(files, owner, base)
+    written = record.told
+    if record.proves(local=local, idle=idle):
+        written = written & ~lost_frames(record, files, base)
+    elif not record.in_order and not record.closed:
+        planes = StoredPlanes(files, base, providers)
+        written = written.copy()
+        for number in map(int, np.flatnonzero(written)):
+            written[number] = _is_stored(planes, base.array, record.router.lead(number))
+    every = list(product(*map(range, record.shape)))
+    return FrameList(
+        record.axes,
+        tuple(index for index, there in zip(every, written, strict=True) if there),
+        tuple(index for index, there in zip(every, written, strict=True) if not there),
+    )
 
 
 def _is_stored(planes: StoredPlanes, base: StoredArray, lead: Index) -> bool:

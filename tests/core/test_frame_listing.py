@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
+from aqz_core.recovery import validate_store
 
 SHAPE = (16, 24)
 SIZES = {"t": 0, "c": 2, "z": 3}
@@ -144,6 +145,20 @@ def test_after_a_crash_only_stored_frames_count_and_the_others_can_be_written(tm
     reader = aqz.ZarrArrayReader(path / "img" / "0")
     for index in np.ndindex(reader.shape[:2]):
         assert (reader.read_plane(*index) == frame(*index)).all()
+
+
+def test_frames_that_a_crash_took_stay_missing_where_nobody_writes_them_again(tmp_path):
+    path = tmp_path / "a.zarr"
+    with opened(str(path), names="tc") as stream:
+        for t in range(4):
+            stream.write(frame(t, 0), {"t": t, "c": 0})
+    lines = [f'{{"index":[{t},0]}}\n' for t in range(7)]  # as logged before a crash
+    (path / "img" / "0" / "aqz.frames.jsonl").write_text("".join(lines))
+    with aqz.ZarrStream.resume(path) as stream:
+        stream.write(frame(6, 1), {"t": 6, "c": 1})
+    found = aqz.list_frames(path, "img")
+    assert list(found.written) == [(0, 0), (1, 0), (2, 0), (3, 0), (6, 1)]
+    assert validate_store(path).is_valid
 
 
 def test_appended_frames_stay_when_a_recording_by_index_goes_on(tmp_path):

@@ -18,7 +18,7 @@ from aqz_core.recovery.stored_files import LocalFiles
 from tests.faults.test_recovery import PLANS, go_on
 from tests.support.decoders import DECODERS
 from tests.support.model import expected_levels
-from tests.support.plans import StreamPlan, frames_of, settings_for
+from tests.support.plans import ArrayPlan, StreamPlan, axes, frames_of, settings_for
 
 pytestmark = pytest.mark.filterwarnings("ignore:Zarr V2 is deprecated:DeprecationWarning")
 
@@ -167,8 +167,8 @@ def test_a_level_of_which_everything_is_gone_is_empty(tmp_path):
     shutil.rmtree(store / "img" / "1")
     repair_store(store, apply=True)
     report = validate_store(store)
-    assert report.is_valid
-    assert any("were not stored" in found.what for found in report.findings)
+    (told,) = errors(report)
+    assert "chunks that were recorded are missing: the file c/0/0/0 is not there" in told.what
 
 
 # ---- what is there and cannot be read is not gone -------------------------------------------
@@ -198,6 +198,18 @@ def test_broken_metadata_are_told_and_never_replaced(annotated):
         assert where in [found.where for found in errors(validate_store(annotated))]
         broken.write_text(whole)
     assert validate_store(annotated).is_valid
+
+
+def test_a_level_that_cannot_be_read_leaves_the_others_their_length(tmp_path):
+    store = tmp_path / "s"
+    sizes = axes("zyx", (0, 32, 32), (2, 8, 8), (2, 2, 2))
+    recorded(store, ArrayPlan(axes=sizes, key="img", method="MAX", frames=19), 19)
+    before = content(store)
+    assert [before[f"img/{level}/zarr.json"]["shape"][0] for level in range(3)] == [19, 10, 5]
+    (store / "img" / "1" / "zarr.json").write_text("{")
+    assert repair_store(store, apply=True).actions == ()
+    (store / "img" / "1" / "zarr.json").write_text(json.dumps(before["img/1/zarr.json"]))
+    assert content(store) == before
 
 
 def test_metadata_on_a_disk_that_fails_are_not_replaced(annotated, monkeypatch):

@@ -29,6 +29,7 @@ __all__ = [
     "ChunkDecoder",
     "chunk_coordinates",
     "chunks_per_shard",
+    "coordinates_in",
     "indexes_of",
     "is_recorded",
     "stored_chunks",
@@ -72,6 +73,27 @@ def chunk_coordinates(
     extent = chunks_per_shard(array)
     within = np.stack(np.unravel_index(numbers, extent), axis=1)
     return np.asarray(within + np.array(shard) * np.array(extent))
+
+
+def coordinates_in(
+    array: StoredArray, file: ChunkFile, indexes: ShardIndexes | None
+) -> npt.NDArray[np.int64]:
+    """Return the coordinates of the chunks that a file holds, shape (chunks, axes).
+
+    Parameters
+    ----------
+    array, file
+        The array, and one of its files.
+    indexes
+        Those of a shard; None for a chunk that is a file of its own.
+    """
+    if indexes is None:
+        return np.array([file.coordinate])
+    entries = indexes.best(prefer_end=array.index_at_end)
+    if entries is None:
+        return np.empty((0, len(array.shape)), np.int64)
+    numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
+    return chunk_coordinates(array, file.coordinate, numbers)
 
 
 def indexes_of(files: StoredFiles, array: StoredArray, file: ChunkFile) -> ShardIndexes:

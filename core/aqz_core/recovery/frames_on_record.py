@@ -154,7 +154,7 @@ def impossible_record(owner: Node) -> str | None:
     return None
 
 
-def impossible_length(owner: Node, base: Node) -> str | None:
+def impossible_length(owner: Node, base: Node, *, idle: bool) -> str | None:
     """Say why an array cannot be as long as its metadata say, if that is so.
 
     Parameters
@@ -163,6 +163,8 @@ def impossible_length(owner: Node, base: Node) -> str | None:
         The node with the attribute ``aqz``.
     base
         The array at full resolution.
+    idle
+        Whether the store is on a filesystem, and nobody has written it since before it was listed.
     """
     frames, array = owner.aqz.get("frames"), base.array
     if array is None or type(frames) is not int or impossible_record(owner):
@@ -183,7 +185,7 @@ def impossible_length(owner: Node, base: Node) -> str | None:
     told = f"{frames} frames make a length of {length}, but the shape is {array.shape}"
     if owner.aqz.get("state") == "complete":
         return None if stored[0] == length else told
-    if owner.aqz.get("gaps") is not False or not owner.aqz.get("live"):
+    if owner.aqz.get("gaps") is not False or not owner.aqz.get("live") or not idle:
         return None
     extent = (array.shard_shape or array.chunk_shape)[0]
     reach = max((file.coordinate[0] + 1 for file in base.files), default=0) * extent

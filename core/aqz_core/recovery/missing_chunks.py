@@ -7,22 +7,24 @@ frame was ever recorded: where frames were left out, or never written by index.
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.recovery.chunks import chunks_per_shard
+from aqz_core.recovery.chunks import chunks_per_shard, coordinates_in, indexes_of
 from aqz_core.recovery.extent import level_name, level_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aqz_core.recovery.frames_on_record import FrameRecord
-    from aqz_core.recovery.survey import Node
+    from aqz_core.recovery.stored_files import StoredFiles
+    from aqz_core.recovery.survey import ChunkFile, Node
     from aqz_core.stored_array import StoredArray
 
-__all__ = ["lost_chunks", "recorded_levels"]
+__all__ = ["lost_chunks", "lost_frames", "recorded_levels"]
 
 Flags = npt.NDArray[np.bool_]
 Coordinates = npt.NDArray[np.int64]
@@ -30,6 +32,8 @@ Coordinates = npt.NDArray[np.int64]
 _MOST_CHUNKS = 2**27
 """A hundred megabytes of flags; more chunks than any array of a recording has."""
 _MOST_RANGES = 5
+_AT_ONCE = 8
+"""Requests to a service at the same time."""
 
 
 def recorded_levels(nodes: Mapping[str, Node]) -> dict[str, tuple[Node, Node]]:
@@ -64,40 +68,70 @@ def lost_chunks(record: FrameRecord, node: Node, stored: Iterable[Coordinates]) 
     """
     array = node.array
     assert array is not None
-    grid = _grid(array.shape, array.chunk_shape)
+    lost = _lost(record, array, stored)
+    if lost is None or not lost.any():
+        return None
+    first = tuple(map(int, np.argwhere(lost)[0]))
+    name = tuple(k // n for k, n in zip(first, chunks_per_shard(array), strict=True))
+    key = array.key_prefix + array.key_separator.join(map(str, name))
+    is_there = any(file.coordinate == name for file in node.files)
+    told = f"the file {key} " + (f"does not hold chunk {first}" if is_there else "is not there")
+    layers: Flags = np.any(lost, axis=(-2, -1))
+    return (
+        f"{int(lost.sum())} chunks that were recorded are missing: {told}"
+        f"{_told_frames(record, array, layers)}"
+    )
+
+
+def lost_frames(record: FrameRecord, files: StoredFiles, base: Node) -> Flags:
+    """Return which frames on record lack chunks, by number, shape (frames,).
+
+    Parameters
+    ----------
+    record
+        Of the recording.
+    files, base
+        The store, and the array at full resolution. The index of every shard is read.
+    """
+    array = base.array
+    assert array is not None
+
+    def stored(file: ChunkFile) -> Coordinates:
+        try:
+            indexes = indexes_of(files, array, file) if array.shard_shape is not None else None
+        except OSError:
+            if files.folder is None:
+                raise
+            return np.empty((0, len(array.shape)), np.int64)
+        return coordinates_in(array, file, indexes)
+
+    with ThreadPoolExecutor(1 if files.folder is not None else _AT_ONCE) as threads:
+        lost = _lost(record, array, threads.map(stored, base.files))
+    if lost is None:
+        return np.zeros_like(record.told)
+    return _frames(record, array, np.any(lost, axis=(-2, -1)))
+
+
+def _lost(record: FrameRecord, array: StoredArray, stored: Iterable[Coordinates]) -> Flags | None:
+    """Return which chunks are gone though frames in them are on record; None if that is unknown."""
     planes = _planes_of_level(record, array)
+    grid = tuple(-(-n // size) for n, size in zip(array.shape, array.chunk_shape, strict=True))
     if planes is None or not planes.any() or math.prod(grid) > _MOST_CHUNKS:
         return None
-    lead = len(record.shape)
-    wanted = _any_in_blocks(planes, array.chunk_shape[:lead])
+    wanted = _any_in_blocks(planes, array.chunk_shape[: planes.ndim])
     there = np.zeros(grid, bool)
     for coordinates in stored:
         inside = coordinates[(coordinates < np.array(grid)).all(axis=1)]
         there[tuple(inside.T)] = True
-    lost = wanted[..., None, None] & ~there
-    if not lost.any():
-        return None
-    first = tuple(map(int, np.argwhere(lost)[0]))
-    files = {file.coordinate for file in node.files}
-    name = _file_coordinate(array, first)
-    what = "is not there" if name not in files else "does not hold"
-    key = array.key_prefix + array.key_separator.join(map(str, name))
-    file = f"the file {key} {what}" + ("" if name not in files else f" chunk {first}")
-    told = f"{int(lost.sum())} chunks that were recorded are missing: {file}"
-    layers: Flags = np.any(lost, axis=(-2, -1))
-    return told + _frames_in(record, array, layers)
+    lost: Flags = wanted[..., None, None] & ~there
+    return lost
 
 
-def _frames_in(record: FrameRecord, array: StoredArray, lost: Flags) -> str:
-    """Name the frames that have no pixels left in some chunk; nothing at lower resolutions."""
-    lead = len(record.shape)
-    if array.shape[:lead] != tuple(record.shape[position] for position in record.order):
+def _told_frames(record: FrameRecord, array: StoredArray, layers: Flags) -> str:
+    """Name the frames of some chunks; nothing where the level has not every plane."""
+    if array.shape[:-2] != tuple(record.shape[position] for position in record.order):
         return ""
-    planes = lost
-    for axis, size in enumerate(array.chunk_shape[:lead]):
-        planes = np.repeat(planes, size, axis=axis)
-    planes = planes[tuple(slice(n) for n in array.shape[:lead])] & record.planes()
-    numbers = np.flatnonzero(planes.transpose(np.argsort(record.order)))
+    numbers = np.flatnonzero(_frames(record, array, layers))
     starts = np.flatnonzero(np.diff(numbers, prepend=-2) > 1)
     stops = [*starts[1:], len(numbers)]
     ranges = [
@@ -106,6 +140,14 @@ def _frames_in(record: FrameRecord, array: StoredArray, lost: Flags) -> str:
     ]
     more = ", ..." if len(starts) > _MOST_RANGES else ""
     return f". Frames, in the order of arrival from 0: {', '.join(ranges)}{more}"
+
+
+def _frames(record: FrameRecord, array: StoredArray, layers: Flags) -> Flags:
+    """Return which frames on record lie in some layers of chunks, by number."""
+    for axis, size in enumerate(array.chunk_shape[:-2]):
+        layers = np.repeat(layers, size, axis=axis)
+    planes = layers[tuple(slice(n) for n in array.shape[:-2])] & record.planes()
+    return planes.transpose(np.argsort(record.order)).ravel()
 
 
 def _planes_of_level(record: FrameRecord, array: StoredArray) -> Flags | None:
@@ -134,13 +176,3 @@ def _any_in_blocks(flags: Flags, sizes: Iterable[int]) -> Flags:
             starts = np.arange(0, flags.shape[axis], size)
             flags = np.logical_or.reduceat(flags, starts, axis=axis)
     return flags
-
-
-def _grid(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Return how many chunks there are on every axis."""
-    return tuple(-(-n // size) for n, size in zip(shape, chunk_shape, strict=True))
-
-
-def _file_coordinate(array: StoredArray, chunk: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the place of the file that holds a chunk."""
-    return tuple(k // n for k, n in zip(chunk, chunks_per_shard(array), strict=True))

@@ -15,7 +15,14 @@ import numpy as np
 from aqz_core.errors import AqzError
 from aqz_core.metadata import to_json
 from aqz_core.recovery.chunks import ChunkDecoder, chunks_per_shard, indexes_of
-from aqz_core.recovery.extent import level_factors, levels_of, recorded_length
+from aqz_core.recovery.extent import (
+    level_factors,
+    level_name,
+    level_paths,
+    levels_of,
+    recorded_length,
+)
+from aqz_core.recovery.frames_on_record import impossible_length, impossible_record
 from aqz_core.recovery.report import Action, Finding, RepairReport, Severity
 from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.shards import MISSING, encode_index
@@ -293,13 +300,19 @@ class Repairs:
             return [None] * len(levels)
         base = levels[0]
         assert base.array is not None
+        idle = self._files.folder is not None
+        is_first = base is owner or level_name(owner, level_paths(owner)[0]) == base.name
+        impossible = impossible_record(owner) or impossible_length(owner, base, idle=idle)
+        if impossible and is_first:  # it may be a smaller level, where that cannot be read
+            self.find(Severity.ERROR, base.name, f"{impossible}; its length is left as it is")
+            return [None] * len(levels)
         try:
             decoder = ChunkDecoder(base.array, self._providers)
         except AqzError as error:
             self.find(Severity.ERROR, base.name, str(error))
             return [None] * len(levels)
         length = recorded_length(self._files, owner, base, decoder)
-        factors = level_factors(owner, len(levels))
+        factors = level_factors(owner, levels)
         return [
             max(node.array.shape[0], -(-length // factor)) if node.array is not None else None
             for node, factor in zip(levels, factors, strict=True)

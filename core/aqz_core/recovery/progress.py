@@ -18,7 +18,7 @@ from aqz_core.recovery.frames_on_disk import StoredPlanes
 from aqz_core.router import FrameRouter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
@@ -59,6 +59,8 @@ class ArrayProgress:
         complete.
     gaps
         Whether frames may be missing on purpose.
+    lost
+        Numbers of frames that a log tells of and whose chunks are not stored.
     image_attributes
         NGFF attributes of an image as they are stored; None for a plain array.
     """
@@ -73,6 +75,7 @@ class ArrayProgress:
     read_nbytes: int
     is_final: Callable[[int, int], bool]
     gaps: bool = False
+    lost: Sequence[int] = ()
     image_attributes: Mapping[str, Any] | None = None
 
 
@@ -82,7 +85,7 @@ def find_progress(
     owner: Node,
     levels: Sequence[Node],
     providers: Mapping[str, CodecProvider],
-    logged: Iterable[int],
+    logged: Collection[int],
     *,
     live: bool,
 ) -> ArrayProgress:
@@ -219,7 +222,7 @@ class _Search:
 
     # ---- frames that were written by index --------------------------------------------------
 
-    def by_index(self, logged: Iterable[int], *, closed: bool) -> ArrayProgress:
+    def by_index(self, logged: Collection[int], *, closed: bool) -> ArrayProgress:
         """Find the progress of frames that were written by index, with gaps.
 
         Nothing tells which chunks of a pyramid are complete, unless the stream was closed.
@@ -252,6 +255,7 @@ class _Search:
             read_nbytes=self._planes[0].read_nbytes,
             is_final=lambda level, chunk: self._span(level, chunk)[0] // self._unit in complete,
             gaps=True,
+            lost=[n for n in sorted(logged) if not self._planes[0].has(self.router.lead(n))],
         )
 
     def _is_stored(self, lead: LeadIndex) -> bool:

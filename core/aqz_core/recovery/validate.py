@@ -22,6 +22,7 @@ from aqz_core.recovery.chunks import (
     ChunkDecoder,
     chunk_coordinates,
     chunks_per_shard,
+    coordinates_in,
     indexes_of,
     stored_chunks,
 )
@@ -124,6 +125,7 @@ class _Checker:
         self.arrays: list[ArraySummary] = []
         self._files = files
         self._nodes: dict[str, Node] = {}
+        self._above: set[str] = set()
         self._recorded: dict[str, tuple[Node, Node]] = {}
         self._records: dict[str, FrameRecord | None] = {}
         self._providers = providers
@@ -138,6 +140,7 @@ class _Checker:
         nodes = survey(self._files)
         self._nodes = {node.name: node for node in nodes}
         self._recorded = recorded_levels(self._nodes)
+        self._above = {node.name.rpartition("/")[0] for node in nodes}
         self._total = sum(file.nbytes for node in nodes for file in node.files)
         root = nodes[0]
         if not root.document and root.problem:
@@ -178,7 +181,7 @@ class _Checker:
 
     def _check_node(self, node: Node, *, is_root: bool) -> None:
         """Check one node and what lies in its folder."""
-        found = node.has_metadata or node.files or node.foreign
+        found = node.has_metadata or node.files or node.foreign or node.name in self._above
         is_something = node.document or (not is_root and found)
         if node.problem and is_something:
             self.find(Severity.ERROR, node.name, node.problem)
@@ -233,7 +236,7 @@ class _Checker:
         for file in node.files:
             try:
                 indexes = self._check_file(array, file)
-                stored.append(_coordinates(array, file, indexes))
+                stored.append(coordinates_in(array, file, indexes))
                 if decoder is not None:
                     good = self._decode_file(decoder, file, indexes, round_trip=first)
                     decoded += good
@@ -381,11 +384,10 @@ class _Checker:
             return None
         local = self._files.folder is not None
         idle = self._idle and not self._files.is_written()
-        if (local and idle) or owner.aqz.get("state") == "complete":
-            impossible = impossible_length(owner, base)
-            if impossible:
-                self.find(Severity.ERROR, base.name, impossible)
-                return None
+        impossible = impossible_length(owner, base, idle=local and idle)
+        if impossible:
+            self.find(Severity.ERROR, base.name, impossible)
+            return None
         try:
             record = read_record(self._files, owner, base)
         except StorageError as error:
@@ -426,16 +428,3 @@ def _line_problem(line: bytes) -> str | None:
     except (ValueError, RecursionError):
         return "is not valid JSON" if line.endswith(b"\n") else "is not complete"
     return None if isinstance(record, dict) else "is no JSON object"
-
-
-def _coordinates(
-    array: StoredArray, file: ChunkFile, indexes: ShardIndexes | None
-) -> npt.NDArray[np.int64]:
-    """Return the coordinates of the chunks that a file holds, shape (chunks, axes)."""
-    if indexes is None:
-        return np.array([file.coordinate])
-    entries = indexes.best(prefer_end=array.index_at_end)
-    if entries is None:
-        return np.empty((0, len(array.shape)), np.int64)
-    numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
-    return chunk_coordinates(array, file.coordinate, numbers)
