@@ -96,6 +96,7 @@ def read_frame_metadata(
         The store cannot be reached like that.
     """
     from aqz_core.recovery.stored_files import open_files
+    from aqz_core.recovery.survey import survey
 
     check_key_text(key)
     files = open_files(store, s3)
@@ -110,8 +111,9 @@ def read_frame_metadata(
             return list(rows.values())
         if all(files.size(node) is None for node in NODES):
             raise StorageError(f"{files.url}: there is no Zarr store; is it the path of one?")
+        known = ", ".join(repr(node.name) for node in survey(files) if "axes" in node.aqz)
         raise UnknownArrayError(
-            f"{files.url} has no array at {key!r}; its keys are names of arrays or images"
+            f"{files.url} has no array at {key!r}; it has {known or 'none that aqz recorded'}"
         )
     finally:
         files.close()

@@ -157,3 +157,29 @@ def test_names_that_cannot_be_stored_are_refused_where_they_are_set():
     with pytest.raises(aqz.SettingsError, match=r"S3Settings\.secret") as caught:
         aqz.S3Settings(secret="hush\ud800")
     assert "hush" not in str(caught.value)
+
+
+@pytest.mark.parametrize("read", [aqz.read_frame_metadata, aqz.missing_frames])
+def test_a_key_that_is_not_there_is_told_with_those_that_are(tmp_path, read):
+    settings = aqz.StreamSettings(
+        store_path=tmp_path / "a.zarr",
+        arrays=[
+            aqz.ArraySettings(
+                output_key=key,
+                data_type="u2",
+                dimensions=[
+                    aqz.Dimension(name="t", kind=aqz.DimensionType.TIME, chunk_size_px=1),
+                    aqz.Dimension(name="y", array_size_px=3, chunk_size_px=3),
+                    aqz.Dimension(name="x", array_size_px=4, chunk_size_px=4),
+                ],
+            )
+            for key in ("left", "deep/right")
+        ],
+    )
+    aqz.ZarrStream(settings).close()
+    with pytest.raises(aqz.UnknownArrayError, match=r"no array at 'lefd'.* has ") as caught:
+        read(tmp_path / "a.zarr", "lefd")
+    assert "'left'" in str(caught.value)
+    assert "'deep/right'" in str(caught.value)
+    with pytest.raises(aqz.StorageError, match=r"nostore.*there is no "):
+        read(tmp_path / "nostore", "a")

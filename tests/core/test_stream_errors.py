@@ -93,6 +93,22 @@ def test_the_error_says_which_file_and_keeps_its_cause(tmp_path):
     assert any(isinstance(cause, IsADirectoryError) for cause in causes)
 
 
+def test_a_failure_is_one_line_of_the_log_and_its_origin_for_who_looks_deeper(tmp_path, caplog):
+    caplog.set_level(logging.DEBUG, "aqz")
+    stream = opened(tmp_path / "s")
+    block_a_shard(tmp_path / "s", "img/c/1/0/0")
+    stream.append(frames_of(PLAN)[:4])
+    with pytest.raises(StorageError):
+        stream.close()
+    told, origin = (record for record in caplog.records if record.levelno != logging.INFO)
+    assert (told.levelno, told.exc_info) == (logging.ERROR, None)
+    assert told.getMessage().startswith("recording failed: ")
+    assert "img/c/1/0/0" in told.getMessage()
+    assert "\n" not in told.getMessage()
+    assert origin.levelno == logging.DEBUG
+    assert isinstance(origin.exc_info[1], OSError)
+
+
 def test_closing_a_failed_stream_again_is_quiet_and_it_stays_closed(tmp_path):
     stream = opened(tmp_path / "s")
     block_a_shard(tmp_path / "s", "img/c/1/0/0")

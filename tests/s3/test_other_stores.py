@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import threading
 
 import fsspec
@@ -10,6 +12,7 @@ import pytest
 import zarr
 
 import aqz_core as aqz
+from aqz_core.sinks.objects.fsspec_service import FsspecService
 from tests.s3.streams import frames, recorded, settings
 
 
@@ -138,3 +141,16 @@ def test_fields_of_a_plate_in_turn(url):
     group = zarr.open_group(url, mode="r")
     for number, key in enumerate(given.get_array_keys()):
         assert group[f"{key}/0"][:, 0, 0].tolist() == [10 * t + number for t in range(5)]
+
+
+def test_a_place_that_is_left_again_keeps_no_session(caplog):
+    """The client of http:// has a session, which complains when it is forgotten."""
+
+    async def open_and_close():
+        service = FsspecService("http://127.0.0.1:9/a.zarr")
+        await service.open()
+        await service.close()
+
+    asyncio.run(open_and_close())
+    gc.collect()
+    assert "Unclosed" not in caplog.text

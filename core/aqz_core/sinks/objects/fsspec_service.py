@@ -7,6 +7,7 @@ threads; a call that hangs there keeps its thread, but nobody waits for it beyon
 from __future__ import annotations
 
 import asyncio
+import inspect
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ class FsspecService:
         self._options: dict[str, Any] = cls._get_kwargs_from_urls(url)
         self._class = cls
         self._filesystem: Any = None
+        self._session: Any = None
         self._coroutines = bool(cls.async_impl)
         threads = THREADS if scheme in _THREAD_SAFE else 1
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="aqz-fsspec")
@@ -83,13 +85,16 @@ class FsspecService:
                 asynchronous=True, skip_instance_cache=True, **self._options
             )
             if hasattr(self._filesystem, "set_session"):
-                await self._filesystem.set_session()
+                self._session = await self._filesystem.set_session()
         else:
             self._filesystem = await self._in_thread(lambda: self._class(**self._options))
 
     async def close(self) -> None:
-        """Let threads go; connections close with the file system."""
+        """Let threads go, and close the session of a file system that has one."""
         self._threads.shutdown(wait=False, cancel_futures=True)
+        session, self._session = self._session, None
+        if hasattr(session, "close") and inspect.isawaitable(closing := session.close()):
+            await closing
 
     async def renew(self) -> bool:
         """Return False: how to log in again is known to no common interface."""
