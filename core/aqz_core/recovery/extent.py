@@ -20,7 +20,7 @@ from aqz_core.recovery.chunks import (
 from aqz_core.recovery.shard_indexes import entries_within
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from aqz_core.recovery.stored_files import StoredFiles
     from aqz_core.recovery.survey import ChunkFile, Node
@@ -82,12 +82,13 @@ def axis_names(owner: Node, base: StoredArray) -> list[str | None]:
     return [*names] if len(names) == len(base.shape) else list(base.dimension_names)
 
 
-def level_factors(owner: Node, levels: int) -> list[int]:
-    """Return how many planes of the first level one plane of each level stands for.
+def level_factors(owner: Node, levels: Sequence[Node]) -> list[int]:
+    """Return how many planes of the first of some levels one plane of each of them stands for.
 
-    Taken from the scales of the NGFF metadata; ones where those say nothing.
+    Taken from the scales of the NGFF metadata; ones where those say nothing. Levels of the image
+    that cannot be read may be left out.
     """
-    scales = []
+    by_name = {}
     for dataset in _datasets(owner):
         try:
             (scale,) = (
@@ -95,11 +96,12 @@ def level_factors(owner: Node, levels: int) -> list[int]:
                 for step in dataset["coordinateTransformations"]
                 if step["type"] == "scale"
             )
-            scales.append(float(scale))
+            by_name[level_name(owner, str(dataset["path"]))] = float(scale)
         except (KeyError, TypeError, ValueError, IndexError):
-            return [1] * levels
-    if len(scales) != levels or any(not 0 < scale < float("inf") for scale in scales):
-        return [1] * levels
+            return [1] * len(levels)
+    scales = [by_name.get(level.name, 0.0) for level in levels]
+    if any(not 0 < scale < float("inf") for scale in scales):
+        return [1] * len(levels)
     ratios = [scale / scales[0] for scale in scales]
     return [max(1, round(ratio)) if ratio < 2**31 else 1 for ratio in ratios]
 
