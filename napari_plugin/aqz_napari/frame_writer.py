@@ -132,6 +132,7 @@ class FrameWriter(threading.Thread):
         if rule.disk_floor is not None and free is not None and free < rule.disk_floor:
             life.ask_to_stop(f"the disk is almost full: {free / 1e9:.1f} GB are free")
         if not self._stream.is_active() and not life.stop_asked:
+            self._publish()  # which raises what made it fail
             life.ask_to_stop("the store failed")
         elif self._publish_every is not None and now - self._published >= self._publish_every:
             self._published = now

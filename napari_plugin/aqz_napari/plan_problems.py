@@ -11,7 +11,7 @@ import math
 import re
 import tempfile
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -194,6 +194,7 @@ def _destination_problems(
     """Look at the path and the space behind it; return the path too."""
     if not plan.destination.strip():
         return "", [Problem("destination", "say where to record to")]
+    exists = cache(exists)  # what is learned of a remote place meanwhile is for the next look
     try:
         path = store_path_of(plan, exists)
     except ValueError as error:

@@ -2,8 +2,8 @@
 
 It decides nothing itself: the parts of the form are in files of their own, the plan and its
 problems come from `recording_plan` and `plan_problems`, a recording is started by
-`RecordingStart`, and the work is done by `Recorder`. Everything here runs on the main thread;
-what other threads have to say is read by a timer.
+`RecordingStart`, shown outside of the form by `RunWatch`, and the work is done by `Recorder`.
+Everything here runs on the main thread; what other threads have to say is read by a timer.
 """
 
 from __future__ import annotations
@@ -13,33 +13,32 @@ from typing import TYPE_CHECKING, Any
 
 from magicgui.widgets import Container, PushButton
 from qtpy.QtCore import QSize, Qt, QTimer
-from qtpy.QtWidgets import QFrame, QMainWindow, QScrollArea, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QScrollArea, QVBoxLayout, QWidget
 
 from aqz_napari.after_buttons import AfterButtons
 from aqz_napari.arrays_form import ArraysForm
-from aqz_napari.destination import is_remote
 from aqz_napari.destination_form import DestinationForm
 from aqz_napari.error_text import first_line
 from aqz_napari.estimates import describe_plan
 from aqz_napari.form_parts import ERROR, WARNING, Section, row
 from aqz_napari.frame_source import SourceError
-from aqz_napari.live_preview import LivePreview
 from aqz_napari.plan_problems import FIELDS, Field, Problem, problems
-from aqz_napari.recorder_status import RecorderState, RecorderStatus
+from aqz_napari.recorder_status import RecorderState
 from aqz_napari.recording_plan import RecordingPlan, suggested
 from aqz_napari.recording_start import RecordingStart
 from aqz_napari.remote_place import storage_options
-from aqz_napari.result_view import LiveView, open_result
+from aqz_napari.result_view import open_result
 from aqz_napari.run_panel import RunPanel, notify_of_end
+from aqz_napari.run_watch import RunWatch
 from aqz_napari.source_list import SourceList
 from aqz_napari.stop_form import StopForm
 from aqz_napari.storage_form import StorageForm
-from aqz_napari.window_guard import WindowGuard
 
 if TYPE_CHECKING:
     import napari.viewer
 
     from aqz_napari.recorder import Recorder
+    from aqz_napari.window_guard import WindowGuard
 
 __all__ = ["RecordWidget"]
 
@@ -72,9 +71,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self.recorder: Recorder | None = None
         self._starting: RecordingStart | None = None
         self._start_problem: Problem | None = None
-        self._live: LiveView | None = None
-        self._preview: LivePreview | None = None
-        self._guard: WindowGuard | None = None
+        self._watch = RunWatch(self._viewer, self, self._wait_no_longer)
         self._last_state = RecorderState.IDLE
         self._ticks = 0
         self._filling = False
@@ -154,13 +151,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
     @property
     def guard(self) -> WindowGuard | None:
         """The guard of the window that the dock is in; None while it is in none."""
-        if self._guard is None:
-            parent = self.parentWidget()
-            while parent is not None and not isinstance(parent, QMainWindow):
-                parent = parent.parentWidget()
-            if parent is not None:
-                self._guard = WindowGuard(parent, self._wait_no_longer)
-        return self._guard
+        return self._watch.guard
 
     # ---- the plan ----------------------------------------------------------------------------
 
@@ -323,9 +314,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         if recorder is not None and state.is_running:
             status = recorder.status()
             self.run.show_status(status, recorder.stop_rule.frames)
-            self._show_in_status_bar(status)
-            if self._live is not None and self._ticks % 2 == 0:
-                self._live.update()
+            self._watch.look(status)
         elif recorder is not None and state.is_over and self._last_state is not state:
             self._finished(recorder)
         else:
@@ -353,33 +342,12 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self.run.show_status(recorder.status(), recorder.stop_rule.frames)
         self.destination.show_store(recorder.store_path)
         self.arrays.show_only(starting.plan.arrays)
-        if self.guard is not None:
-            self.guard.watch(recorder)
-        if self.run.follow.value and not is_remote(recorder.store_path):
-            self._live = LiveView(self._viewer, recorder.store_path, list(recorder.taps))
-        self._feed_preview()
-
-    def _feed_preview(self) -> None:
-        """Give napari-micromanager's preview the newest frame: the recorder takes it away."""
-        sources = [self.sources.source(source) for source in self.arrays.chosen()]
-        camera = next((source for source in sources if hasattr(source, "latest")), None)
-        if camera is None:
-            return
-        listened = any(getattr(s, "name", "") == "preview" for s in self.arrays.chosen())
-        self._preview = LivePreview(
-            self._viewer, lambda: getattr(camera, "latest", None), in_place=not listened,
-            parent=self,
-        )  # fmt: skip
-        self._preview.start()
-
-    def _show_in_status_bar(self, status: RecorderStatus) -> None:
-        """Show how it goes where it is seen with the dock closed."""
-        if self.guard is not None:
-            what = "paused" if status.state is RecorderState.PAUSED else "recording"
-            self.guard.show_text(
-                f"● {what}: {status.written} frames, dropped {status.dropped}",
-                alarm=status.dropped > 0,
-            )
+        self._watch.begin(recorder, follow=bool(self.run.follow.value))
+        chosen = self.arrays.chosen()
+        self._watch.feed_preview(
+            [self.sources.source(source) for source in chosen],
+            in_place=all(getattr(source, "name", "") != "preview" for source in chosen),
+        )
 
     def _finished(self, recorder: Recorder) -> None:
         """Say how it ended, and show the result."""
@@ -389,15 +357,7 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self._set_form_enabled(True)
         self.sources.forget_made()
         self.destination.look_again()
-        if self._preview is not None:
-            self._preview.stop()
-            self._preview = None
-        if self._live is not None:
-            self._live.close()
-            self._live = None
-        if self.guard is not None:
-            self.guard.watch(None)
-            self.guard.show_text("")
+        self._watch.end()
         self.run.show_end(status, recorder.store_path)
         self.after.show_result(recorder.store_path)
         notify_of_end(status, recorder.store_path)
@@ -415,7 +375,8 @@ class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
         try:
             layers = open_result(self._viewer, path, **options)
         except Exception as error:  # a reader can raise anything; the store is not at fault
-            self.run.say(f"The recording could not be opened: {error}", ERROR)
+            why = str(error).replace(path, self.recorder.store_path)
+            self.run.say(f"The recording could not be opened: {why}", ERROR)
             return []
         if not layers:
             self.run.say("There are no frames to open.", WARNING)

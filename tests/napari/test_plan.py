@@ -226,3 +226,10 @@ def test_the_script_records(plan, tmp_path):
     assert max(map(len, script.splitlines())) <= 100
     exec(compile(script, "script", "exec"), {})
     assert aqz.ZarrArrayReader(tmp_path / "a.ome.zarr" / "0").shape == (10, 512, 512)
+
+
+def test_an_answer_that_comes_during_a_look_at_a_bucket_does_not_refuse_the_recording(plan):
+    plan = replace(plan, destination="s3://bucket/a_{n:03}.ome.zarr")
+    answers = iter([False])  # nothing is known yet; then a_001 turns out to be taken
+    assert not problems(plan, lambda path: next(answers, "a_001" in path))
+    assert store_path_of(plan, lambda path: "a_001" in path).endswith("a_002.ome.zarr")
