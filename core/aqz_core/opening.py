@@ -11,6 +11,7 @@ from aqz_core.enums import (
     DataType,
     DimensionType,
     DownsamplingMethod,
+    ZarrVersion,
 )
 from aqz_core.errors import SettingsError, SettingsTypeError
 from aqz_core.field_checks import (
@@ -31,6 +32,7 @@ from aqz_core.settings import (
     S3Settings,
     StreamSettings,
 )
+from aqz_core.sinks.base import NODES
 from aqz_core.store_path import is_local, local_path
 from aqz_core.stream import ZarrStream
 from aqz_core.suggestion import AXIS_KINDS, suggest_layout
@@ -118,7 +120,7 @@ def open_stream(
         Names, or names and colours, for the axis c.
     mode : {"new", "append"}
         With ``"append"``, go on with the recording that is at `store_path`, a path or URL, if
-        there is one, at its next frame: see `ZarrStream.resume`.
+        there is one, at its next frame: see `ZarrStream.resume`. It may be Zarr V2.
     overwrite : bool, default False
         Remove the store at `store_path` first; a directory without Zarr metadata is refused.
     max_memory : int, optional
@@ -236,16 +238,19 @@ def _per_axis(what: str, sizes: object, names: list[str]) -> list[int] | None:
 
 
 def _is_there(settings: StreamSettings) -> bool:
-    """Tell whether there is something to go on with where settings say."""
+    """Tell whether there is something to go on with where settings say; take its Zarr format."""
     from aqz_core.recovery.stored_files import open_files
 
-    if is_local(settings.store_path, settings.s3):
-        return local_path(settings.store_path).exists()
     files = open_files(settings.store_path, settings.s3)
     try:
-        return files.size("zarr.json") is not None
+        found = [name for name in NODES if files.size(name) is not None]
     finally:
         files.close()
+    if found and "zarr.json" not in found:
+        settings.version = ZarrVersion.V2
+    if is_local(settings.store_path, settings.s3):
+        return local_path(settings.store_path).exists()
+    return bool(found)
 
 
 def compression_settings(name: str) -> CompressionSettings | None:

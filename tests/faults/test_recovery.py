@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 from random import Random
 
+import fsspec
 import numpy as np
 import pytest
 
@@ -163,6 +164,93 @@ def test_settings_that_differ_are_refused_by_name(tmp_path, change, named):
         aqz.ZarrStream.resume(store, settings)
     assert named in str(caught.value)
     aqz.ZarrStream.resume(store, settings_for(aqz, StreamPlan((plan,)), store)).close()
+
+
+def placed(version=aqz.ZarrVersion.V3, name="DAPI", key="", **axis):
+    """Settings of an image with a channel, `axis` being what the axis y has."""
+    kinds = zip("tcyx", ("TIME", "CHANNEL", "SPACE", "SPACE"), (0, 1, 16, 16), strict=True)
+    dimensions = [
+        aqz.Dimension(
+            name=axis_name,
+            kind=aqz.DimensionType[kind],
+            array_size_px=size,
+            chunk_size_px=size or 1,
+            shard_size_chunks=1,
+            **(axis if axis_name == "y" else {}),
+        )
+        for axis_name, kind, size in kinds
+    ]
+    array = aqz.ArraySettings(
+        output_key=key,
+        data_type="uint8",
+        is_ngff=True,
+        dimensions=dimensions,
+        channels=[aqz.Channel(name=name)],
+    )
+    return aqz.StreamSettings(arrays=[array], version=version)
+
+
+@ANY_VERSION
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"scale": 0.5}, "scale of axis 'y' is 0.65 in the store, 0.5 in the settings"),
+        ({"unit": "nm"}, "unit of axis 'y' is micrometer in the store, nanometer in the"),
+        ({"origin": 3.0}, "origin of axis 'y' is 2.0 in the store, 3.0 in the settings"),
+        ({"name": "GFP"}, "channels are ['DAPI'] in the store, ['GFP'] in the settings"),
+    ],
+)
+def test_positions_and_channels_that_differ_are_refused_by_name(tmp_path, version, change, named):
+    recorded = {"scale": 0.65, "unit": "um", "origin": 2.0}
+    settings = placed(version, **recorded)
+    settings.store_path = tmp_path / "s"
+    aqz.ZarrStream(settings).close()
+    with pytest.raises(ResumeError) as caught:
+        aqz.ZarrStream.resume(tmp_path / "s", placed(version, **recorded | change))
+    assert named in str(caught.value)
+    other_spelling = placed(version, **recorded | {"unit": "\u00b5m"})
+    aqz.ZarrStream.resume(tmp_path / "s", other_spelling).close()
+
+
+@pytest.mark.parametrize("key", ["", "img"])
+@pytest.mark.parametrize("shards", [1, 2, None])
+@pytest.mark.parametrize("is_ngff", [True, False])
+def test_zarr_v2_goes_on_with_its_own_settings(tmp_path, key, shards, is_ngff):
+    """Shards mean nothing there, and an array at the root becomes an image."""
+
+    def opened(open_with):
+        settings = placed(aqz.ZarrVersion.V2, key=key)
+        settings.store_path = tmp_path / "s"
+        (array,) = settings.arrays
+        array.is_ngff = is_ngff
+        if not is_ngff:
+            array.channels = []
+        for dimension in array.dimensions:
+            dimension.shard_size_chunks = shards
+        return open_with(settings)
+
+    opened(aqz.ZarrStream).close()
+    with opened(lambda settings: aqz.ZarrStream.resume(tmp_path / "s", settings)) as stream:
+        stream.append(np.ones((16, 16), "uint8"))
+        assert stream.statistics().frames == 1
+
+
+@pytest.mark.parametrize("place", ["disk", "memory"])
+def test_open_stream_goes_on_with_zarr_v2(tmp_path, place):
+    store = tmp_path / "s" if place == "disk" else "memory://aqz-v2/append.zarr"
+    settings = placed(aqz.ZarrVersion.V2)
+    settings.store_path = store
+    with aqz.ZarrStream(settings) as stream:
+        stream.append(np.ones((16, 16), "uint8"))
+    options = {"shape": (0, 1, 16, 16), "chunks": (1, 1, 16, 16), "compression": "none"}
+    options |= {"axes": "tcyx", "dtype": "uint8", "channels": ["DAPI"], "mode": "append"}
+    with aqz.open_stream(store, **options) as stream:
+        assert stream.statistics().frames == 1
+        stream.append(np.ones((16, 16), "uint8"))
+    with pytest.raises(ResumeError, match="version is V2 in the store, V3 in the settings"):
+        aqz.ZarrStream.resume(store, placed())
+    if place == "memory":
+        fsspec.filesystem("memory").rm("/aqz-v2", recursive=True)
 
 
 @ANY_VERSION

@@ -15,6 +15,7 @@ from aqz_core.errors import ResumeError
 from aqz_core.frame_log_reading import logged_numbers
 from aqz_core.keys import normalise_key
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
+from aqz_core.peer_rules import rules_for
 from aqz_core.recovery.changes import LocalChanges, changing
 from aqz_core.recovery.extent import level_paths, levels_of
 from aqz_core.recovery.planned_repairs import Repairs
@@ -231,7 +232,19 @@ def _chosen(
         if key not in recorded:
             known = ", ".join(map(repr, recorded))
             raise ResumeError(f"{files.url} has no recording at {key!r}; it has {known}")
-        found = differences(recorded[key].settings, array, providers)
+        version = recorded[key].owner.version
+        if version is not None and version is not given.version:
+            raise ResumeError(
+                f"{files.url}: version is {version.name} in the store, {given.version.name} in "
+                "the settings"
+            )
+        found = differences(
+            recorded[key].settings,
+            array,
+            providers,
+            sharded=given.version is not ZarrVersion.V2,
+            root_is_image=rules_for(given).root_is_image,
+        )
         if found:
             raise ResumeError(
                 f"{files.url}: array {key!r} was recorded differently: {'; '.join(found)}"
@@ -270,11 +283,6 @@ def _stream_settings(
         raise ResumeError(
             f"{files.url}: some arrays are Zarr V2 and some V3; give settings that name those of "
             "one format"
-        )
-    if given is not None and given.version is not version:
-        raise ResumeError(
-            f"{files.url}: version is {version.name} in the store, {given.version.name} in the "
-            "settings"
         )
     stream.version = version
     if files.folder is None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from aqz_core.codecs import PluginCompression, chain_for
 from aqz_core.enums import DataType, DimensionType, DownsamplingMethod
 from aqz_core.errors import AqzError, ResumeError
+from aqz_core.metadata.units import normalise_unit
 from aqz_core.recovery.extent import axis_names
 from aqz_core.settings import ArraySettings, Channel, Dimension
 
@@ -55,15 +56,38 @@ def stored_settings(key: str, owner: Node, levels: Sequence[Node]) -> ArraySetti
 
 
 def differences(
-    stored: ArraySettings, given: ArraySettings, providers: Mapping[str, CodecProvider]
+    stored: ArraySettings,
+    given: ArraySettings,
+    providers: Mapping[str, CodecProvider],
+    *,
+    sharded: bool = True,
+    root_is_image: bool = False,
 ) -> list[str]:
-    """Say in what the settings given for an array differ from how it was recorded."""
-    found = _differing_axes(stored, given)
-    for name in ("data_type", "fill_value", "downsampling_method", "is_ngff", "checksum"):
+    """Say in what the settings given for an array differ from how it was recorded.
+
+    Parameters
+    ----------
+    stored, given
+        The settings.
+    providers
+        Codecs by name.
+    sharded
+        Whether the format has shards; Zarr V2 has none, and their sizes mean nothing there.
+    root_is_image
+        Whether an array at the root becomes an image unasked.
+    """
+    found = _differing_axes(stored, given, sharded=sharded)
+    names = ["data_type", "fill_value", "downsampling_method", "checksum"]
+    if stored.output_key or not root_is_image:
+        names.append("is_ngff")
+    for name in names:
         before, now = getattr(stored, name), getattr(given, name)
         same = before == now or (before != before and now != now)  # NaN
         if not same:
             found.append(f"{name} is {before} in the store, {now} in the settings")
+    labels = [[channel.name for channel in one.channels] for one in (stored, given)]
+    if labels[0] != labels[1]:
+        found.append(f"channels are {labels[0]} in the store, {labels[1]} in the settings")
     codecs = [
         chain_for(one.compression, stored.data_type.dtype, providers).v3_metadata()[1:]
         for one in (stored, given)
@@ -154,19 +178,21 @@ def _channels(ome: Mapping[str, Any]) -> list[Channel]:
         return []
 
 
-def _differing_axes(stored: ArraySettings, given: ArraySettings) -> list[str]:
+def _differing_axes(stored: ArraySettings, given: ArraySettings, *, sharded: bool) -> list[str]:
     """Say in what the axes differ."""
     names = [dimension.name for dimension in stored.dimensions]
     others = [dimension.name for dimension in given.dimensions]
     if names != others:
         return [f"the axes are {names} in the store, {others} in the settings"]
-    found = [
-        f"{field} of axis {one.name!r} is {getattr(one, field)} in the store, "
-        f"{getattr(other, field)} in the settings"
-        for one, other in zip(stored.dimensions, given.dimensions, strict=True)
-        for field in ("kind", "array_size_px", "chunk_size_px", "shard_size_chunks")
-        if getattr(one, field) != getattr(other, field)
-    ]
+    found = []
+    for one, other in zip(stored.dimensions, given.dimensions, strict=True):
+        before, now = _told_of(one, sharded=sharded), _told_of(other, sharded=sharded)
+        found += [
+            f"{field} of axis {one.name!r} is {before[field]} in the store, {now[field]} in the "
+            "settings"
+            for field in before
+            if before[field] != now[field]
+        ]
     orders = [
         [names[k] if isinstance(k, int) else k for k in one.storage_dimension_order] or names
         for one in (stored, given)
@@ -176,3 +202,16 @@ def _differing_axes(stored: ArraySettings, given: ArraySettings) -> list[str]:
             f"storage_dimension_order is {orders[0]} in the store, {orders[1]} in the settings"
         )
     return found
+
+
+def _told_of(axis: Dimension, *, sharded: bool) -> dict[str, object]:
+    """Return what is stored of an axis, by the name of the setting."""
+    return {
+        "kind": axis.kind,
+        "array_size_px": axis.array_size_px,
+        "chunk_size_px": axis.chunk_size_px,
+        **({"shard_size_chunks": axis.shard_size_chunks} if sharded else {}),
+        "scale": axis.scale or 1.0,
+        "unit": normalise_unit(axis.unit, axis.kind),
+        "origin": axis.origin,
+    }
