@@ -168,6 +168,10 @@ class ArrayRecording:
             lead = self._router.lead(number)
             self._levels.base.write(progress.read_plane(lead), lead)
 
+    def prepare(self) -> None:
+        """Have memory for the first frames before they come."""
+        self._levels.base.prepare()
+
     # ---- frames in --------------------------------------------------------------------------
 
     def append(self, data: object, metadata: object = None) -> int:

@@ -195,7 +195,13 @@ class ArrayWriter:
         layer.expected -= early
         layer.first_member = early // self.layout.slab_planes
         self._layers[key] = layer
+        if not self._level and not self._engine.pixels.has_free(self._sizes[0]):
+            self._engine.prepare(self._sizes)
         return layer
+
+    def prepare(self) -> None:
+        """Have memory for the first layer before the first plane comes."""
+        self._engine.pixels.prepare(self._sizes)
 
     # ---- layers out -------------------------------------------------------------------------
 

@@ -19,7 +19,7 @@ from aqz_core.pools import JobGroup, TaskPool
 from aqz_core.slabs import SlabPool
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from aqz_core.array_writer import ArrayWriter
     from aqz_core.memory import MemoryPlan
@@ -60,6 +60,7 @@ class Engine:
         self.io = TaskPool("aqz-io", IO_THREADS, self.failure, urgencies=2)
         self.writers: list[ArrayWriter] = []
         self._scratch = threading.local()
+        self._preparations = JobGroup()
 
     def scratch(self, shape: tuple[int, int], dtype: np.dtype[Any]) -> npt.NDArray[Any]:
         """Return an array of this thread's own, reused at the next call with the same arguments."""
@@ -99,6 +100,10 @@ class Engine:
         self.io.submit(group, function, *arguments, urgency=1)
         group.wait(self.stall_timeout)
         self.failure.check()
+
+    def prepare(self, sizes: Sequence[int]) -> None:
+        """Have memory for the next layer of pixels ready, on an I/O thread; do not wait for it."""
+        self.io.submit(self._preparations, self.pixels.prepare, sizes, urgency=1)
 
     def stop(self) -> None:
         """End the threads."""

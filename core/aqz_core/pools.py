@@ -139,7 +139,7 @@ class TaskPool:
 
     def _work(self, number: int) -> None:
         """Start the next thread, and run jobs until the pool stops."""
-        if number + 1 < self._most_threads:
+        if number + 1 < self._most_threads and not self._stopping:
             with contextlib.suppress(RuntimeError):  # no more are allowed: fewer do it as well
                 self._start_thread(number + 1)
         while (job := self._next()) is not None:

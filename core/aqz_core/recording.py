@@ -146,6 +146,7 @@ class Recording:
             self._begin_metadata(tuple(self._arrays.values()))
             for array in self._arrays.values():
                 array.restore()
+            next(iter(self._arrays.values())).prepare()
         except BaseException:
             self._engine.stop()
             self._events.close(0)

@@ -13,14 +13,14 @@ from __future__ import annotations
 import contextlib
 import mmap
 import threading
-from collections import defaultdict
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import MemoryBudgetError, StalledError
-from aqz_core.layout import align
+from aqz_core.layout import PAGE, align
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -61,6 +61,10 @@ class Slab:
     def nbytes(self) -> int:
         """Size in bytes."""
         return self.memory.size
+
+    def touch(self) -> None:
+        """Make the system back every page now, not when pixels come."""
+        self.memory[::PAGE] = 0
 
     def cool(self) -> None:
         """Give the memory back to the system, the content with it; the addresses stay."""
@@ -157,6 +161,29 @@ class SlabPool:
             if not force:
                 self._wait_for(wanted, relieve)
             return [self._take(size) for size in sizes]
+
+    def has_free(self, size: int) -> bool:
+        """Tell whether a slab of `size` bytes is warm and free."""
+        return bool(self._free.get(align(size)))
+
+    def prepare(self, sizes: Sequence[int]) -> None:
+        """Have warm slabs ready for the next `acquire` of these sizes, if the bound leaves room.
+
+        Fresh memory can take a hundred times as long as a copy into memory that was used before:
+        the system has to find, and clear, huge pages. A caller of `acquire` would wait for that
+        with a frame in its hands.
+        """
+        wanted = Counter(align(size) for size in sizes)
+        with self._returns:
+            short = wanted - Counter({size: len(self._free[size]) for size in wanted})
+            if self._in_use + self._kept + sum(short.elements()) > self.capacity:
+                return
+            slabs = [self._take(size) for size in short.elements()]
+        for slab in slabs:
+            self.hand_over(slab, 1)
+        for slab in slabs:
+            slab.touch()
+            self.release(slab)
 
     def hand_over(self, slab: Slab, readers: int) -> None:
         """Say that `slab` is complete and that `readers` jobs will each release it."""

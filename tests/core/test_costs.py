@@ -294,13 +294,14 @@ def test_memory_is_not_allocated_again_once_there_was_enough(layout, compression
             assert sink.waiting.acquire(timeout=60)
         warm = stream.get_current_memory_usage()
         assert warm >= many * frame.nbytes
+        most = warm * (many + 1) // many  # the next layer's memory is made ready, once
         sink.gate.set()
         for _ in range(10):
             stream.flush()
-            assert stream.get_current_memory_usage() == warm
+            assert stream.get_current_memory_usage() <= most
             for _ in range(many):
                 stream.append(frame)
-                assert stream.get_current_memory_usage() == warm
+                assert stream.get_current_memory_usage() <= most
 
 
 def test_nothing_is_kept_of_frames_and_shards_that_are_stored():
@@ -339,9 +340,12 @@ def test_as_many_threads_whatever_is_recorded(monkeypatch):
     monkeypatch.setattr(threading.Thread, "start", counted)
     most = worker_count(0) + IO_THREADS + 1  # and the publisher
     for layout, codec in [(WHOLE, "none"), (MANY, "blosc-lz4"), (GROWING, "zstd")]:
-        started.clear()
         record(64, layout, codec=codec)
+        for thread in threading.enumerate():
+            if thread.name.startswith("aqz-"):
+                thread.join(60)
         assert len(started) <= most
+        started.clear()
 
 
 # ---- memory ---------------------------------------------------------------------------------

@@ -173,15 +173,18 @@ class FilesystemSink:
 
     def _make(self, directory: str) -> None:
         """Make a directory and those above it, and remember that each has a new name in it."""
-        os.makedirs(directory, exist_ok=True)
         if len(self._known) > MAX_KNOWN:  # a long recording has more than are worth remembering
             self._known.clear()
-        while directory not in self._known:
-            self._known.add(directory)
-            self.names_changed.note(directory)
-            if directory == self.url:
-                return
-            directory = os.path.dirname(directory)
+        missing = [directory]
+        while (
+            missing[-1] != self.url and (above := os.path.dirname(missing[-1])) not in self._known
+        ):
+            missing.append(above)
+        for path in reversed(missing):
+            with contextlib.suppress(FileExistsError):
+                os.mkdir(path)
+            self._known.add(path)
+            self.names_changed.note(path)
 
 
 class _ShardOnDisk:
