@@ -74,7 +74,9 @@ class ArrayMemory:
     plane_by_plane
         Whether every plane completes the chunks that it touches, on all levels: between two planes
         nothing is kept.
-    relief
+    frame
+        One frame.
+    remedy
         What would make these needs smaller, for messages.
     """
 
@@ -86,7 +88,13 @@ class ArrayMemory:
     staging: int
     scratch: int
     plane_by_plane: bool = False
-    relief: str = "chunks with fewer planes"
+    frame: int = 0
+    remedy: str = "chunks with fewer planes"
+
+    @property
+    def need(self) -> int:
+        """Bytes that the array takes by itself, roughly."""
+        return self.open_layers + self.upper_open + self.staging
 
     @classmethod
     def of(
@@ -135,7 +143,8 @@ class ArrayMemory:
             scratch=3 * base.frame_nbytes if upper else 0,
             plane_by_plane=all(math.prod(level.lead_chunk) == 1 for level in levels)
             and not any(_halves_z(*pair) for pair in pairwise(levels)),
-            relief=_relief(levels, room),
+            frame=base.frame_nbytes,
+            remedy=_remedy(levels, room),
         )
 
 
@@ -190,20 +199,19 @@ def plan_memory(
     least += max((field.open_layers for field in fields), default=0)
     one_more = max((array.layer for array in every), default=0)
     minimum = fixed + int(least * share)
-    by_need = sorted(every, key=lambda array: array.open_layers + array.upper_open + array.staging)
-    relief = by_need[-1].relief if by_need else "fewer arrays"
     comfortable = fixed + int((least + 2 * one_more) * share) + more_parts
     total = max_memory if max_memory is not None else max(DEFAULT_BUDGET, comfortable)
     if total < minimum:
         raise MemoryBudgetError(
             f"max_memory is {total:,} bytes, but this layout needs {minimum:,} at least and "
-            f"{comfortable:,} to work well. Raise max_memory, or use {relief}."
+            f"{comfortable:,} to work well. Raise max_memory, or use "
+            f"{_relief(every, total)}."
         )
     machine = _machine_nbytes()
     if machine is not None and minimum > machine:
         raise MemoryBudgetError(
             f"This layout needs {minimum:,} bytes at least, but the machine has {machine:,}. "
-            f"Use {relief}."
+            f"Use {_relief(every, machine)}."
         )
     more_parts = min(more_parts, (total - minimum) // 2)
     pixels = int((total - fixed - more_parts) / share)
@@ -217,7 +225,15 @@ def staging_nbytes(layout: ArrayLayout, column: Column, codecs: CodecChain, room
     return size_class(slab_nbytes(body, room))
 
 
-def _relief(levels: Sequence[ArrayLayout], room: int) -> str:
+def _relief(arrays: Sequence[ArrayMemory], limit: int) -> str:
+    """Say what would help to fit a limit."""
+    greediest = max(arrays, key=lambda array: array.need)
+    if greediest.frame > limit:
+        return "smaller frames: a region of the camera, or several arrays"
+    return greediest.remedy
+
+
+def _remedy(levels: Sequence[ArrayLayout], room: int) -> str:
     """Say what an array should have less of, to need less memory."""
     if 2 * room > max(level.slab_nbytes(level.columns[0]) for level in levels):
         return "shards of fewer chunks"  # it is their indexes

@@ -262,7 +262,12 @@ def test_a_budget_that_is_too_small_says_what_would_fit(tmp_path):
 def test_a_budget_that_is_too_small_says_what_would_help(tmp_path, sizes, chunks, shards, advice):
     plan = ArrayPlan(axes=axes("tyx", sizes, chunks, shards), key="img")
     with pytest.raises(aqz.errors.MemoryBudgetError, match=f"se {advice}"):
-        opened(tmp_path / "s", plan, max_memory=100_000)
+        opened(tmp_path / "s", plan, max_memory=1_000_000)
+
+
+def test_a_frame_that_no_machine_holds_is_what_should_be_smaller(tmp_path):
+    with pytest.raises(aqz.errors.MemoryBudgetError, match="Use smaller frames"):
+        aqz.open_stream(tmp_path / "s", shape=(0, 2**31, 2**31), dtype="uint16")
 
 
 def assert_threads_end(before):
