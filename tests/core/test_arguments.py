@@ -21,6 +21,7 @@ FRAME = np.arange(12, dtype=np.uint16).reshape(3, 4)
         ("store_path", 5, r"store_path must be .*5 \(int\); for example"),
         ("store_path", "a\ud800", r"store_path: .*'\\ud800' at position 1.*remove it"),
         ("store_path", "s3:/bucket/x", r"s3://bucket/x"),
+        ("store_path", "s3://bucket/x\udcff", r"store_path 's3://bucket/x\\udcff' has .*remove"),
         ("shape", (0, 3.5, 4), r"shape must be .*integers.*got 3\.5 \(float\) at position 1"),
         ("shape", (True, 3, 4), r"shape must be .*got True \(bool\) at position 0"),
         ("shape", ("a", 3, 4), r"shape must be .*got 'a' \(str\) at position 0"),
@@ -115,6 +116,7 @@ def test_methods_of_a_stream(stream, call, error, message):
         (lambda store: aqz.missing_frames(store, 3), "key must be a string, got 3"),
         (lambda store: aqz.suggest_layout(5, "u2"), r"shape must be .*got 5"),
         (lambda store: aqz.suggest_layout((3, 2.5), "u2"), r"shape must be .*2\.5"),
+        (lambda store: aqz.StreamSettings.from_string(b"a"), "from_string takes text, not bytes"),
         (lambda store: aqz.StreamSettings.from_file(5), "path must be a string or a path"),
     ],
 )

@@ -18,7 +18,7 @@ from aqz_core.config.schema import (
     attributes_of,
     spelling,
 )
-from aqz_core.errors import SettingsError, StorageError
+from aqz_core.errors import SettingsError, SettingsTypeError, StorageError
 from aqz_core.field_checks import path_text
 from aqz_core.settings import ArraySettings, StreamSettings
 
@@ -54,14 +54,14 @@ def from_file(path: str | os.PathLike[str]) -> StreamSettings:
 def from_string(text: str) -> StreamSettings:
     """Read settings from YAML or JSON text; errors as for `from_file`."""
     if not isinstance(text, str):
-        raise TypeError(f"from_string takes text, not {type(text).__name__}")
+        raise SettingsTypeError(f"from_string takes text, not {type(text).__name__}")
     return _Reader("config text").settings(parsed(text, "config text"))
 
 
 def from_dict(document: Mapping[str, Any]) -> StreamSettings:
     """Read settings from plain JSON values; errors as for `from_file`, without a line."""
     if not isinstance(document, Mapping):
-        raise TypeError(f"from_dict takes a mapping, not {type(document).__name__}")
+        raise SettingsTypeError(f"from_dict takes a mapping, not {type(document).__name__}")
     return _Reader("config").settings(located(document))
 
 

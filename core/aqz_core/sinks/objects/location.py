@@ -88,6 +88,11 @@ def s3_location(store_path: str, s3: S3Settings | None) -> S3Location:
             f"store_path {store_path!r} names no bucket; write s3://bucket/name.ome.zarr, or set "
             "bucket_name of S3Settings"
         )
+    if any("\ud800" <= one <= "\udfff" for one in key):
+        raise SettingsError(
+            f"store_path {store_path!r} has a character that UTF-8 cannot hold, so no key can; "
+            "remove it"
+        )
     parts = [part for part in key.split("/") if part not in ("", ".")]
     if ".." in parts:
         raise SettingsError(f"store_path {store_path!r} has '..' in it, which keys cannot have")
