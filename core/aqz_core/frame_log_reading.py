@@ -84,7 +84,8 @@ def read_frame_metadata(
     list of dict
         One for each frame that was given metadata or written by index, in the order of arrival:
         the frame's index by axis name, and its metadata. ``pandas.DataFrame(...)`` makes a table
-        of it. A frame that was replaced is listed once, as it is now.
+        of it. A frame that was replaced is listed once, as it is now. Metadata that are named like
+        an axis of the index, ``t``, are found under ``metadata.t``: under ``t`` is the index.
 
     Raises
     ------
@@ -103,11 +104,11 @@ def read_frame_metadata(
     try:
         name = normalise_key(key)
         for folder in (name, _first_level(files, name)):
-            if folder is None or (names := _axis_names(files, folder)) is None:
+            if folder is None or (names := _axis_names(files, name, folder)) is None:
                 continue
             rows = {}
             for index, metadata in _lines(files, join(folder, LOG_NAME)):
-                rows[index] = {**dict(zip(names, index, strict=False)), **metadata}
+                rows[index] = _row(names, index, metadata)
             return list(rows.values())
         if all(files.size(node) is None for node in NODES):
             raise StorageError(f"{files.url}: there is no Zarr store; is it the path of one?")
@@ -117,6 +118,23 @@ def read_frame_metadata(
         )
     finally:
         files.close()
+
+
+def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the index by axis name and the metadata, none of which takes another's place."""
+    row: dict[str, Any] = dict(zip(names, index, strict=False))
+    moved = {}
+    for key, value in metadata.items():
+        if key in row:
+            moved[key] = value
+        else:
+            row[key] = value
+    for key, value in moved.items():
+        name = f"metadata.{key}"
+        while name in row:
+            name = f"metadata.{name}"
+        row[name] = value
+    return row
 
 
 def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
@@ -155,8 +173,8 @@ def _first_level(files: StoredFiles, image: str) -> str | None:
     return None
 
 
-def _axis_names(files: StoredFiles, folder: str) -> list[str] | None:
-    """Return the names of an array's axes, or None if there is no array."""
+def _axis_names(files: StoredFiles, image: str, folder: str) -> list[str] | None:
+    """Return the names of the axes of an image's, or its own, array; None if there is no array."""
     try:
         document = json.loads(files.read(join(folder, "zarr.json")) or b"")
         if document.get("node_type") != "array":
@@ -169,4 +187,20 @@ def _axis_names(files: StoredFiles, folder: str) -> list[str] | None:
         rank = len(json.loads(files.read(join(folder, ".zarray")) or b"")["shape"])
     except (ValueError, KeyError, TypeError):
         return None
-    return [f"axis{number}" for number in range(rank)]
+    return _names_of_v2(files, image, rank) or [f"axis{number}" for number in range(rank)]
+
+
+def _names_of_v2(files: StoredFiles, image: str, rank: int) -> list[str] | None:
+    """Return the names of the axes of a Zarr V2 array: those of the image, or of the recording."""
+    try:
+        attributes = json.loads(files.read(join(image, ".zattrs")) or b"")
+        if "multiscales" in attributes:
+            axes = attributes["multiscales"][0]["axes"]
+        else:
+            axes = attributes["aqz"]["axes"]
+        names = [str(axis["name"]) for axis in axes]
+        if "multiscales" not in attributes:
+            names = [str(name) for name in attributes["aqz"].get("storage_order") or names]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+    return names if len(names) == rank else None

@@ -258,3 +258,35 @@ def test_frames_of_a_codec_of_a_plug_in_are_listed(tmp_path):
     with aqz.ZarrStream.resume(path, plugins=plugins) as stream:
         stream.write(frame(1), {"t": 1, "c": 0, "z": 0})
     assert aqz.list_frames(path, "img").written == ((0, 0, 0), (1, 0, 0))
+
+
+def test_metadata_named_like_axes_hide_no_index(form):
+    given = {"t": 12.5, "z": 3, "stage": 7, "metadata.z": "kept"}
+    with opened(**form) as stream:
+        stream.append(frame(0), metadata={"n": 0})
+        stream.append(frame(1), metadata=given)
+    first, second = aqz.read_frame_metadata(form["path"], "img")
+    assert first == {"t": 0, "c": 0, "z": 0, "n": 0}
+    assert second == {
+        "t": 0,
+        "c": 0,
+        "z": 1,
+        "stage": 7,
+        "metadata.t": 12.5,
+        "metadata.z": "kept",
+        "metadata.metadata.z": 3,
+    }
+
+
+@pytest.mark.parametrize("order", [None, ["t", "z", "c", "y", "x"]])
+@pytest.mark.parametrize("is_ngff", [True, False])
+def test_axes_of_zarr_v2_have_their_names(tmp_path, order, is_ngff):
+    given = settings(tmp_path / "a.zarr", version=aqz.ZarrVersion.V2, order=order)
+    given.arrays[0].is_ngff = is_ngff
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        stream = aqz.ZarrStream(given)
+    with stream:
+        stream.write(frame(1, 0, 2), {"t": 1, "c": 0, "z": 2}, metadata={"n": 5})
+    assert aqz.read_frame_metadata(tmp_path / "a.zarr", "img") == [{"t": 1, "c": 0, "z": 2, "n": 5}]
+    assert list(aqz.list_frames(tmp_path / "a.zarr", "img").written) == [(1, 0, 2)]
