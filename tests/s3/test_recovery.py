@@ -180,8 +180,9 @@ def test_damage_is_found(url, capsys):
     filesystem.pipe_file(shard, bytes(content))
     assert main(["validate", "--json", url]) == 1
     report = json.loads(capsys.readouterr().out)
-    assert [found["severity"] for found in report["findings"]] == ["error", "note"]
+    assert [found["severity"] for found in report["findings"]] == ["error", "error"]
     assert "checksum" in report["findings"][0]["what"]
+    assert "chunks that were recorded are missing" in report["findings"][1]["what"]
     assert main(["info", url]) == 0
     assert "array uint16 20 x 512 x 512" in capsys.readouterr().out
     assert main(["repair", "--apply", url]) == 1
