@@ -245,6 +245,7 @@ def test_a_request_that_fails_is_no_damage_and_nothing_is_planned_from_it(endpoi
             stream.append(frame, metadata={"number": number})
     document = json.loads(endpoint.objects["a.zarr/zarr.json"])
     document["shape"][0] = 3  # as after a sudden end: what the shards hold tells the length
+    document["attributes"]["aqz"] |= {"state": "recording", "frames": 3}
     endpoint.objects["a.zarr/zarr.json"] = json.dumps(document).encode()
     before = dict(endpoint.objects)
     endpoint.fail("denied", f"GET /bucket/a.zarr/{name}")
