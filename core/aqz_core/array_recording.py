@@ -16,6 +16,7 @@ from aqz_core.array_metadata import ArrayMetadata
 from aqz_core.errors import (
     AqzError,
     FrameExistsError,
+    FrameIndexError,
     FrameShapeError,
     MemoryBudgetError,
     OutOfBoundsError,
@@ -38,6 +39,12 @@ if TYPE_CHECKING:
 __all__ = ["ArrayRecording"]
 
 Frame = npt.NDArray[Any]
+
+MAX_FRAMES = 2**31
+"""Frames of one array, on an unlimited axis too: an index beyond is a mistake, not a recording."""
+
+MAX_SKIPPED_FRAMES = 10_000_000
+"""Frames that one call may skip: each layer of them is visited, which takes 2 us."""
 
 
 class ArrayRecording:
@@ -217,6 +224,12 @@ class ArrayRecording:
         """
         with self._appending:
             self._check_room(-(-(self._reader.pending_pixels + pixels) // self._reader.pixels))
+            if pixels // self._reader.pixels > MAX_SKIPPED_FRAMES:
+                raise OutOfBoundsError(
+                    f"array {self.plan.key!r}: {pixels // self._reader.pixels:,} frames cannot be "
+                    f"skipped at once; skip {MAX_SKIPPED_FRAMES:,} at most, or write the frames "
+                    "that follow by index."
+                )
             completed, whole = self._reader.skip(pixels)
             if completed is not None:
                 self._take(completed)
@@ -255,6 +268,11 @@ class ArrayRecording:
                     f"at an index, not an array of shape {array.shape}."
                 )
             number = self._router.number(index)
+            if number >= MAX_FRAMES:
+                raise FrameIndexError(
+                    f"array {self.plan.key!r}: the index {index} is that of frame {number:,}; an "
+                    f"array has {MAX_FRAMES:,} frames at most."
+                )
             if self._written is None:
                 self._written = WrittenFrames(self._router, self.frames)
                 if self.frames:

@@ -112,6 +112,14 @@ def test_shards_with_skipped_chunks_are_finished_while_the_recording_goes_on(tmp
     assert len(done) == 20
 
 
+def test_no_call_skips_for_hours(tmp_path):
+    with aqz.ZarrStream(grey(tmp_path / "s")) as stream:
+        with pytest.raises(aqz.OutOfBoundsError, match=r"10,000,000 at most.*by index"):
+            stream.skip_frames(10**30)
+        stream.append(np.full((1, 4, 6), 9, np.uint16))
+    assert read_with_tensorstore(tmp_path / "s", "").shape == (1, 4, 6)
+
+
 def test_skipping_counts_as_frames(tmp_path):
     with aqz.ZarrStream(grey(tmp_path / "s", frames=5)) as stream:
         stream.skip_frames(3)

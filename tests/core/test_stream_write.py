@@ -117,6 +117,7 @@ def test_channels_can_be_named(tmp_path):
         ({"t": 0, "c": "DAPI", "z": 0}, FrameIndexError, "no names"),
         ({"t": 0, "c": 2, "z": 0}, OutOfBoundsError, "size 2"),
         ({"t": -1, "c": 0, "z": 0}, OutOfBoundsError, "-1"),
+        ({"t": 10**30, "c": 0, "z": 0}, FrameIndexError, "2,147,483,648 frames at most"),
     ],
 )
 def test_a_bad_index_says_what_is_wrong(tmp_path, index, error, message):
