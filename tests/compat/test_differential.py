@@ -107,28 +107,45 @@ def keys_of(metadata):
 def assert_recorded_alike(plan, peer, ours, theirs_options=None, ours_options=None):
     """Record a plan by both, and compare."""
     with tempfile.TemporaryDirectory() as folder:
-        left, right = Path(folder) / "left.zarr", Path(folder) / "right.zarr"
-        try:
-            peer.record(replace(plan, options=theirs_options or {}), right)
-        except PeerError as error:
-            event(f"the peer failed: {str(error)[:60]}")
-            reject()  # too many of these fail the test: hypothesis counts them
+        left = Path(folder) / "left.zarr"
         record(ours, replace(plan, options=ours_options or {}), left)
-        metadata = comparable_metadata(left)
-        assert metadata == comparable_metadata(right)
-        for key in keys_of(metadata):
-            actual, expected = read_with_zarr_python(left, key), read_with_zarr_python(right, key)
-            assert actual.dtype == expected.dtype
-            if actual.dtype.kind == "f":
-                largest = float(np.abs(expected).max(initial=1))
-                np.testing.assert_allclose(
-                    actual, expected, rtol=0, atol=8 * np.finfo(actual.dtype).eps * largest
-                )
+        for attempt in range(ATTEMPTS):
+            right = Path(folder) / f"right-{attempt}.zarr"
+            try:
+                peer.record(replace(plan, options=theirs_options or {}), right)
+            except PeerError as error:
+                event(f"the peer failed: {str(error)[:60]}")
+                reject()  # too many of these fail the test: hypothesis counts them
+            try:
+                assert_stored_alike(left, right)
+            except (AssertionError, ValueError):
+                if attempt == ATTEMPTS - 1:
+                    raise
             else:
-                np.testing.assert_array_equal(actual, expected)
+                return
+
+
+def assert_stored_alike(left, right):
+    """Compare two stores: their metadata, and all pixels."""
+    metadata = comparable_metadata(left)
+    assert metadata == comparable_metadata(right)
+    for key in keys_of(metadata):
+        actual, expected = read_with_zarr_python(left, key), read_with_zarr_python(right, key)
+        assert actual.dtype == expected.dtype
+        if actual.dtype.kind == "f":
+            largest = float(np.abs(expected).max(initial=1))
+            np.testing.assert_allclose(
+                actual, expected, rtol=0, atol=8 * np.finfo(actual.dtype).eps * largest
+            )
+        else:
+            np.testing.assert_array_equal(actual, expected)
 
 
 FAST = {"durability": "none"}
+
+ATTEMPTS = 4
+"""acquire-zarr 0.5.1 leaves metadata out or damages a chunk now and then, and not the next time;
+what differs every time is a difference."""
 
 
 @few(EXAMPLES)
