@@ -274,6 +274,16 @@ class ArrayWriter:
                 layer.fill_missing(self.layout.fill_value)
                 self._hand_over(layer)
 
+    def drop_layers(self) -> None:
+        """Give back the memory of layers that a failed recording leaves."""
+        with self._lock:
+            for layer in self._layers.values():
+                for slab in layer.slabs:
+                    self._engine.pixels.hand_over(slab, 1)
+                    self._engine.pixels.release(slab)
+            self._layers.clear()
+            self._current, self._run = None, 0
+
     def wait(self) -> None:
         """Wait until everything that was handed over is stored, or something failed."""
         self._jobs.wait()

@@ -106,9 +106,13 @@ class Engine:
         self.io.submit(self._preparations, self.pixels.prepare, sizes, urgency=1)
 
     def stop(self) -> None:
-        """End the threads."""
+        """End the threads, and give the memory back."""
         self.workers.stop()
         self.io.stop()
+        for writer in self.writers:
+            writer.drop_layers()
+        self.pixels.close()
+        self.staging.close()
 
 
 def worker_count(max_threads: int) -> int:
