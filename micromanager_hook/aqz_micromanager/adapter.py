@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import weakref
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import aqz_core as aqz
@@ -28,7 +29,7 @@ __all__ = ["RunAdapter"]
 _log = logging.getLogger("aqz.micromanager")
 
 
-class RunAdapter:
+class RunAdapter(ABC):
     """A recording of one acquisition, as a context manager around it.
 
     Parameters
@@ -66,18 +67,18 @@ class RunAdapter:
         if self._forgotten.detach():
             self._forgotten = weakref.finalize(self, _finish_forgotten, self._recorder)
 
+    @abstractmethod
     def _on_interrupt(self) -> bool:
         """Make the engine stop after Ctrl+C; return whether nothing else shall happen."""
-        raise NotImplementedError
 
     @property
     def _ended_early(self) -> bool:
         """Whether the acquisition ended before all frames came, as far as the engine tells."""
         return self._interrupted
 
+    @abstractmethod
     def _let_go(self) -> None:
         """Leave the engine alone, and wait for what it still does to the recording."""
-        raise NotImplementedError
 
     @property
     def state(self) -> RunState:

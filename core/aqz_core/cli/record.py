@@ -12,7 +12,7 @@ from aqz_core.cli.demo import check_output
 from aqz_core.cli.destinations import check_lasting
 from aqz_core.cli.wording import open_console
 from aqz_core.errors import SettingsError
-from aqz_core.store_path import local_path, url_scheme, without_password
+from aqz_core.store_path import is_local, local_path, without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,7 +77,7 @@ def run_record(options: RecordOptions) -> int:
     console = open_console()
     check_lasting(options.output)
     folder = None
-    if url_scheme(options.output) in (None, "file"):
+    if is_local(options.output):
         local = local_path(options.output)
         check_output(local, overwrite=options.overwrite)
         folder = local.parent

@@ -175,11 +175,12 @@ class FilesystemSink:
         """Make a directory and those above it, and remember that each has a new name in it."""
         if len(self._known) > MAX_KNOWN:  # a long recording has more than are worth remembering
             self._known.clear()
-        missing = [directory]
-        while (
-            missing[-1] != self.url and (above := os.path.dirname(missing[-1])) not in self._known
-        ):
-            missing.append(above)
+        missing = []
+        while directory not in self._known:
+            missing.append(directory)
+            if directory == self.url:
+                break
+            directory = os.path.dirname(directory)
         for path in reversed(missing):
             with contextlib.suppress(FileExistsError):
                 os.mkdir(path)
