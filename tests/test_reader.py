@@ -21,7 +21,7 @@ from zarr.codecs import (
 )
 
 from aqz_core.errors import StorageError
-from aqz_core.reader import ZarrArrayReader
+from aqz_core.reading.array_reader import ZarrArrayReader
 
 DTYPES = [
     *("bool", "float16", "float32", "float64"),

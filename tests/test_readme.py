@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from aqz_core.reader import ZarrArrayReader
+from aqz_core.reading.array_reader import ZarrArrayReader
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -7,6 +7,7 @@ The vocabulary is that of acquire-zarr: settings objects, a `ZarrStream`, `appen
 from __future__ import annotations
 
 from aqz_core.codecs import PluginCompression
+from aqz_core.downsampling.methods import Downsampler
 from aqz_core.enums import (
     CompressionCodec,
     Compressor,
@@ -47,33 +48,23 @@ from aqz_core.events import (
     StreamSpilled,
     StreamStatistics,
 )
-from aqz_core.frame_listing import FrameList, list_frames, missing_frames
-from aqz_core.frame_log_reading import read_frame_metadata
-from aqz_core.hooks import CodecProvider, FrameProcessor, FrameSpec, SinkProvider, hookimpl
 from aqz_core.log_level import get_log_level, set_log_level
-from aqz_core.opening import open_stream
-from aqz_core.reader import ZarrArrayReader
+from aqz_core.open_stream import open_stream
+from aqz_core.planning.suggestion import LayoutSuggestion, suggest_layout
+from aqz_core.plugins import CodecProvider, FrameProcessor, FrameSpec, SinkProvider, hookimpl
+from aqz_core.process import exit_on_sigterm
+from aqz_core.reading.array_reader import ZarrArrayReader
+from aqz_core.reading.frame_log import read_frame_metadata
 from aqz_core.recovery import RepairReport, ValidationReport, repair_store, validate_store
-from aqz_core.reduction import Downsampler
-from aqz_core.settings import (
-    Acquisition,
-    ArraySettings,
-    Channel,
-    CompressionSettings,
-    Dimension,
-    FieldOfView,
-    Plate,
-    S3Settings,
-    StreamSettings,
-    Well,
-)
+from aqz_core.recovery.frame_listing import FrameList, list_frames, missing_frames
+from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.paths import without_password
+from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
+from aqz_core.settings.stream import S3Settings, StreamSettings
+from aqz_core.settings.validation.stream import validate as validate_settings
 from aqz_core.spill_upload import upload_spill
-from aqz_core.store_path import without_password
 from aqz_core.stream import PartialFrameWarning, ZarrStream
-from aqz_core.suggestion import LayoutSuggestion, suggest_layout
-from aqz_core.termination import exit_on_sigterm
 from aqz_core.upload import upload_store
-from aqz_core.validation import validate as validate_settings
 
 __version__ = "0.1.0"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from aqz_core.errors import SettingsError, SettingsTypeError
-from aqz_core.field_checks import Check, Refused, describe, path_text, text
+from aqz_core.settings.checks import Check, Refused, describe, path_text, text
 
 __all__ = ["argument", "check_key_text", "check_plugins", "store_text", "values_by_name"]
 

@@ -2,7 +2,7 @@
 
 All are frozen records of plain values, made by the stream and read by scripts,
 observers and windows. An event is the one argument of an observer hook
-(`aqz_core.hooks.hookspecs`), so that fields can be added without changing any
+(`aqz_core.plugins.hookspecs`), so that fields can be added without changing any
 signature. Nothing here has behaviour.
 """
 

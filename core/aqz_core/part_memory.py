@@ -10,14 +10,14 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aqz_core.sinks.objects.part_sizes import part_size
+from aqz_core.storage.objects.part_sizes import part_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from aqz_core.codecs import CodecChain
-    from aqz_core.layout import ArrayLayout
-    from aqz_core.plans import ArrayPlan
+    from aqz_core.planning.array import ArrayPlan
+    from aqz_core.planning.layout import ArrayLayout
 
 __all__ = ["PartNeeds", "object_bound", "open_shards", "part_needs"]
 

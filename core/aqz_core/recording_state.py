@@ -14,7 +14,7 @@ from aqz_core.enums import ZarrVersion
 
 if TYPE_CHECKING:
     from aqz_core.metadata import Axis, Document
-    from aqz_core.plans import ArrayPlan
+    from aqz_core.planning.array import ArrayPlan
 
 __all__ = ["RecordingState", "state_attribute"]
 

@@ -12,20 +12,20 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError, StorageError
-from aqz_core.hooks import create_plugin_manager
-from aqz_core.settings import StreamSettings
-from aqz_core.sinks.choosing import locked_sink, store_scheme
-from aqz_core.sinks.spill.folder import SpillFolder, destination_of
-from aqz_core.store_path import local_path
+from aqz_core.plugins import create_plugin_manager
+from aqz_core.settings.paths import local_path
+from aqz_core.settings.stream import StreamSettings
+from aqz_core.settings.validation.store import check_store
+from aqz_core.storage.opening import locked_sink, store_scheme
+from aqz_core.storage.spill.folder import SpillFolder, destination_of
 from aqz_core.upload import FILES_AT_ONCE, metadata_last, send_file
-from aqz_core.validation_store import check_store
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from aqz_core.settings import S3Settings
-    from aqz_core.sinks import Sink
+    from aqz_core.settings.stream import S3Settings
+    from aqz_core.storage import Sink
 
 __all__ = ["upload_spill"]
 

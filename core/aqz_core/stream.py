@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 from aqz_core.argument_checks import check_plugins, store_text
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, MetadataError, SettingsTypeError
-from aqz_core.field_checks import describe
 from aqz_core.forking import ParentsRecording, leave_to_parent
-from aqz_core.hooks import create_plugin_manager
-from aqz_core.peer_rules import NEWEST
-from aqz_core.recording import Recording
-from aqz_core.settings import StreamSettings
-from aqz_core.validation import validate
+from aqz_core.plugins import create_plugin_manager
+from aqz_core.recording.session import Recording
+from aqz_core.settings.acquire_zarr import NEWEST
+from aqz_core.settings.checks import describe
+from aqz_core.settings.stream import StreamSettings
+from aqz_core.settings.validation.stream import validate
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aqz_core.events import StreamReport, StreamStatistics
-    from aqz_core.settings import S3Settings
+    from aqz_core.settings.stream import S3Settings
 
 __all__ = ["PartialFrameWarning", "ZarrStream"]
 

@@ -10,12 +10,13 @@ import copy
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError
-from aqz_core.keys import normalise_key
-from aqz_core.settings_plate import fields_of
-from aqz_core.validation import check_arrays
+from aqz_core.settings.keys import normalise_key
+from aqz_core.settings.plate import fields_of
+from aqz_core.settings.validation.stream import check_arrays
 
 if TYPE_CHECKING:
-    from aqz_core.settings import ArraySettings, StreamSettings
+    from aqz_core.settings.array import ArraySettings
+    from aqz_core.settings.stream import StreamSettings
 
 __all__ = ["check_extension"]
 

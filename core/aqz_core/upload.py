@@ -15,19 +15,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError, StorageError, StoreBusyError, StoreExistsError
-from aqz_core.hooks import create_plugin_manager
-from aqz_core.settings import StreamSettings
-from aqz_core.sinks.base import METADATA, PARTIAL
-from aqz_core.sinks.choosing import locked_sink, store_scheme
-from aqz_core.store_lock import StoreLock
-from aqz_core.store_path import local_path
-from aqz_core.validation_store import check_store
+from aqz_core.plugins import create_plugin_manager
+from aqz_core.settings.paths import local_path
+from aqz_core.settings.stream import StreamSettings
+from aqz_core.settings.validation.store import check_store
+from aqz_core.storage.lock import StoreLock
+from aqz_core.storage.opening import locked_sink, store_scheme
+from aqz_core.storage.sink import METADATA, PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from aqz_core.settings import S3Settings
-    from aqz_core.sinks import Sink
+    from aqz_core.settings.stream import S3Settings
+    from aqz_core.storage import Sink
 
 __all__ = ["metadata_last", "send_file", "upload_store"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from aqz_core.router import FrameRouter
+    from aqz_core.planning.frame_order import FrameRouter
 
 __all__ = ["WrittenFrames"]
 

@@ -12,8 +12,8 @@ import numpy as np
 import pymmcore
 import pytest
 
-from aqz_core.cameras import Camera, CameraError, MicroManagerCamera, demo_camera, micromanager
-from aqz_core.cameras.micromanager import _check_device_interface
+from aqz_core.cli.cameras import Camera, CameraError, MicroManagerCamera, demo_camera, micromanager
+from aqz_core.cli.cameras.micromanager import _check_device_interface
 
 pytestmark = pytest.mark.micromanager
 

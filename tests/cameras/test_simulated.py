@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqz_core.cameras import Camera, SimulatedCamera, frame_number
+from aqz_core.cli.cameras import Camera, SimulatedCamera, frame_number
 from aqz_core.errors import SettingsError
 
 
@@ -72,8 +72,8 @@ def test_frames_wait_for_their_time(monkeypatch):
         waits.append(round(seconds, 6))
         now[0] += seconds
 
-    monkeypatch.setattr("aqz_core.cameras.simulated.time.monotonic", lambda: now[0])
-    monkeypatch.setattr("aqz_core.cameras.simulated.time.sleep", sleep)
+    monkeypatch.setattr("aqz_core.cli.cameras.simulated.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("aqz_core.cli.cameras.simulated.time.sleep", sleep)
     frames = SimulatedCamera((16, 16)).frames(4, interval=0.5)
 
     next(frames)

@@ -13,10 +13,11 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqz_core import camera_bench
-from aqz_core.camera_bench import CodecTrial, Run, judge
-from aqz_core.camera_load import CameraLoad, deliver, make_ring
-from aqz_core.cli import bench_plot, main
+from aqz_core.cli import main
+from aqz_core.cli.bench import measure as camera_bench
+from aqz_core.cli.bench import plot as bench_plot
+from aqz_core.cli.bench.load import CameraLoad, deliver, make_ring
+from aqz_core.cli.bench.measure import CodecTrial, Run, judge
 from aqz_core.errors import SettingsError
 
 SMALL = ("--camera", "32x48@200:uint16", "--seconds", "0.1")
@@ -273,8 +274,8 @@ def test_frames_have_the_noise_of_a_camera(text):
 
 
 def test_frames_larger_than_the_noise_that_is_drawn(monkeypatch):
-    monkeypatch.setattr("aqz_core.camera_load.MAX_TILE_EDGE", 16)
-    monkeypatch.setattr("aqz_core.camera_load.RING_NBYTES", 1)
+    monkeypatch.setattr("aqz_core.cli.bench.load.MAX_TILE_EDGE", 16)
+    monkeypatch.setattr("aqz_core.cli.bench.load.RING_NBYTES", 1)
     ring = make_ring(CameraLoad.parse("40x20@1:uint8"))
     assert ring.shape == (2, 40, 20)
     np.testing.assert_array_equal(ring[0, :16, 16:], ring[0, 16:32, :4])

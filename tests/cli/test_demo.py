@@ -9,9 +9,9 @@ import pytest
 import zarr
 from rich.console import Console
 
-from aqz_core.cameras import SimulatedCamera, frame_number
 from aqz_core.cli import camera_recording, main
 from aqz_core.cli import demo as demo_module
+from aqz_core.cli.cameras import SimulatedCamera, frame_number
 from aqz_core.cli.demo_settings import COMPRESSIONS, settings_for_demo
 from aqz_core.cli.progress import RecordingProgress
 from aqz_core.events import StreamStatistics

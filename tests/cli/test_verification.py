@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import zarr
 
-from aqz_core.cameras import SimulatedCamera
+from aqz_core.cli.cameras import SimulatedCamera
 from aqz_core.cli.verification import checksum, mean_of_2x2, verify_recording
 from aqz_core.errors import StorageError
 

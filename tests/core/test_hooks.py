@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from aqz_core.codecs import PluginCompression, chain_for
+from aqz_core.downsampling.methods import BUILTIN_DOWNSAMPLERS, Downsampler
 from aqz_core.errors import PluginError
 from aqz_core.events import StreamOpened
-from aqz_core.hooks import (
+from aqz_core.plugins import (
     OBSERVER_HOOKS,
     PROVIDER_HOOKS,
     CodecProvider,
@@ -28,7 +29,6 @@ from aqz_core.hooks import (
     hookimpl,
     hookspecs,
 )
-from aqz_core.reduction import BUILTIN_DOWNSAMPLERS, Downsampler
 
 SETTINGS = object()  # hooks hand the settings through and never look at them
 
@@ -106,7 +106,7 @@ def test_aqz_codecs_are_available_by_name():
 
 def test_aqz_sinks_are_available_by_scheme(monkeypatch):
     local = SinkProvider(("file", "memory"), lambda url, settings: None)
-    monkeypatch.setattr("aqz_core.sinks.BUILTIN_SINKS", (local,), raising=False)
+    monkeypatch.setattr("aqz_core.storage.BUILTIN_SINKS", (local,), raising=False)
     sinks = gather(plugin(aqz_sinks=lambda: NOWHERE)).sinks()
     assert dict(sinks) == {"file": local, "memory": local, "nowhere": NOWHERE}
 
@@ -199,7 +199,7 @@ def test_hooks_may_return_one_record_many_a_generator_or_none():
     ],
 )
 def test_wrong_types_and_errors_name_the_plugin(hook_name, ask, monkeypatch):
-    monkeypatch.setattr("aqz_core.sinks.BUILTIN_SINKS", (), raising=False)
+    monkeypatch.setattr("aqz_core.storage.BUILTIN_SINKS", (), raising=False)
 
     def fails():
         yield from ()
@@ -248,7 +248,7 @@ def test_builtin_names_cannot_be_taken(monkeypatch):
         gather(plugin(aqz_codecs=lambda: zstd)).codecs()
     with pytest.raises(PluginError, match=f"downsampler '{BUILTIN_DOWNSAMPLERS[0].name}'"):
         gather(plugin(aqz_downsamplers=lambda: BUILTIN_DOWNSAMPLERS[:1])).downsamplers()
-    monkeypatch.setattr("aqz_core.sinks.BUILTIN_SINKS", (NOWHERE,), raising=False)
+    monkeypatch.setattr("aqz_core.storage.BUILTIN_SINKS", (NOWHERE,), raising=False)
     with pytest.raises(PluginError, match="URL scheme 'nowhere'"):
         gather(plugin(aqz_sinks=lambda: NOWHERE)).sinks()
 
@@ -384,7 +384,7 @@ def test_importing_loads_no_plugin_and_no_compression_library():
     code = (
         "import importlib.metadata as m, sys\n"
         "m.entry_points = m.distributions = lambda *a, **k: sys.exit('asked for entry points')\n"
-        "import aqz_core.hooks, aqz_core.codecs, aqz_core.observers\n"
+        "import aqz_core.plugins, aqz_core.codecs, aqz_core.recording.observers\n"
         "print([n for n in ('numcodecs', 'fsspec', 's3fs', 'zarr') if n in sys.modules])\n"
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

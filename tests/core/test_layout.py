@@ -9,9 +9,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqz_core import layout
-from aqz_core.layout import ArrayLayout, plan_layout
-from aqz_core.tiling import ColumnTiling
+from aqz_core.pipeline.tiling import ColumnTiling
+from aqz_core.planning import layout
+from aqz_core.planning.layout import ArrayLayout, plan_layout
 
 UNLIMITED = 7
 """Indices that are looked at on an unlimited axis."""

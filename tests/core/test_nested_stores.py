@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_core import store_lock
 from aqz_core.recovery import repair_store, validate_store
-from aqz_core.store_lock import StoreLock, is_locked, lock_path
+from aqz_core.storage import lock as store_lock
+from aqz_core.storage.lock import StoreLock, is_locked, lock_path
 from aqz_core.upload import upload_store
 from tests.support.plans import ArrayPlan, StreamPlan, axes, settings_for
 

@@ -16,8 +16,8 @@ from aqz_core.events import (
     StreamSpilled,
     StreamStatistics,
 )
-from aqz_core.hooks import create_plugin_manager, hookimpl
-from aqz_core.observers import HOOK_OF_EVENT, EventDispatcher
+from aqz_core.plugins import create_plugin_manager, hookimpl
+from aqz_core.recording.observers import HOOK_OF_EVENT, EventDispatcher
 
 WAIT = 30  # seconds; reached only when a test fails
 

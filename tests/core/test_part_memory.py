@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqz_core.layout import plan_layout
 from aqz_core.part_memory import open_shards
-from aqz_core.sinks.objects.part_sizes import (
+from aqz_core.planning.layout import plan_layout
+from aqz_core.storage.objects.part_sizes import (
     MAX_OBJECT_NBYTES,
     MAX_PARTS,
     MIN_PART_NBYTES,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from aqz_core.enums import DimensionType
-from aqz_core.pyramid import level_geometry
+from aqz_core.planning.pyramid import level_geometry
 
 SPACE, CHANNEL, TIME = DimensionType.SPACE, DimensionType.CHANNEL, DimensionType.TIME
 TYX = (TIME, SPACE, SPACE)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from aqz_core.reduction import BUILTIN_DOWNSAMPLERS, reduced_shape
+from aqz_core.downsampling.methods import BUILTIN_DOWNSAMPLERS, reduced_shape
 
 METHODS = {downsampler.name: downsampler for downsampler in BUILTIN_DOWNSAMPLERS}
 INTEGERS = [f"{kind}int{bits}" for kind in ("u", "") for bits in (8, 16, 32, 64)]

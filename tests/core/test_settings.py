@@ -22,19 +22,10 @@ from aqz_core.enums import (
     ZarrVersion,
 )
 from aqz_core.errors import SettingsError
-from aqz_core.settings import (
-    Acquisition,
-    ArraySettings,
-    Channel,
-    CompressionSettings,
-    Dimension,
-    FieldOfView,
-    Plate,
-    S3Settings,
-    StreamSettings,
-    Well,
-)
-from aqz_core.settings_base import recheck
+from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.base import recheck
+from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
+from aqz_core.settings.stream import S3Settings, StreamSettings
 
 ALL_CLASSES = [
     Acquisition,

@@ -7,9 +7,9 @@ import threading
 import pytest
 
 from aqz_core.errors import AqzError, MemoryBudgetError, StalledError
-from aqz_core.failure import Failure
-from aqz_core.pools import JobGroup, TaskPool
-from aqz_core.slabs import SlabPool, size_class
+from aqz_core.pipeline.buffers import SlabPool, size_class
+from aqz_core.pipeline.failure import Failure
+from aqz_core.pipeline.threads import JobGroup, TaskPool
 
 PAGE = 4096
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_core import publisher
+from aqz_core.recording import publishing as publisher
 from tests.support.decoders import read_with_zarr_python
 from tests.support.model import expected_levels
 from tests.support.plans import ArrayPlan, StreamPlan, axes, frames_of, settings_for

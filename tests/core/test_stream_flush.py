@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import aqz_core as aqz
-from aqz_core import layout
 from aqz_core.errors import StreamClosedError, UnknownArrayError
+from aqz_core.planning import layout
 from tests.support.decoders import DECODERS, read_with_zarr_python
 from tests.support.model import expected_levels
 from tests.support.plans import ArrayPlan, StreamPlan, axes, frames_of, settings_for

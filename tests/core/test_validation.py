@@ -19,20 +19,11 @@ from aqz_core.enums import (
     DownsamplingMethod,
 )
 from aqz_core.errors import SettingsError
-from aqz_core.settings import (
-    Acquisition,
-    ArraySettings,
-    Channel,
-    CompressionSettings,
-    Dimension,
-    FieldOfView,
-    Plate,
-    S3Settings,
-    StreamSettings,
-    Well,
-)
-from aqz_core.store_path import check_local_store, url_scheme
-from aqz_core.validation import (
+from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.paths import check_local_store, url_scheme
+from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
+from aqz_core.settings.stream import S3Settings, StreamSettings
+from aqz_core.settings.validation.stream import (
     check_array,
     check_arrays,
     check_resources,

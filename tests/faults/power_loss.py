@@ -12,7 +12,7 @@ import numpy as np
 
 import aqz_core as aqz
 from aqz_core.errors import StorageError
-from aqz_core.reader import ZarrArrayReader
+from aqz_core.reading.array_reader import ZarrArrayReader
 from aqz_core.recovery import repair_store
 from tests.faults.traced_disk import (
     Choose,

@@ -13,8 +13,8 @@ import pytest
 
 import aqz_core as aqz
 from aqz_core.errors import ResumeError
+from aqz_core.reading.files import LocalFiles
 from aqz_core.recovery import Severity, repair_store, validate_store
-from aqz_core.recovery.stored_files import LocalFiles
 from tests.faults.test_recovery import PLANS, go_on
 from tests.support.decoders import DECODERS
 from tests.support.model import expected_levels

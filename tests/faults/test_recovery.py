@@ -18,7 +18,7 @@ import pytest
 import aqz_core as aqz
 from aqz_core.errors import ResumeError, StoreBusyError, StreamClosedError
 from aqz_core.recovery import repair_store, validate_store
-from aqz_core.store_lock import lock_path
+from aqz_core.storage.lock import lock_path
 from tests.support.decoders import DECODERS
 from tests.support.model import expected_levels
 from tests.support.plans import ArrayPlan, StreamPlan, axes, frames_of, settings_for

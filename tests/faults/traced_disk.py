@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aqz_core.sinks.base import Bytes, as_view
+from aqz_core.storage.sink import Bytes, as_view
 
 __all__ = ["Choose", "TracedDisk", "drop_all", "keep_all", "keep_any"]
 

@@ -62,7 +62,7 @@ def chunk_count(array):
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_published_chunks_read_right_while_recording(tmp_path, decoder, monkeypatch):
     # Publish without pause: readers meet indexes and documents while they are rewritten.
-    monkeypatch.setattr("aqz_core.publisher.INTERVAL", 0.001)
+    monkeypatch.setattr("aqz_core.recording.publishing.INTERVAL", 0.001)
     plan = StreamPlan(ARRAYS, {"durability": "none"})
     stream = aqz.ZarrStream(settings_for(aqz, plan, tmp_path / "s"))
     with live_reader(LiveJob(str(tmp_path / "s"), decoder, plan)) as reader:

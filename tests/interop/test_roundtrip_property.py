@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import aqz_core as aqz
-from aqz_core import layout
+from aqz_core.planning import layout
 from tests.support.decoders import DECODERS, ZARRITA_DTYPES
 from tests.support.finished import array_nodes, assert_finished_array, read_json, stored_files
 from tests.support.model import assert_level_equal, expected_levels, expected_scales

@@ -12,7 +12,7 @@ import pytest
 
 import aqz_core as aqz
 from aqz_core import S3Settings, SettingsError, StorageError
-from aqz_core.sinks.objects import location
+from aqz_core.settings import location
 from tests.s3.process import free_port
 from tests.s3.streams import frames, recorded, settings
 

@@ -12,7 +12,7 @@ import pytest
 import zarr
 
 import aqz_core as aqz
-from aqz_core.sinks.objects.fsspec_service import FsspecService
+from aqz_core.storage.objects.fsspec_service import FsspecService
 from tests.s3.streams import frames, recorded, settings
 
 

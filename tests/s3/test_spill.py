@@ -19,8 +19,8 @@ import aqz_core as aqz
 from aqz_core import S3Settings
 from aqz_core.cli import main
 from aqz_core.recovery import validate_store
-from aqz_core.sinks import FilesystemSink
 from aqz_core.spill_upload import upload_spill
+from aqz_core.storage import FilesystemSink
 from tests.s3.streams import frames, settings
 from tests.s3.test_recording import ZARRS
 from tests.s3.test_sudden_ends import CHECKOUT
@@ -369,7 +369,7 @@ def test_folders_that_cannot_be_a_spill(endpoint, tmp_path):
 
 
 def test_passwords_in_urls_are_not_saved():
-    from aqz_core.store_path import without_password
+    from aqz_core.settings.paths import without_password
 
     assert without_password("sftp://me:a@b@host:22/x@y") == "sftp://me@host:22/x@y"
     assert without_password("/a:b@c/d") == "/a:b@c/d"

@@ -78,7 +78,7 @@ def warming_up(job):
 
 def settings_of(aqz, job):
     """Return the settings of a job; nothing is forced to the disk."""
-    from aqz_core.opening import compression_settings
+    from aqz_core.open_stream import compression_settings
 
     sizes = (0, *job["shape"])
     return aqz.StreamSettings(

@@ -6,12 +6,12 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.cameras import CameraError
+from aqz_core.cli.cameras import CameraError
 from aqz_core.cli.demo_settings import settings_for_demo
 from aqz_core.cli.progress import RecordingProgress
 from aqz_core.cli.wording import write_shape
+from aqz_core.process import exit_on_sigterm
 from aqz_core.stream import ZarrStream
-from aqz_core.termination import exit_on_sigterm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from rich.console import Console
 
-    from aqz_core.cameras import Camera
+    from aqz_core.cli.cameras import Camera
     from aqz_core.events import StreamStatistics
-    from aqz_core.settings import S3Settings
+    from aqz_core.settings.stream import S3Settings
 
 __all__ = ["CameraRecording", "StoreChoices", "present", "record_camera"]
 

@@ -11,9 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.markup import escape
 from rich.table import Table
 
-from aqz_core.cameras import SimulatedCamera, demo_camera
-from aqz_core.cameras.micromanager import is_installed
 from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
+from aqz_core.cli.cameras import SimulatedCamera, demo_camera
+from aqz_core.cli.cameras.micromanager import is_installed
 from aqz_core.cli.store_tree import read_tree
 from aqz_core.cli.verification import Verification, checksum, verify_recording
 from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from aqz_core.cameras import Camera
-    from aqz_core.stored_array import StoredArray
+    from aqz_core.cli.cameras import Camera
+    from aqz_core.reading.stored_array import StoredArray
 
 __all__ = ["DemoOptions", "run_demo"]
 

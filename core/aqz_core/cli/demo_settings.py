@@ -11,8 +11,8 @@ from aqz_core.enums import (
     DimensionType,
     DownsamplingMethod,
 )
-from aqz_core.settings import StreamSettings
-from aqz_core.settings_array import ArraySettings, CompressionSettings, Dimension
+from aqz_core.settings.array import ArraySettings, CompressionSettings, Dimension
+from aqz_core.settings.stream import StreamSettings
 
 if TYPE_CHECKING:
     from pathlib import Path

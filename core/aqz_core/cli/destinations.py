@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from aqz_core.errors import SettingsError
-from aqz_core.store_path import url_scheme
+from aqz_core.settings.paths import url_scheme
 
 __all__ = ["check_lasting"]
 

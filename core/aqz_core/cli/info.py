@@ -14,13 +14,13 @@ from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_
 from aqz_core.enums import ZarrVersion
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.recovery.report import malformed_ome
-from aqz_core.sinks.spill import read_manifest
-from aqz_core.store_path import is_local, local_path, without_password
+from aqz_core.settings.paths import is_local, local_path, without_password
+from aqz_core.storage.spill import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aqz_core.settings import S3Settings
+    from aqz_core.settings.stream import S3Settings
 
 __all__ = ["show_info"]
 

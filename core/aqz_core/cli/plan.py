@@ -12,7 +12,7 @@ from rich.table import Table
 from aqz_core.cli.wording import open_console, write_bytes, write_shape
 from aqz_core.enums import DataType
 from aqz_core.errors import SettingsError
-from aqz_core.suggestion import TARGETS, LayoutSuggestion, suggest_layout
+from aqz_core.planning.suggestion import TARGETS, LayoutSuggestion, suggest_layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -5,20 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aqz_core.cameras import demo_camera
-from aqz_core.cameras.micromanager import configured_camera
 from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
+from aqz_core.cli.cameras import demo_camera
+from aqz_core.cli.cameras.micromanager import configured_camera
 from aqz_core.cli.demo import check_output
 from aqz_core.cli.destinations import check_lasting
 from aqz_core.cli.wording import open_console
 from aqz_core.errors import SettingsError
-from aqz_core.store_path import is_local, local_path, without_password
+from aqz_core.settings.paths import is_local, local_path, without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aqz_core.cameras import MicroManagerCamera
-    from aqz_core.settings import S3Settings
+    from aqz_core.cli.cameras import MicroManagerCamera
+    from aqz_core.settings.stream import S3Settings
 
 __all__ = ["RecordOptions", "run_record"]
 

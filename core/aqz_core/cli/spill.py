@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from aqz_core.cli.wording import write_bytes
-from aqz_core.sinks.base import PARTIAL
-from aqz_core.sinks.spill.folder import destination_of
-from aqz_core.store_lock import is_locked
+from aqz_core.storage.lock import is_locked
+from aqz_core.storage.sink import PARTIAL
+from aqz_core.storage.spill.folder import destination_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aqz_core.sinks.spill.folder import Manifest
+    from aqz_core.storage.spill.folder import Manifest
 
 __all__ = ["show_spill"]
 

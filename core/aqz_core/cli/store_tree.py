@@ -11,20 +11,20 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import StorageError
-from aqz_core.plans import join
-from aqz_core.recovery.stored_files import open_files
-from aqz_core.recovery.survey import survey
-from aqz_core.sinks.base import NODES
+from aqz_core.planning.array import join
+from aqz_core.reading.files import open_files
+from aqz_core.reading.survey import survey
+from aqz_core.storage.sink import NODES
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
     from aqz_core.enums import ZarrVersion
-    from aqz_core.recovery.stored_files import StoredFiles
-    from aqz_core.recovery.survey import Node
-    from aqz_core.settings import S3Settings
-    from aqz_core.stored_array import StoredArray
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.stored_array import StoredArray
+    from aqz_core.reading.survey import Node
+    from aqz_core.settings.stream import S3Settings
 
 __all__ = ["StoreNode", "read_tree"]
 

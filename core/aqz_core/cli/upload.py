@@ -9,15 +9,15 @@ import typer
 from aqz_core.cli.destinations import check_lasting
 from aqz_core.cli.wording import write_bytes
 from aqz_core.errors import SettingsError, StoreExistsError
-from aqz_core.sinks.spill import read_manifest
-from aqz_core.sinks.spill.folder import destination_of
-from aqz_core.store_path import local_path, without_password
+from aqz_core.settings.paths import local_path, without_password
+from aqz_core.storage.spill import read_manifest
+from aqz_core.storage.spill.folder import destination_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aqz_core.settings import S3Settings
-    from aqz_core.sinks.spill.folder import Manifest
+    from aqz_core.settings.stream import S3Settings
+    from aqz_core.storage.spill.folder import Manifest
 
 __all__ = ["run_upload"]
 

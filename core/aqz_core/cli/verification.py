@@ -1,6 +1,6 @@
 """Reading a demo recording back, and comparing it with what the camera gave.
 
-Pixels are read with zarr-python where it is installed, else with `aqz_core.reader`;
+Pixels are read with zarr-python where it is installed, else with `aqz_core.reading.array_reader`;
 neither shares code with the writer. Every full-resolution frame must have the
 checksum that was taken when it left the camera, and every smaller version must be the
 2 x 2 mean of the one before it, computed here once more.
@@ -16,7 +16,7 @@ import google_crc32c
 import numpy as np
 
 from aqz_core.errors import StorageError
-from aqz_core.reader import ZarrArrayReader
+from aqz_core.reading.array_reader import ZarrArrayReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

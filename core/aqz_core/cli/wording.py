@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
-    from aqz_core.stored_array import StoredArray
+    from aqz_core.reading.stored_array import StoredArray
 
 __all__ = ["open_console", "write_bytes", "write_codecs", "write_shape"]
 

@@ -2,7 +2,7 @@
 
 One file per codec, each a frozen record; `chain` builds the codecs of an array
 from its settings or from stored metadata, by the providers that
-`aqz_core.hooks` collected. Nothing here loads a compression library before a
+`aqz_core.plugins` collected. Nothing here loads a compression library before a
 codec is built.
 """
 

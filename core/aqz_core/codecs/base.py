@@ -19,7 +19,7 @@ from aqz_core.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aqz_core.settings import CompressionSettings
+    from aqz_core.settings.array import CompressionSettings
 
 __all__ = [
     "ChunkBuffer",

@@ -1,7 +1,8 @@
 """acquire-zarr 0.5.1: ``import aqz_core.compat.v0_5 as aqz``.
 
 A thin layer: settings with the fields, defaults and numbers of that release are turned into those
-of `aqz_core`, and the engine records them by its rules of that time (`aqz_core.peer_rules`):
+of `aqz_core`, and the engine records them by its rules of that time
+(`aqz_core.settings.acquire_zarr`):
 
 - Zarr V2 is the default version;
 - an array with an empty key is an NGFF image, in V3 as well;
@@ -21,7 +22,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 import aqz_core
-from aqz_core import field_checks as check
 from aqz_core.enums import (
     CompressionCodec,
     Compressor,
@@ -31,17 +31,19 @@ from aqz_core.enums import (
     ZarrVersion,
 )
 from aqz_core.errors import SettingsError
-from aqz_core.field_checks import UINT32_MAX, checked
 from aqz_core.log_level import get_log_level, set_log_level
-from aqz_core.peer_rules import V0_5
-from aqz_core.settings import CompressionSettings, Dimension, S3Settings
-from aqz_core.settings_base import SettingsBase, recheck
+from aqz_core.settings import checks as check
+from aqz_core.settings.acquire_zarr import V0_5
+from aqz_core.settings.array import CompressionSettings, Dimension
+from aqz_core.settings.base import SettingsBase, recheck
+from aqz_core.settings.checks import UINT32_MAX, checked
+from aqz_core.settings.stream import S3Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import ClassVar
 
-    from aqz_core.peer_rules import PeerRules
+    from aqz_core.settings.acquire_zarr import PeerRules
 
 __all__ = [
     "ArraySettings",

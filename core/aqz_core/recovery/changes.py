@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from aqz_core.sinks import Sink
+    from aqz_core.storage import Sink
 
 __all__ = ["LocalChanges", "ObjectChanges", "StoreChanges", "changing"]
 

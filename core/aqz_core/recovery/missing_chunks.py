@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.recovery.chunks import chunks_per_shard, coordinates_in, indexes_of
-from aqz_core.recovery.extent import level_name, level_paths
+from aqz_core.reading.chunks import chunks_per_shard, coordinates_in, indexes_of
+from aqz_core.reading.extent import level_name, level_paths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from aqz_core.recovery.frames_on_record import FrameRecord
-    from aqz_core.recovery.stored_files import StoredFiles
-    from aqz_core.recovery.survey import ChunkFile, Node
-    from aqz_core.stored_array import StoredArray
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.frame_record import FrameRecord
+    from aqz_core.reading.stored_array import StoredArray
+    from aqz_core.reading.survey import ChunkFile, Node
 
 __all__ = ["lost_chunks", "lost_frames", "recorded_levels"]
 

@@ -12,30 +12,30 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from aqz_core.chunks.shard_format import MISSING, encode_index
 from aqz_core.errors import AqzError
 from aqz_core.metadata import to_json
-from aqz_core.recovery.chunks import ChunkDecoder, chunks_per_shard, indexes_of
-from aqz_core.recovery.extent import (
+from aqz_core.reading.chunks import ChunkDecoder, chunks_per_shard, indexes_of
+from aqz_core.reading.extent import (
     level_factors,
     level_name,
     level_paths,
     levels_of,
     recorded_length,
 )
-from aqz_core.recovery.frames_on_record import impossible_length, impossible_record
+from aqz_core.reading.frame_record import impossible_length, impossible_record
+from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.recovery.report import Action, Finding, RepairReport, Severity
-from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
-from aqz_core.shards import MISSING, encode_index
-from aqz_core.sinks.base import METADATA, PARTIAL
+from aqz_core.storage.sink import METADATA, PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from aqz_core.hooks import CodecProvider
+    from aqz_core.plugins import CodecProvider
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.stored_array import StoredArray
+    from aqz_core.reading.survey import ChunkFile, Node
     from aqz_core.recovery.changes import StoreChanges
-    from aqz_core.recovery.stored_files import StoredFiles
-    from aqz_core.recovery.survey import ChunkFile, Node
-    from aqz_core.stored_array import StoredArray
 
 __all__ = ["Repairs"]
 

@@ -14,18 +14,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import ResumeError
-from aqz_core.recovery.frames_on_disk import StoredPlanes
-from aqz_core.router import FrameRouter
+from aqz_core.planning.frame_order import FrameRouter
+from aqz_core.reading.planes import StoredPlanes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from aqz_core.hooks import CodecProvider
-    from aqz_core.plans import ArrayPlan
-    from aqz_core.recovery.stored_files import StoredFiles
-    from aqz_core.recovery.survey import Node
+    from aqz_core.planning.array import ArrayPlan
+    from aqz_core.plugins import CodecProvider
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.survey import Node
 
 __all__ = ["ArrayProgress", "find_progress"]
 

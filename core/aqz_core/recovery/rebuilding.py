@@ -13,29 +13,29 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.array_documents import array_documents, group_documents
 from aqz_core.errors import AqzError
 from aqz_core.metadata.plate import well_attributes
-from aqz_core.peer_rules import rules_for
-from aqz_core.plans import ngff_version, plan_array
-from aqz_core.recovery.chunks import ChunkDecoder, stored_chunks
-from aqz_core.recovery.extent import axis_names, level_name, level_paths, levels_of
-from aqz_core.recovery.stored_settings import stored_settings
-from aqz_core.recovery.survey import ChunkFile, coordinate_of
-from aqz_core.router import FrameRouter
-from aqz_core.settings import StreamSettings
-from aqz_core.stored_array import StoredArray
+from aqz_core.planning.array import ngff_version, plan_array
+from aqz_core.planning.documents import array_documents, group_documents
+from aqz_core.planning.frame_order import FrameRouter
+from aqz_core.reading.chunks import ChunkDecoder, stored_chunks
+from aqz_core.reading.extent import axis_names, level_name, level_paths, levels_of
+from aqz_core.reading.stored_array import StoredArray
+from aqz_core.reading.stored_settings import stored_settings
+from aqz_core.reading.survey import ChunkFile, coordinate_of
+from aqz_core.settings.acquire_zarr import rules_for
+from aqz_core.settings.stream import StreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from aqz_core.array_documents import IndexLocation
     from aqz_core.enums import ZarrVersion
-    from aqz_core.hooks import Hooks
     from aqz_core.metadata import Document
-    from aqz_core.plans import ArrayPlan
-    from aqz_core.recovery.stored_files import StoredFiles
-    from aqz_core.recovery.survey import Node
+    from aqz_core.planning.array import ArrayPlan
+    from aqz_core.planning.documents import IndexLocation
+    from aqz_core.plugins import Hooks
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.survey import Node
 
 __all__ = ["Rebuilt", "rebuild", "stored_lattices"]
 

@@ -10,24 +10,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aqz_core.hooks import create_plugin_manager
+from aqz_core.plugins import create_plugin_manager
+from aqz_core.reading.files import open_files
+from aqz_core.reading.survey import survey
 from aqz_core.recovery.changes import LocalChanges, ObjectChanges, changing
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.rebuilding import rebuild
 from aqz_core.recovery.report import RepairReport, Severity
-from aqz_core.recovery.stored_files import open_files
-from aqz_core.recovery.survey import survey
-from aqz_core.settings import StreamSettings
-from aqz_core.sinks.choosing import lock_store, open_sink
-from aqz_core.store_lock import StoreLock
+from aqz_core.settings.stream import StreamSettings
+from aqz_core.storage.lock import StoreLock
+from aqz_core.storage.opening import lock_store, open_sink
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable
 
-    from aqz_core.hooks import Hooks
-    from aqz_core.recovery.stored_files import StoredFiles
-    from aqz_core.settings import S3Settings
+    from aqz_core.plugins import Hooks
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.settings.stream import S3Settings
 
 __all__ = ["repair_store"]
 

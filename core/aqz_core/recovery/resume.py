@@ -12,36 +12,37 @@ from typing import TYPE_CHECKING
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import ResumeError
-from aqz_core.frame_log_reading import logged_numbers
-from aqz_core.keys import normalise_key
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
-from aqz_core.peer_rules import rules_for
+from aqz_core.planning.frame_order import FrameRouter
+from aqz_core.reading.extent import level_paths, levels_of
+from aqz_core.reading.files import open_files
+from aqz_core.reading.frame_log import logged_numbers
+from aqz_core.reading.stored_settings import differences, stored_settings
+from aqz_core.reading.survey import Node, survey
 from aqz_core.recovery.changes import LocalChanges, changing
-from aqz_core.recovery.extent import level_paths, levels_of
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.progress import ArrayProgress, find_progress
 from aqz_core.recovery.rebuilding import stored_lattices
-from aqz_core.recovery.stored_files import open_files
-from aqz_core.recovery.stored_settings import differences, stored_settings
-from aqz_core.recovery.survey import Node, survey
-from aqz_core.router import FrameRouter
-from aqz_core.settings import StreamSettings
-from aqz_core.sinks.choosing import lock_store
-from aqz_core.sinks.objects.location import S3_SCHEMES, s3_location
-from aqz_core.store_lock import StoreLock
-from aqz_core.store_path import is_local, local_path, url_scheme, without_password
-from aqz_core.validation import validate
+from aqz_core.settings.acquire_zarr import rules_for
+from aqz_core.settings.keys import normalise_key
+from aqz_core.settings.location import S3_SCHEMES, s3_location
+from aqz_core.settings.paths import is_local, local_path, url_scheme, without_password
+from aqz_core.settings.stream import StreamSettings
+from aqz_core.settings.validation.stream import validate
+from aqz_core.storage.lock import StoreLock
+from aqz_core.storage.opening import lock_store
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
     from typing import Any
 
-    from aqz_core.hooks import CodecProvider, Hooks
     from aqz_core.metadata import Document
-    from aqz_core.plans import ArrayPlan
-    from aqz_core.recovery.stored_files import StoredFiles
-    from aqz_core.settings import ArraySettings, S3Settings
+    from aqz_core.planning.array import ArrayPlan
+    from aqz_core.plugins import CodecProvider, Hooks
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.settings.array import ArraySettings
+    from aqz_core.settings.stream import S3Settings
 
 __all__ = ["Resumption", "open_resumption"]
 

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, StorageError
-from aqz_core.hooks import create_plugin_manager
-from aqz_core.plans import join
-from aqz_core.recovery.chunks import (
+from aqz_core.planning.array import join
+from aqz_core.plugins import create_plugin_manager
+from aqz_core.reading.chunks import (
     ChunkDecoder,
     chunk_coordinates,
     chunks_per_shard,
@@ -26,13 +26,16 @@ from aqz_core.recovery.chunks import (
     indexes_of,
     stored_chunks,
 )
-from aqz_core.recovery.extent import level_name
-from aqz_core.recovery.frames_on_record import (
+from aqz_core.reading.extent import level_name
+from aqz_core.reading.files import open_files
+from aqz_core.reading.frame_record import (
     FrameRecord,
     impossible_length,
     impossible_record,
     read_record,
 )
+from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
+from aqz_core.reading.survey import ChunkFile, Node, survey
 from aqz_core.recovery.missing_chunks import lost_chunks, recorded_levels
 from aqz_core.recovery.report import (
     ArraySummary,
@@ -41,18 +44,15 @@ from aqz_core.recovery.report import (
     ValidationReport,
     malformed_ome,
 )
-from aqz_core.recovery.shard_indexes import Entries, ShardIndexes, entries_within, named
-from aqz_core.recovery.stored_files import open_files
-from aqz_core.recovery.survey import ChunkFile, Node, survey
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping
 
-    from aqz_core.hooks import CodecProvider
-    from aqz_core.recovery.stored_files import StoredFiles
-    from aqz_core.settings import S3Settings
-    from aqz_core.stored_array import StoredArray
+    from aqz_core.plugins import CodecProvider
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.stored_array import StoredArray
+    from aqz_core.settings.stream import S3Settings
 
 __all__ = ["validate_store"]
 

@@ -21,7 +21,7 @@ from aqz_core.codecs import (
     crc32c,
 )
 from aqz_core.errors import SettingsError, StorageError
-from aqz_core.hooks import create_plugin_manager
+from aqz_core.plugins import create_plugin_manager
 
 CNAMES = ("lz4", "lz4hc", "zstd", "zlib", "blosclz")
 SHUFFLES = ("noshuffle", "shuffle", "bitshuffle")

@@ -22,8 +22,8 @@ from aqz_core.codecs import (
 )
 from aqz_core.enums import CompressionCodec, Compressor
 from aqz_core.errors import PluginError, SettingsError
-from aqz_core.hooks import CodecProvider, create_plugin_manager
-from aqz_core.settings import CompressionSettings
+from aqz_core.plugins import CodecProvider, create_plugin_manager
+from aqz_core.settings.array import CompressionSettings
 
 REGISTRY = create_plugin_manager(load_entry_points=False).codecs()
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
+from aqz_core.downsampling.methods import BUILTIN_DOWNSAMPLERS, Downsampler
 from aqz_core.enums import DimensionType
 from aqz_core.metadata import Axis, ngff, ngff_advice, ngff_problems, to_json, zarr_v2, zarr_v3
 from aqz_core.metadata.omero import omero_attributes
-from aqz_core.reduction import BUILTIN_DOWNSAMPLERS, Downsampler
-from aqz_core.settings import Channel
+from aqz_core.settings.array import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from aqz_core import settings
 from aqz_core.errors import SettingsError
 from aqz_core.metadata.omero import omero_attributes
+from aqz_core.settings import stream as settings
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from aqz_core.enums import DimensionType
 from aqz_core.errors import SettingsError
 from aqz_core.metadata import Axis, ngff, zarr_v2, zarr_v3
 from aqz_core.metadata.plate import plate_attributes, well_attributes
-from aqz_core.settings import Acquisition, FieldOfView, Well
+from aqz_core.settings.plate import Acquisition, FieldOfView, Well
 
 if TYPE_CHECKING:
     from collections.abc import Callable

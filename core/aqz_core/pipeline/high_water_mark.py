@@ -1,0 +1,47 @@
+"""How far a growing array can be read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from aqz_core.planning.layout import ArrayLayout
+
+__all__ = ["AppendHead"]
+
+
+class AppendHead:
+    """The length, on the append axis, up to which every slab is stored.
+
+    Parameters
+    ----------
+    layout
+        The array's lattice.
+    start
+        Length that is stored already when the recording begins.
+    """
+
+    def __init__(self, layout: ArrayLayout, start: int = 0) -> None:
+        self._layout = layout
+        self._missing: dict[int, int] = {}
+        self._unit = start // layout.append_unit
+        self._newest = self._unit
+        self.skips_gaps = False
+        """Whether later units count although earlier ones are incomplete: planes come by index."""
+
+    def advance(self, stored: Iterable[int]) -> int:
+        """Count stored slabs, given by their unit; return the length that can be read."""
+        for unit in stored:
+            left = self._missing.pop(unit, None)
+            left = self._layout.slabs_per_unit(unit) if left is None else left
+            self._missing[unit] = left - 1
+            self._newest = max(self._newest, unit + 1)
+        while self._missing.get(self._unit) == 0:
+            del self._missing[self._unit]
+            self._unit += 1
+        units = self._newest if self.skips_gaps else self._unit
+        length = units * self._layout.append_unit
+        limit = self._layout.shape[0]
+        return min(length, limit) if limit else length

@@ -1,0 +1,267 @@
+"""How much memory a recording needs, and how its budget is divided: pure arithmetic."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from aqz_core.errors import MemoryBudgetError
+from aqz_core.pipeline.buffers import size_class, slab_nbytes
+from aqz_core.planning.layout import ArrayLayout, Column, align
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aqz_core.codecs import CodecChain
+    from aqz_core.part_memory import PartNeeds
+
+__all__ = ["ArrayMemory", "MemoryPlan", "plan_memory", "staging_nbytes"]
+
+DEFAULT_BUDGET = 256 << 20
+"""Budget in bytes when none is given and the layout needs no more."""
+
+MIN_STAGING = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryPlan:
+    """A budget in bytes, divided.
+
+    Attributes
+    ----------
+    total
+        Bound of everything below together.
+    pixels
+        For slabs of level 0: frames that were appended and are not stored yet.
+    staging
+        For encoded chunks on their way to the store.
+    minimum
+        The smallest total that the layout could be recorded with.
+    parts
+        For parts of shards on their way into an object store.
+    """
+
+    total: int
+    pixels: int
+    staging: int
+    minimum: int
+    parts: int = 0
+
+
+@dataclass(frozen=True)
+class ArrayMemory:
+    """What one array asks for, in bytes.
+
+    Attributes
+    ----------
+    open_layers
+        Level 0 slabs of layers that are incomplete at the same time.
+    layer
+        Level 0 slabs of one layer.
+    upper_share
+        Bytes that the other levels take for each byte of level 0 in flight.
+    upper_open
+        Slabs of incomplete layers of the other levels, and planes that wait for a neighbour.
+    upper_layers
+        Slabs of one layer of each of the other levels.
+    staging
+        The largest slab, encoded as badly as can be; 0 if chunks are stored as they are.
+    scratch
+        What each worker needs to reduce a plane.
+    plane_by_plane
+        Whether every plane completes the chunks that it touches, on all levels: between two planes
+        nothing is kept.
+    frame
+        One frame.
+    remedy
+        What would make these needs smaller, for messages.
+    """
+
+    open_layers: int
+    layer: int
+    upper_share: float
+    upper_open: int
+    upper_layers: int
+    staging: int
+    scratch: int
+    plane_by_plane: bool = False
+    frame: int = 0
+    remedy: str = "chunks with fewer planes"
+
+    @property
+    def need(self) -> int:
+        """Bytes that the array takes by itself, roughly."""
+        return self.open_layers + self.upper_open + self.staging
+
+    @classmethod
+    def of(
+        cls,
+        levels: Sequence[ArrayLayout],
+        codecs: CodecChain,
+        room: int,
+        arrival: Sequence[int] = (),
+    ) -> ArrayMemory:
+        """Work out the needs of an array.
+
+        Parameters
+        ----------
+        levels
+            Full resolution first.
+        codecs
+            What chunks pass through.
+        room
+            Bytes that a slab has in front and behind.
+        arrival
+            Order of the planes, as for `ArrayLayout.open_layers`.
+        """
+        layers = [_layer_nbytes(level, room) for level in levels]
+        base, *upper = levels
+        open_layers = [level.open_layers(arrival) for level in levels]
+        in_order = not arrival or list(arrival) == sorted(arrival)
+        waiting = sum(_waiting_nbytes(*pair, arrival) for pair in pairwise(levels))
+        staging = 0
+        if not codecs.is_identity:
+            staging = max(
+                staging_nbytes(level, column, codecs, room)
+                for level in levels
+                for column in level.columns
+            )
+        return cls(
+            open_layers=open_layers[0] * layers[0],
+            layer=layers[0],
+            upper_share=sum(level.frame_nbytes for level in upper) / base.frame_nbytes,
+            upper_open=sum(
+                (count + 1) * layer
+                for count, layer in zip(open_layers[1:], layers[1:], strict=True)
+            )
+            + (0 if in_order else waiting),
+            upper_layers=sum(layers[1:]),
+            staging=staging,
+            scratch=3 * base.frame_nbytes if upper else 0,
+            plane_by_plane=all(math.prod(level.lead_chunk) == 1 for level in levels)
+            and not any(_halves_z(*pair) for pair in pairwise(levels)),
+            frame=base.frame_nbytes,
+            remedy=_remedy(levels, room),
+        )
+
+
+def plan_memory(
+    arrays: Sequence[ArrayMemory],
+    workers: int,
+    max_memory: int | None,
+    *,
+    fields: Sequence[ArrayMemory] = (),
+    parts: PartNeeds | None = None,
+) -> MemoryPlan:
+    """Divide a budget among the parts of a recording.
+
+    Parameters
+    ----------
+    arrays
+        The needs of each array that may be recorded at any time.
+    fields
+        The needs of the fields of plates. The budget is for one of them at least; as many more
+        as fit are in memory at once, and the others are shelved. Arrays that are recorded plane by
+        plane are counted like that, too, all but the first.
+    parts
+        What shards take on their way into an object store.
+    workers
+        Number of worker threads.
+    max_memory
+        The budget in bytes; None chooses one.
+
+    Raises
+    ------
+    MemoryBudgetError
+        The budget, or the machine, is too small for the layout.
+    """
+    every = [*arrays, *fields]
+    in_turn = [array for array in arrays if array.plane_by_plane]
+    arrays = [array for array in arrays if not array.plane_by_plane] + in_turn[:1]
+    fields = [*fields, *in_turn[1:]]
+    slab = max((array.staging for array in every), default=0)
+    staging = max(MIN_STAGING, (workers + 2) * slab) if slab else 0
+    share = 1 + max((array.upper_share for array in every), default=0.0)
+    if fields:  # each that is in memory may begin a layer of every level
+        share = max(share, 1 + max(field.upper_layers / field.layer for field in fields))
+    fixed = (
+        staging
+        + workers * max((array.scratch for array in every), default=0)
+        + sum(array.upper_open for array in arrays)
+        + max((field.upper_open for field in fields), default=0)
+        + (parts.least + parts.client if parts else 0)
+    )
+    more_parts = parts.comfortable - parts.least if parts else 0
+    least = sum(array.open_layers for array in arrays)
+    least += max((field.open_layers for field in fields), default=0)
+    one_more = max((array.layer for array in every), default=0)
+    minimum = fixed + int(least * share)
+    comfortable = fixed + int((least + 2 * one_more) * share) + more_parts
+    total = max_memory if max_memory is not None else max(DEFAULT_BUDGET, comfortable)
+    if total < minimum:
+        raise MemoryBudgetError(
+            f"max_memory is {total:,} bytes, but this layout needs {minimum:,} at least and "
+            f"{comfortable:,} to work well. Raise max_memory, or use "
+            f"{_relief(every, total)}."
+        )
+    machine = _machine_nbytes()
+    if machine is not None and minimum > machine:
+        raise MemoryBudgetError(
+            f"This layout needs {minimum:,} bytes at least, but the machine has {machine:,}. "
+            f"Use {_relief(every, machine)}."
+        )
+    more_parts = min(more_parts, (total - minimum) // 2)
+    pixels = int((total - fixed - more_parts) / share)
+    return MemoryPlan(total, pixels, staging, minimum, (parts.least if parts else 0) + more_parts)
+
+
+def staging_nbytes(layout: ArrayLayout, column: Column, codecs: CodecChain, room: int) -> int:
+    """Return the size of a slab for all chunks of a column, encoded as badly as can be."""
+    chunks = column.chunks * layout.slab_chunks
+    body = chunks * codecs.max_encoded_size(layout.chunk_nbytes)
+    return size_class(slab_nbytes(body, room))
+
+
+def _relief(arrays: Sequence[ArrayMemory], limit: int) -> str:
+    """Say what would help to fit a limit."""
+    greediest = max(arrays, key=lambda array: array.need)
+    if greediest.frame > limit:
+        return "smaller frames: a region of the camera, or several arrays"
+    return greediest.remedy
+
+
+def _remedy(levels: Sequence[ArrayLayout], room: int) -> str:
+    """Say what an array should have less of, to need less memory."""
+    if 2 * room > max(level.slab_nbytes(level.columns[0]) for level in levels):
+        return "shards of fewer chunks"  # it is their indexes
+    if max(level.chunk_planes for level in levels) > 1:
+        return "chunks with fewer planes"
+    return "smaller frames: a region of the camera, or several arrays"
+
+
+def _layer_nbytes(layout: ArrayLayout, room: int) -> int:
+    """Return the bytes of all slabs of one layer."""
+    return sum(align(layout.slab_nbytes(column)) + 2 * room for column in layout.columns)
+
+
+def _waiting_nbytes(level: ArrayLayout, below: ArrayLayout, arrival: Sequence[int]) -> int:
+    """Return the bytes of planes that wait for a neighbour in z to be reduced with."""
+    if _halves_z(level, below):
+        return level.waiting_planes(arrival) * below.frame_nbytes
+    return 0
+
+
+def _halves_z(level: ArrayLayout, below: ArrayLayout) -> bool:
+    """Tell whether two planes of a level make one of the next."""
+    return bool(level.lead_shape) and below.shape[-3] != level.shape[-3]
+
+
+def _machine_nbytes() -> int | None:
+    """Return the bytes of memory that the machine has, where it tells."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return None

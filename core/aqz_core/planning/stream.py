@@ -1,0 +1,140 @@
+"""What the settings of a stream come to: its arrays, the groups of its plates, its memory.
+
+Nothing is stored here, and nothing is known of the store but how it takes shards. `Recording`
+carries the plan out.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from aqz_core.metadata.plate import plate_attributes, well_attributes
+from aqz_core.part_memory import PartNeeds, part_needs
+from aqz_core.pipeline.runtime import worker_count
+from aqz_core.planning.array import ArrayPlan, join, ngff_version, plan_array
+from aqz_core.planning.memory import ArrayMemory, MemoryPlan, plan_memory
+from aqz_core.settings.acquire_zarr import rules_for
+from aqz_core.settings.keys import normalise_key
+from aqz_core.settings.plate import fields_of
+from aqz_core.storage.opening import sink_provider
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from aqz_core.metadata import Document
+    from aqz_core.metadata.ngff import NgffVersion
+    from aqz_core.plugins import Hooks
+    from aqz_core.settings.plate import Plate
+    from aqz_core.settings.stream import StreamSettings
+
+__all__ = ["StreamPlan", "plan_stream"]
+
+
+@dataclass(frozen=True)
+class StreamPlan:
+    """A stream as it will be recorded.
+
+    Attributes
+    ----------
+    arrays
+        In the order of ``StreamSettings.get_array_keys``.
+    groups
+        Attributes of the groups of plates, their rows and wells, by key.
+    memory
+        The budget, divided.
+    workers
+        Threads that compute.
+    flat_keys
+        Keys of the arrays outside of plates.
+    """
+
+    arrays: tuple[ArrayPlan, ...]
+    groups: Mapping[str, Document]
+    memory: MemoryPlan
+    workers: int
+    flat_keys: tuple[str, ...]
+
+    @property
+    def levels(self) -> int:
+        """Levels of the deepest pyramid."""
+        return max(len(plan.layouts) for plan in self.arrays)
+
+
+def plan_stream(settings: StreamSettings, hooks: Hooks) -> StreamPlan:
+    """Work out how a stream is recorded.
+
+    Parameters
+    ----------
+    settings
+        Valid.
+    hooks
+        Where codecs, downsamplers and sinks come from.
+
+    Raises
+    ------
+    MemoryBudgetError
+        ``max_memory``, or the machine, is too small for the layout.
+    """
+    codecs, downsamplers = hooks.codecs(), hooks.downsamplers()
+    storage = sink_provider(settings, hooks.sinks()).storage
+    fields = [
+        (key, field.array_settings)
+        for plate in settings.hcs_plates
+        for key, _, field in fields_of(plate)
+    ]
+    wanted = [(None, array) for array in settings.arrays] + fields
+    plans = tuple(
+        plan_array(
+            array,
+            key=key,
+            in_plate=key is not None,
+            rules=rules_for(settings),
+            version=settings.version,
+            codec_providers=codecs,
+            downsamplers=downsamplers,
+            random_access=storage == "random",
+        )
+        for key, array in wanted
+    )
+    flat = len(settings.arrays)
+    workers = worker_count(settings.max_threads)
+    memory = plan_memory(
+        [_memory(plan) for plan in plans[:flat]],
+        workers,
+        settings.max_memory,
+        fields=[_memory(plan) for plan in plans[flat:]],
+        parts=PartNeeds()
+        if storage == "random"
+        else part_needs(plans[:flat], plans[flat:], whole=storage == "whole"),
+    )
+    groups: dict[str, Document] = {}
+    for plate in settings.hcs_plates:
+        groups |= _plate_groups(plate, ngff_version(settings.version))
+    flat_keys = tuple(plan.key for plan in plans[:flat])
+    return StreamPlan(plans, groups, memory, workers, flat_keys)
+
+
+def _memory(plan: ArrayPlan) -> ArrayMemory:
+    """Return the needs of one array."""
+    return ArrayMemory.of(plan.layouts, plan.codecs, plan.base.index_room, plan.lead_order)
+
+
+def _plate_groups(plate: Plate, version: NgffVersion) -> dict[str, Document]:
+    """Return the attributes of a plate's groups by key; those of rows are empty."""
+    path = normalise_key(plate.path)
+    attributes = plate_attributes(
+        plate.row_names,
+        plate.column_names,
+        plate.wells,
+        plate.acquisitions,
+        name=plate.name,
+        version=version,
+    )
+    groups = {path: attributes}
+    for well in plate.wells:
+        groups[join(path, well.row_name)] = {}
+        groups[join(path, well.row_name, well.column_name)] = well_attributes(
+            well.images, version=version
+        )
+    return groups

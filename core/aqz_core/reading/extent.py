@@ -1,0 +1,194 @@
+"""How far the chunks that are stored reach along the append axis."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.errors import AqzError
+from aqz_core.reading.chunks import (
+    ChunkDecoder,
+    chunk_coordinates,
+    chunks_per_shard,
+    indexes_of,
+    is_recorded,
+    stored_chunks,
+)
+from aqz_core.reading.shard_indexes import entries_within
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.stored_array import StoredArray
+    from aqz_core.reading.survey import ChunkFile, Node
+
+__all__ = [
+    "axis_names",
+    "declared_length",
+    "level_factors",
+    "level_name",
+    "level_paths",
+    "levels_of",
+    "recorded_length",
+]
+
+
+def levels_of(owner: Node, nodes: Mapping[str, Node]) -> list[Node]:
+    """Return the arrays that an image's metadata name as its levels, full resolution first.
+
+    Parameters
+    ----------
+    owner
+        The image.
+    nodes
+        Those of the store, by name.
+    """
+    names = (level_name(owner, path) for path in level_paths(owner))
+    found = (nodes.get(name) for name in names if name is not None)
+    return [node for node in found if node is not None and node.array is not None]
+
+
+def level_paths(owner: Node) -> list[str]:
+    """Return the paths of an image's levels as its metadata name them."""
+    return [str(dataset.get("path", "")) for dataset in _datasets(owner)]
+
+
+def level_name(owner: Node, path: str) -> str | None:
+    """Return the name in the store of a level, or None for a path that leads out of its image."""
+    inside = PurePosixPath(path)
+    if inside.is_absolute() or ".." in inside.parts:
+        return None
+    return PurePosixPath(owner.name, inside).as_posix() if owner.name else inside.as_posix()
+
+
+def axis_names(owner: Node, base: StoredArray) -> list[str | None]:
+    """Return the names of the axes in storage order.
+
+    Zarr V2 has no field for them: they are those of the image, or of the recording.
+    """
+    if any(base.dimension_names):
+        return list(base.dimension_names)
+    try:
+        (image,) = owner.ome["multiscales"]
+        names = [str(axis["name"]) for axis in image["axes"]]
+    except (KeyError, TypeError, ValueError):
+        axes = owner.aqz.get("axes")
+        arrival = [a.get("name") for a in axes if isinstance(a, dict)] if axes else []
+        names = [str(name) for name in owner.aqz.get("storage_order") or arrival]
+    return [*names] if len(names) == len(base.shape) else list(base.dimension_names)
+
+
+def level_factors(owner: Node, levels: Sequence[Node]) -> list[int]:
+    """Return how many planes of the first of some levels one plane of each of them stands for.
+
+    Taken from the scales of the NGFF metadata; ones where those say nothing. Levels of the image
+    that cannot be read may be left out.
+    """
+    by_name = {}
+    for dataset in _datasets(owner):
+        try:
+            (scale,) = (
+                step["scale"][0]
+                for step in dataset["coordinateTransformations"]
+                if step["type"] == "scale"
+            )
+            by_name[level_name(owner, str(dataset["path"]))] = float(scale)
+        except (KeyError, TypeError, ValueError, IndexError):
+            return [1] * len(levels)
+    scales = [by_name.get(level.name, 0.0) for level in levels]
+    if any(not 0 < scale < float("inf") for scale in scales):
+        return [1] * len(levels)
+    ratios = [scale / scales[0] for scale in scales]
+    return [max(1, round(ratio)) if ratio < 2**31 else 1 for ratio in ratios]
+
+
+def declared_length(owner: Node, base: Node) -> int:
+    """Return the size that the append axis was declared with; 0 when unlimited or unknown."""
+    names = axis_names(owner, base.array) if base.array is not None else ()
+    axes = owner.aqz.get("axes")
+    for axis in axes if isinstance(axes, list) else ():
+        if isinstance(axis, dict) and names and axis.get("name") == names[0]:
+            size = axis.get("size")
+            return size if type(size) is int and size > 0 else 0
+    return 0
+
+
+def recorded_length(files: StoredFiles, owner: Node, base: Node, decoder: ChunkDecoder) -> int:
+    """Return the length of an array that shows every pixel which is stored.
+
+    Never less than its metadata say. Planes at the end of the last chunks count if any of their
+    pixels is not the fill value: a chunk may have been stored before all its planes came.
+    """
+    assert base.array is not None
+    length = base.array.shape[0]
+    size = base.array.chunk_shape[0]
+    rows: dict[int, list[ChunkFile]] = {}
+    for file in base.files:
+        for row in _append_rows(files, base, file):
+            if (row + 1) * size > length:
+                rows.setdefault(row, []).append(file)
+    for row in sorted(rows, reverse=True):
+        planes = max(_planes_in_use(files, decoder, file, row) for file in rows[row])
+        if planes:
+            length = max(length, row * size + planes)
+            break
+    limit = declared_length(owner, base)
+    return min(length, max(limit, base.array.shape[0])) if limit else length
+
+
+def _append_rows(files: StoredFiles, base: Node, file: ChunkFile) -> set[int]:
+    """Return the chunk coordinates on the append axis that a file holds chunks of."""
+    array = base.array
+    assert array is not None
+    extent = chunks_per_shard(array)
+    last = (file.coordinate[0] + 1) * extent[0] * array.chunk_shape[0]
+    if last <= array.shape[0]:
+        return set()
+    if array.shard_shape is None:
+        return {file.coordinate[0]}
+    try:
+        indexes = indexes_of(files, array, file)
+    except OSError:
+        if files.folder is None:
+            raise  # it is the service that failed: what the shard holds is not known
+        return set()
+    entries = indexes.best(prefer_end=array.index_at_end)
+    if entries is None:
+        return set()
+    numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
+    return set(chunk_coordinates(array, file.coordinate, numbers)[:, 0].tolist())
+
+
+def _planes_in_use(files: StoredFiles, decoder: ChunkDecoder, file: ChunkFile, row: int) -> int:
+    """Return how many planes, up to the last with a pixel other than the fill value, there are.
+
+    A chunk that cannot be decoded counts as full: something is stored there.
+    """
+    most = 0
+    for coordinate, data in stored_chunks(files, decoder.array, file):
+        if coordinate[0] != row:
+            continue
+        try:
+            most = max(most, _last_in_use(decoder.decode(data), decoder.array.fill_value))
+        except AqzError:
+            return decoder.array.chunk_shape[0]
+    return most
+
+
+def _last_in_use(pixels: npt.NDArray[Any], fill: np.generic) -> int:
+    """Return the number of planes on the first axis up to the last that is in use."""
+    in_use = is_recorded(pixels, fill).reshape(pixels.shape[0], -1).any(axis=1)
+    return int(np.flatnonzero(in_use)[-1]) + 1 if in_use.any() else 0
+
+
+def _datasets(owner: Node) -> list[Mapping[str, Any]]:
+    """Return the levels that NGFF metadata list; none where the metadata are malformed."""
+    try:
+        (image,) = owner.ome["multiscales"]
+        return [dataset for dataset in image["datasets"] if isinstance(dataset, dict)]
+    except (KeyError, TypeError, ValueError):
+        return []

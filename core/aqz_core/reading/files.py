@@ -1,0 +1,176 @@
+"""The files of a store, read only: below a directory, or the objects below a URL.
+
+Names are relative to the store, with "/" between their parts. Everything in `aqz_core.recovery`
+reads through this interface and does not know where the store is, except that objects are replaced
+as a whole: they have no second index, no half of a write, nothing that could be mended in place.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Protocol
+
+from aqz_core.argument_checks import store_text
+from aqz_core.errors import StorageError
+from aqz_core.settings.paths import is_local, local_path
+from aqz_core.storage.lock import is_locked
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from aqz_core.settings.stream import S3Settings
+
+__all__ = ["LocalFiles", "StoredFiles", "open_files"]
+
+
+class StoredFiles(Protocol):
+    """What is stored below one place.
+
+    Attributes
+    ----------
+    url
+        The place, for messages.
+    address
+        What opens it again: a URL with its password, if it has one.
+    folder
+        Its directory, or None where it is not on a filesystem.
+    """
+
+    url: str
+    address: str
+    folder: Path | None
+
+    def find(self) -> Iterator[tuple[str, int]]:
+        """Yield the name and the size in bytes of every file.
+
+        Raises
+        ------
+        StorageError
+            There is no such place, or it cannot be listed.
+        """
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file in bytes, or None when there is none."""
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's bytes, or None when there is none; an `OSError` if it cannot be read."""
+
+    def read_range(self, name: str, start: int, nbytes: int) -> bytes:
+        """Return some bytes of a file, fewer where it ends before; an `OSError` if it cannot be."""
+
+    def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
+        """Return what was being uploaded when something broke: its name, and what aborts it."""
+
+    def is_written(self) -> bool:
+        """Tell whether a stream of this machine writes the store at this moment.
+
+        Where the store is on a filesystem, streams of other machines count, if it has locks.
+        """
+
+    def close(self) -> None:
+        """Let go of connections."""
+
+
+def open_files(store: str | os.PathLike[str], s3: S3Settings | None = None) -> StoredFiles:
+    """Return the files of a store.
+
+    Parameters
+    ----------
+    store : str or os.PathLike
+        Its directory, or its URL; with `s3`, it may be a path in the bucket.
+    s3 : S3Settings, optional
+        How to reach the bucket.
+
+    Raises
+    ------
+    SettingsError
+        It cannot be reached like that: no such scheme, wrong credentials, no such bucket.
+    StorageError
+        The service does not answer.
+    """
+    path = store_text(store)
+    if is_local(path, s3):
+        return LocalFiles(local_path(path))
+    from aqz_core.reading.object_files import open_objects
+
+    return open_objects(path, s3)
+
+
+class LocalFiles:
+    """The files below a directory; symbolic links to directories are not followed.
+
+    Parameters
+    ----------
+    folder
+        The directory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder: Path | None = folder
+        self.url = self.address = str(folder)
+        self._root = folder
+
+    def find(self) -> Iterator[tuple[str, int]]:
+        """Yield every file, directory by directory."""
+        if not self._root.is_dir():
+            raise StorageError(
+                f"{self.url}: there is no such directory; is it the path of a store?"
+            )
+        folders = [""]
+        while folders:
+            below = folders.pop()
+            for entry in self._listed(below):
+                if entry.is_dir(follow_symlinks=False):
+                    folders.append(f"{below}{entry.name}/")
+                else:
+                    yield below + entry.name, _entry_size(entry)
+
+    def _listed(self, below: str) -> list[os.DirEntry[str]]:
+        """Return the entries of a directory, by name."""
+        folder = self._root / below
+        try:
+            return sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except FileNotFoundError:  # a running recording took it away after listing
+            return []
+        except OSError as error:
+            raise StorageError(f"{folder}: cannot be listed: {error.strerror}") from error
+
+    def size(self, name: str) -> int | None:
+        """Return the size of a file."""
+        try:
+            return (self._root / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read(self, name: str) -> bytes | None:
+        """Return a file's bytes."""
+        try:
+            return (self._root / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read_range(self, name: str, start: int, nbytes: int) -> bytes:
+        """Return some bytes of a file."""
+        with (self._root / name).open("rb") as file:
+            file.seek(start)
+            return file.read(nbytes)
+
+    def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
+        """Return nothing: a directory shows what was being written."""
+        return []
+
+    def is_written(self) -> bool:
+        """Tell whether somebody writes the store at this moment."""
+        return is_locked(self._root)
+
+    def close(self) -> None:
+        """Do nothing: no descriptor is kept."""
+
+
+def _entry_size(entry: os.DirEntry[str]) -> int:
+    """Return a file's bytes; 0 when it is gone or cannot be asked for."""
+    try:
+        return entry.stat().st_size
+    except OSError:
+        return 0

@@ -1,0 +1,206 @@
+"""Reading the log of frames: which frames it tells of, and their metadata.
+
+Lines that a crash cut off or something damaged are passed over. Numbers are those of the order of
+arrival, counted from 0.
+"""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+from aqz_core.argument_checks import check_key_text
+from aqz_core.errors import StorageError, UnknownArrayError
+from aqz_core.planning.array import join
+from aqz_core.recording.frame_log import LOG_NAME
+from aqz_core.settings.keys import normalise_key
+from aqz_core.storage.sink import NODES
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from aqz_core.planning.frame_order import FrameRouter
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.settings.stream import S3Settings
+
+__all__ = ["logged_numbers", "read_frame_metadata"]
+
+
+def logged_numbers(
+    files: StoredFiles, log: str | None, router: FrameRouter
+) -> tuple[set[int], set[int]]:
+    """Return which frames a log tells of, and which it says were left out, by their numbers.
+
+    Parameters
+    ----------
+    files, log
+        The store, and the log's name in it; None if there is no log.
+    router
+        Of the array; what is outside of its leading axes is passed over.
+    """
+    logged: set[int] = set()
+    skipped: set[int] = set()
+    for entry in _entries(files, log) if log is not None else ():
+        if "index" in entry:
+            if (index := router.arrived(entry["index"])) is not None:
+                logged.add(router.number(index))
+                skipped.discard(router.number(index))
+        elif "appended" in entry:
+            logged |= set(_numbers([0, entry["appended"]], router.limit)) - skipped
+        elif "skipped" in entry:
+            left_out = set(_numbers(entry["skipped"], router.limit))
+            skipped |= left_out
+            logged -= left_out
+    return logged, skipped
+
+
+def _numbers(pair: Any, limit: int | None) -> range:
+    """Return the frame numbers between the two of a line; none if those are no numbers."""
+    if not isinstance(pair, list) or [type(number) for number in pair] != [int, int]:
+        return range(0)
+    first, stop = pair
+    return range(max(0, first), stop if limit is None else min(stop, limit))
+
+
+def read_frame_metadata(
+    store: str | os.PathLike[str], key: str = "", *, s3: S3Settings | None = None
+) -> list[dict[str, Any]]:
+    """Read the metadata of the frames of an array, finished or still recording.
+
+    Parameters
+    ----------
+    store : str or os.PathLike
+        The store: a path or a URL.
+    key : str
+        The array's key.
+    s3 : S3Settings, optional
+        How to reach a bucket. With it, `store` may be a path in the bucket.
+
+    Returns
+    -------
+    list of dict
+        One for each frame that was given metadata or written by index, in the order of arrival:
+        the frame's index by axis name, and its metadata. ``pandas.DataFrame(...)`` makes a table
+        of it. A frame that was replaced is listed once, as it is now. Metadata that are named like
+        an axis of the index, ``t``, are found under ``metadata.t``: under ``t`` is the index.
+
+    Raises
+    ------
+    UnknownArrayError
+        The store has no array of that key.
+    StorageError
+        There is no store, or it cannot be read.
+    SettingsError
+        The store cannot be reached like that.
+    """
+    from aqz_core.reading.files import open_files
+    from aqz_core.reading.survey import survey
+
+    check_key_text(key)
+    files = open_files(store, s3)
+    try:
+        name = normalise_key(key)
+        for folder in (name, _first_level(files, name)):
+            if folder is None or (names := _axis_names(files, name, folder)) is None:
+                continue
+            rows = {}
+            for index, metadata in _lines(files, join(folder, LOG_NAME)):
+                rows[index] = _row(names, index, metadata)
+            return list(rows.values())
+        if all(files.size(node) is None for node in NODES):
+            raise StorageError(f"{files.url}: there is no Zarr store; is it the path of one?")
+        known = ", ".join(repr(node.name) for node in survey(files) if "axes" in node.aqz)
+        raise UnknownArrayError(
+            f"{files.url} has no array at {key!r}; it has {known or 'none that aqz recorded'}"
+        )
+    finally:
+        files.close()
+
+
+def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> dict[str, Any]:
+    """Return the index by axis name and the metadata, none of which takes another's place."""
+    row: dict[str, Any] = dict(zip(names, index, strict=False))
+    moved = {}
+    for key, value in metadata.items():
+        if key in row:
+            moved[key] = value
+        else:
+            row[key] = value
+    for key, value in moved.items():
+        name = f"metadata.{key}"
+        while name in row:
+            name = f"metadata.{name}"
+        row[name] = value
+    return row
+
+
+def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Yield what a log tells of single frames, by leading storage index."""
+    for entry in _entries(files, log):
+        try:
+            yield tuple(entry["index"]), entry.get("metadata", {})
+        except (KeyError, TypeError):
+            continue
+
+
+def _entries(files: StoredFiles, log: str) -> Iterator[dict[str, Any]]:
+    """Yield the complete lines of a log; the last one may be cut off by a crash."""
+    for line in BytesIO(files.read(log) or b""):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            entry = json.loads(line.decode(errors="replace"))
+        except ValueError:
+            continue
+        if isinstance(entry, dict):
+            yield entry
+
+
+def _first_level(files: StoredFiles, image: str) -> str | None:
+    """Return the folder of an image's full-resolution array; None if it is no image."""
+    for document in ("zarr.json", ".zattrs"):
+        try:
+            found = json.loads(files.read(join(image, document)) or b"")
+            attributes = found if document == ".zattrs" else found["attributes"]["ome"]
+            path = PurePosixPath(attributes["multiscales"][0]["datasets"][0]["path"])
+        except (ValueError, LookupError, TypeError):
+            continue
+        if not path.is_absolute() and ".." not in path.parts:
+            return join(image, path.as_posix())
+    return None
+
+
+def _axis_names(files: StoredFiles, image: str, folder: str) -> list[str] | None:
+    """Return the names of the axes of an image's, or its own, array; None if there is no array."""
+    try:
+        document = json.loads(files.read(join(folder, "zarr.json")) or b"")
+        if document.get("node_type") != "array":
+            return None
+        names = document.get("dimension_names") or []
+        return [name or f"axis{number}" for number, name in enumerate(names)]
+    except (ValueError, AttributeError):
+        pass
+    try:
+        rank = len(json.loads(files.read(join(folder, ".zarray")) or b"")["shape"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return _names_of_v2(files, image, rank) or [f"axis{number}" for number in range(rank)]
+
+
+def _names_of_v2(files: StoredFiles, image: str, rank: int) -> list[str] | None:
+    """Return the names of the axes of a Zarr V2 array: those of the image, or of the recording."""
+    try:
+        attributes = json.loads(files.read(join(image, ".zattrs")) or b"")
+        if "multiscales" in attributes:
+            axes = attributes["multiscales"][0]["axes"]
+        else:
+            axes = attributes["aqz"]["axes"]
+        names = [str(axis["name"]) for axis in axes]
+        if "multiscales" not in attributes:
+            names = [str(name) for name in attributes["aqz"].get("storage_order") or names]
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+    return names if len(names) == rank else None

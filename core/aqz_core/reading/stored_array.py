@@ -1,0 +1,316 @@
+"""What the metadata of a stored array say, checked, as one frozen record.
+
+The reading half of array metadata, for `aqz_core.reading.array_reader`, ``aqz info`` and
+`aqz_core.recovery`. It is written from the Zarr core specification 3.0 and the
+Zarr V2 specification and must not share code with `aqz_core.metadata`, which
+writes these documents: one checks the other. Anything that aqz does not write
+(other chunk grids, other codecs, transposed or nested shards, filters) is
+refused by name.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from aqz_core.errors import StorageError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+__all__ = ["StoredArray", "read_node"]
+
+COMPRESSIONS = ("blosc", "zstd", "gzip")
+_DATA_TYPES = frozenset(
+    ["bool", "float16", "float32", "float64"]
+    + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
+)
+
+_V2_DTYPE = re.compile("[<>|]([iu][1248]|f[248]|b1)")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """One array of a store, as its metadata describes it.
+
+    Attributes
+    ----------
+    shape
+        Size of each axis, pixels.
+    dtype
+        Data type of the pixels, in the byte order of this machine.
+    byte_order
+        Order of the stored bytes of a pixel: ``"<"`` little or ``">"`` big endian.
+    chunk_shape
+        Shape of what is encoded as one piece, pixels.
+    shard_shape
+        Shape of what is stored in one file, pixels; None when every chunk has a
+        file of its own.
+    index_at_end
+        Whether a shard's index stands at the end of its file, or at the start.
+    codecs
+        Codec documents that follow ``bytes``, in the order of encoding; the
+        ``compressor`` of Zarr V2 is given as V3 would spell it.
+    fill_value
+        Value of the pixels that were never written.
+    dimension_names
+        Name of each axis, None for an axis without; Zarr V2 has no names.
+    key_prefix, key_separator
+        What a chunk key begins with, and what stands between its numbers.
+    attributes
+        What the ``attributes`` of ``zarr.json``, or the file ``.zattrs``, hold.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    byte_order: Literal["<", ">"]
+    chunk_shape: tuple[int, ...]
+    shard_shape: tuple[int, ...] | None
+    index_at_end: bool
+    codecs: tuple[Mapping[str, Any], ...]
+    fill_value: np.generic
+    dimension_names: tuple[str | None, ...]
+    key_prefix: str
+    key_separator: str
+    attributes: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> StoredArray:
+        """Return the array stored in the folder `path`.
+
+        Raises
+        ------
+        StorageError
+            There is no array, its metadata is broken, or it uses something that
+            aqz does not write; the message names the file.
+        """
+        return cls.parse(read_node(path), Path(path) / "zarr.json")
+
+    @classmethod
+    def parse(cls, document: Mapping[str, Any], file: Path | str) -> StoredArray:
+        """Return the array that a ``zarr.json`` document describes.
+
+        Parameters
+        ----------
+        document
+            The parsed JSON of an array.
+        file
+            Where it was read, for messages.
+
+        Raises
+        ------
+        StorageError
+            As `open`.
+        """
+        return _checked(lambda: _parse(document), file)
+
+    @classmethod
+    def parse_v2(
+        cls, document: Mapping[str, Any], attributes: Mapping[str, Any], file: Path | str
+    ) -> StoredArray:
+        """Return the array that a ``.zarray`` document of Zarr V2 describes.
+
+        Parameters
+        ----------
+        document, attributes
+            The parsed JSON of ``.zarray`` and ``.zattrs``.
+        file
+            Where the first was read, for messages.
+
+        Raises
+        ------
+        StorageError
+            As `open`.
+        """
+        return _checked(lambda: _parse_v2(document, attributes), file)
+
+
+def read_node(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return the ``zarr.json`` document of the group or array in the folder `path`.
+
+    Raises
+    ------
+    StorageError
+        The file is missing, unreadable, or not a Zarr V3 document.
+    """
+    file = Path(path) / "zarr.json"
+    try:
+        document = json.loads(file.read_bytes())
+    except (FileNotFoundError, NotADirectoryError) as error:
+        is_v2 = any((file.parent / name).exists() for name in (".zarray", ".zgroup"))
+        hint = "it holds Zarr V2, which is not read here" if is_v2 else "is it the path of a store?"
+        raise StorageError(f"{file}: no such file; {hint}") from error
+    except OSError as error:
+        raise StorageError(f"{file}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise StorageError(f"{file}: not valid JSON: {error}") from error
+    if not isinstance(document, dict) or document.get("zarr_format") != 3:
+        raise StorageError(f"{file}: not a Zarr V3 document (zarr_format must be 3)")
+    return document
+
+
+def _checked(parse: Callable[[], StoredArray], file: Path | str) -> StoredArray:
+    """Return what `parse` makes of a document, its errors told with the file's name."""
+    try:
+        return parse()
+    except KeyError as error:
+        raise StorageError(f"{file}: {error} is missing") from error
+    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+        raise StorageError(f"{file}: {error}") from error
+
+
+def _parse(document: Mapping[str, Any]) -> StoredArray:
+    """Return the record of a document; any of the plain errors when it is malformed."""
+    if document["node_type"] != "array":
+        raise ValueError(f"a {document['node_type']}, not an array")
+    shape = tuple(int(n) for n in document["shape"])
+    if document["data_type"] not in _DATA_TYPES:
+        raise ValueError(f"unknown data_type {document['data_type']!r}")
+    dtype = np.dtype(document["data_type"])
+    if document["chunk_grid"]["name"] != "regular":
+        raise ValueError(f"unknown chunk grid {document['chunk_grid']['name']!r}")
+
+    chunk_shape = _lattice(document["chunk_grid"]["configuration"]["chunk_shape"], shape)
+    shard_shape, index_at_end, codecs = None, True, document["codecs"]
+    if codecs[0]["name"] == "sharding_indexed":
+        if len(codecs) > 1:
+            raise ValueError(f"codec {codecs[1]['name']!r} around shards is not supported")
+        sharding = codecs[0]["configuration"]
+        shard_shape, chunk_shape = chunk_shape, _lattice(sharding["chunk_shape"], shape)
+        if any(s % c for s, c in zip(shard_shape, chunk_shape, strict=True)):
+            raise ValueError(f"shard shape {shard_shape} is no multiple of chunks {chunk_shape}")
+        index_at_end, codecs = _index_at_end(sharding), sharding["codecs"]
+
+    byte_order, compression = _codec_chain(codecs)
+    prefix, separator = _key_encoding(document["chunk_key_encoding"])
+    return StoredArray(
+        shape=shape,
+        dtype=dtype,
+        byte_order=byte_order,
+        chunk_shape=chunk_shape,
+        shard_shape=shard_shape,
+        index_at_end=index_at_end,
+        codecs=compression,
+        fill_value=_fill_value(document["fill_value"], dtype),
+        dimension_names=tuple(document.get("dimension_names") or (None,) * len(shape)),
+        key_prefix=prefix,
+        key_separator=separator,
+        attributes=dict(document.get("attributes") or {}),
+    )
+
+
+def _parse_v2(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> StoredArray:
+    """Return the record of a Zarr V2 document; any of the plain errors when it is malformed."""
+    if document["zarr_format"] != 2:
+        raise ValueError(f"zarr_format is {document['zarr_format']!r}, not 2")
+    shape = tuple(int(n) for n in document["shape"])
+    if not _V2_DTYPE.fullmatch(document["dtype"]):
+        raise ValueError(f"unknown dtype {document['dtype']!r}")
+    dtype = np.dtype(document["dtype"]).newbyteorder("=")
+    if document.get("order", "C") != "C" or document.get("filters"):
+        raise ValueError(
+            f"order {document.get('order')!r} with filters {document.get('filters')!r} is not "
+            "supported"
+        )
+    fill = document["fill_value"]
+    return StoredArray(
+        shape=shape,
+        dtype=dtype,
+        byte_order=">" if document["dtype"][0] == ">" else "<",
+        chunk_shape=_lattice(document["chunks"], shape),
+        shard_shape=None,
+        index_at_end=True,
+        codecs=_v2_codecs(document["compressor"], dtype),
+        fill_value=_fill_value(0 if fill is None else fill, dtype),
+        dimension_names=(None,) * len(shape),
+        key_prefix="",
+        key_separator=_v2_separator(document.get("dimension_separator", ".")),
+        attributes=dict(attributes),
+    )
+
+
+def _v2_separator(separator: Any) -> str:
+    """Return what stands between the numbers of a chunk's name."""
+    if separator not in (".", "/"):
+        raise ValueError(f"unknown dimension_separator {separator!r}")
+    return str(separator)
+
+
+def _v2_codecs(
+    compressor: Mapping[str, Any] | None, dtype: np.dtype[Any]
+) -> tuple[Mapping[str, Any], ...]:
+    """Return a V2 ``compressor`` as the codecs that V3 would have for it."""
+    if compressor is None:
+        return ()
+    configuration = dict(compressor)
+    name = configuration.pop("id")
+    if name not in COMPRESSIONS:
+        raise ValueError(f"unknown compressor {name!r}")
+    if name == "blosc":
+        configuration["typesize"] = dtype.itemsize
+        shuffle = configuration.get("shuffle", 1)
+        automatic = "bitshuffle" if dtype.itemsize == 1 else "shuffle"
+        names = {0: "noshuffle", 1: "shuffle", 2: "bitshuffle", -1: automatic}
+        if type(shuffle) is not int or shuffle not in names:
+            raise ValueError(f"unknown shuffle {shuffle!r} of blosc")
+        configuration["shuffle"] = names[shuffle]
+    return ({"name": name, "configuration": configuration},)
+
+
+def _lattice(chunk_shape: Iterable[int], shape: Sequence[int]) -> tuple[int, ...]:
+    """Return a chunk shape that has been checked against the array's axes."""
+    lattice = tuple(int(n) for n in chunk_shape)
+    if len(lattice) != len(shape) or min(lattice, default=1) < 1:
+        raise ValueError(f"chunk shape {lattice} does not fit the shape {tuple(shape)}")
+    return lattice
+
+
+def _index_at_end(sharding: Mapping[str, Any]) -> bool:
+    """Return where the index of a shard stands; its codecs must be the usual two."""
+    location = sharding.get("index_location", "end")
+    names = [codec["name"] for codec in sharding["index_codecs"]]
+    if location not in ("start", "end") or names != ["bytes", "crc32c"]:
+        raise ValueError(f"unknown shard index: location {location!r}, codecs {names}")
+    return bool(location == "end")
+
+
+def _codec_chain(
+    codecs: Sequence[Mapping[str, Any]],
+) -> tuple[Literal["<", ">"], tuple[Mapping[str, Any], ...]]:
+    """Return the byte order, and the codecs that work on bytes, which plug-ins may have to know."""
+    for place, codec in enumerate(codecs):
+        if not isinstance(codec["name"], str) or (place == 0 and codec["name"] != "bytes"):
+            raise ValueError(f"unknown codec {codec['name']!r} at place {place} of the chain")
+    endian = codecs[0].get("configuration", {}).get("endian", "little")
+    if endian not in ("little", "big"):
+        raise ValueError(f"unknown endian {endian!r}")
+    return "<" if endian == "little" else ">", tuple(codecs[1:])
+
+
+def _key_encoding(encoding: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what a chunk key begins with and what separates its numbers."""
+    configuration = encoding.get("configuration", {})
+    if encoding["name"] == "default":
+        separator = configuration.get("separator", "/")
+        return f"c{separator}", separator
+    if encoding["name"] == "v2":
+        return "", configuration.get("separator", ".")
+    raise ValueError(f"unknown chunk key encoding {encoding['name']!r}")
+
+
+def _fill_value(value: Any, dtype: np.dtype[Any]) -> np.generic:
+    """Return the scalar that a ``fill_value`` of ``zarr.json`` stands for."""
+    if isinstance(value, str) and value.startswith("0x"):
+        bits = int(value, 16).to_bytes(dtype.itemsize, "little")
+        number: np.generic = np.frombuffer(bits, dtype.newbyteorder("<")).astype(dtype)[0]
+        return number
+    if isinstance(value, str) and dtype.kind != "f":
+        raise ValueError(f"fill_value {value!r} does not fit the data type {dtype}")
+    scalar: np.generic = dtype.type(value)  # "NaN" and "Infinity" are spelt as numpy reads them
+    return scalar

@@ -1,0 +1,102 @@
+"""Per-frame metadata: one line of JSON for each frame, added while the recording runs.
+
+The log lies in the directory of the full-resolution array, where Zarr readers do not look, so that
+it costs the same for every frame and no metadata file ever grows with the recording. A line is an
+object with ``index``, the frame's leading storage index, and ``metadata``, what the user gave.
+Where frames are left out or come by index, lines with ``appended`` or ``skipped`` tell of others by
+their numbers. `frame_log_reading` reads them.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from aqz_core.errors import MetadataError
+from aqz_core.metadata import parse_custom_metadata
+
+if TYPE_CHECKING:
+    from aqz_core.storage import Sink
+
+__all__ = ["LOG_NAME", "FrameLog"]
+
+LOG_NAME = "aqz.frames.jsonl"
+
+
+class FrameLog:
+    """Collects lines and adds them to the log a few times a second.
+
+    Parameters
+    ----------
+    sink
+        The store.
+    name
+        The log's name in it.
+    """
+
+    def __init__(self, sink: Sink, name: str) -> None:
+        self._sink = sink
+        self._name = name
+        self._lines: list[str] = []
+        self._lock = threading.Lock()
+        self._storing = threading.Lock()
+        self._written = False
+
+    @staticmethod
+    def check(metadata: object) -> dict[str, Any] | None:
+        """Return a frame's metadata as plain JSON values.
+
+        Raises
+        ------
+        MetadataError
+            They are no mapping, or hold what JSON cannot.
+        """
+        if metadata is None:
+            return None
+        if not isinstance(metadata, Mapping):
+            raise MetadataError(
+                f"the metadata of a frame must be a mapping, not {type(metadata).__name__}"
+            )
+        return parse_custom_metadata(metadata, reserved=())
+
+    def add(self, index: tuple[int, ...], metadata: dict[str, Any] | None) -> None:
+        """Take the line of one frame."""
+        line: dict[str, Any] = {"index": index}
+        if metadata:
+            line["metadata"] = metadata
+        text = json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+        with self._lock:
+            self._lines.append(text)
+
+    def add_appended(self, frames: int) -> None:
+        """Take note that so many frames had come in order when one came by index."""
+        with self._lock:
+            self._lines.append(f'{{"appended":{frames}}}')
+
+    def add_skipped(self, first: int, stop: int) -> None:
+        """Take note that frames were left out, by their numbers in the order of arrival."""
+        with self._lock:
+            self._lines.append(f'{{"skipped":[{first},{stop}]}}')
+
+    def write(self) -> None:
+        """Store the lines taken since the last time; who adds one meanwhile does not wait."""
+        with self._storing:
+            with self._lock:
+                lines, self._lines = self._lines, []
+            if not lines:
+                return
+            try:
+                self._sink.append(self._name, ("\n".join(lines) + "\n").encode())
+            except BaseException:
+                with self._lock:
+                    self._lines[:0] = lines
+                raise
+            self._written = True
+
+    def commit(self) -> None:
+        """Store the lines, and return when they would survive a loss of power."""
+        self.write()
+        if self._written:
+            self._sink.commit([self._name])

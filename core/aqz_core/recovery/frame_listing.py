@@ -1,0 +1,194 @@
+"""Which frames of a recording are stored and which are missing, read from the store alone.
+
+Three sources tell: the attribute ``aqz`` says how many frames came in order; the log of frames says
+which came by index and which were skipped; and where a recording ended early, frames of the log
+count only if their chunks are there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from aqz_core.argument_checks import check_key_text
+from aqz_core.errors import ResumeError, StorageError, UnknownArrayError
+from aqz_core.plugins import create_plugin_manager
+from aqz_core.settings.keys import normalise_key
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+
+    from aqz_core.plugins import CodecProvider
+    from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.planes import StoredPlanes
+    from aqz_core.reading.stored_array import StoredArray
+    from aqz_core.reading.survey import Node
+    from aqz_core.settings.stream import S3Settings
+
+__all__ = ["FrameList", "list_frames", "missing_frames"]
+
+Index = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FrameList:
+    """The frames of one array.
+
+    Attributes
+    ----------
+    axes : tuple of str
+        Names of the axes in front of the frame's own, in the order in which frames arrive.
+    written : tuple of tuple of int
+        Indices of the frames that are stored, in the order of arrival.
+    missing : tuple of tuple of int
+        Indices inside of the recorded extent that have no frame; they read as the fill value.
+    """
+
+    axes: tuple[str, ...]
+    written: tuple[Index, ...]
+    missing: tuple[Index, ...]
+
+
+def missing_frames(
+    store: str | os.PathLike[str],
+    key: str = "",
+    *,
+    s3: S3Settings | None = None,
+    plugins: Iterable[object] = (),
+) -> list[dict[str, int]]:
+    """List the frames that a recording lacks: skipped, never written, or lost since.
+
+    Parameters
+    ----------
+    store : str or os.PathLike
+        The store: a path or a URL. Its recording may go on or be finished.
+    key : str
+        The array's key.
+    s3 : S3Settings, optional
+        How to reach a bucket. With it, `store` may be a path in the bucket.
+    plugins : iterable of object
+        Plug-ins that offer further codecs.
+
+    Returns
+    -------
+    list of dict
+        The index of each by axis name, in the order of arrival, as `ZarrStream.write` takes it.
+
+    Raises
+    ------
+    UnknownArrayError
+        The store has no array of that key that aqz recorded.
+    StorageError
+        There is no such store, or it cannot be read.
+    SettingsError
+        The store cannot be reached like that.
+
+    Examples
+    --------
+    >>> with ZarrStream.resume("out.zarr") as stream:  # doctest: +SKIP
+    ...     for index in missing_frames("out.zarr"):
+    ...         stream.write(acquire(**index), index)
+    """
+    found = list_frames(store, key, s3=s3, plugins=plugins)
+    return [dict(zip(found.axes, index, strict=True)) for index in found.missing]
+
+
+def list_frames(
+    store: str | os.PathLike[str],
+    key: str = "",
+    *,
+    s3: S3Settings | None = None,
+    plugins: Iterable[object] = (),
+) -> FrameList:
+    """List the frames that a recording has, and those that it lacks.
+
+    Parameters, errors: as `missing_frames`.
+
+    Returns
+    -------
+    FrameList
+        Both, as far as the array reaches by now. While a recording goes on, and after one that
+        ended early, only frames count that are certainly stored. Frames whose chunks are gone are
+        missing.
+    """
+    from aqz_core.reading.files import open_files
+    from aqz_core.reading.survey import survey
+
+    providers = create_plugin_manager(plugins).codecs()
+    check_key_text(key)
+    files = open_files(store, s3)
+    try:
+        idle = not files.is_written()
+        nodes = {node.name: node for node in survey(files)}
+        owner = nodes.get(normalise_key(key))
+        if owner is None or "axes" not in owner.aqz:
+            known = ", ".join(repr(one.name) for one in nodes.values() if "axes" in one.aqz)
+            raise UnknownArrayError(
+                f"{files.url} has no array at {key!r} that aqz recorded; it has {known or 'none'}"
+            )
+        base = owner if owner.array is not None else _first_level(owner, nodes)
+        if base is None or base.array is None:
+            raise StorageError(
+                f"{owner.where}: the metadata of its full-resolution array cannot be read; `aqz "
+                "validate` says why"
+            )
+        return _listed(files, owner, base, providers, idle=idle)
+    except ResumeError as error:  # of the planes that are looked at
+        raise StorageError(str(error)) from error
+    finally:
+        files.close()
+
+
+def _first_level(owner: Node, nodes: Mapping[str, Node]) -> Node | None:
+    """Return the full-resolution array of an image."""
+    from aqz_core.reading.extent import level_name, level_paths
+
+    paths = level_paths(owner)
+    name = level_name(owner, paths[0]) if paths else None
+    return None if name is None else nodes.get(name)
+
+
+def _listed(
+    files: StoredFiles,
+    owner: Node,
+    base: Node,
+    providers: Mapping[str, CodecProvider],
+    *,
+    idle: bool,
+) -> FrameList:
+    """List the frames of an array; `idle` where nobody wrote it when it was listed."""
+    from aqz_core.reading.frame_record import impossible_length, impossible_record, read_record
+    from aqz_core.reading.planes import StoredPlanes
+    from aqz_core.recovery.missing_chunks import lost_frames
+
+    assert base.array is not None
+    local = files.folder is not None
+    idle = idle and not files.is_written()
+    problem = impossible_record(owner) or impossible_length(owner, base, idle=local and idle)
+    if problem:
+        raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
+    record = read_record(files, owner, base)
+    written = record.told
+    if record.proves(local=local, idle=idle):
+        written = written & ~lost_frames(record, files, base)
+    elif not record.in_order and not record.closed:
+        planes = StoredPlanes(files, base, providers)
+        written = written.copy()
+        for number in map(int, np.flatnonzero(written)):
+            written[number] = _is_stored(planes, base.array, record.router.lead(number))
+    every = list(product(*map(range, record.shape)))
+    return FrameList(
+        record.axes,
+        tuple(index for index, there in zip(every, written, strict=True) if there),
+        tuple(index for index, there in zip(every, written, strict=True) if not there),
+    )
+
+
+def _is_stored(planes: StoredPlanes, base: StoredArray, lead: Index) -> bool:
+    """Tell whether a frame has all its chunks, and is not all fill value in one that it shares."""
+    shared = any(size > 1 for size in base.chunk_shape[:-2])
+    return planes.has(lead) and (not shared or planes.in_use(lead))

@@ -1,0 +1,144 @@
+"""What all settings classes share: checked assignment, equality and a short repr.
+
+A settings class is a mutable, slotted attrs class whose fields carry a `Check` in their
+metadata. Every assignment passes through it, the ones that attrs writes into ``__init__``
+included, so a settings object never holds a value of the wrong type (only what is later
+appended to its lists has to be looked at again: `recheck`).
+
+It knows nothing about the meaning of a field.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from aqz_core.errors import SettingsError, SettingsTypeError
+from aqz_core.settings.checks import Check, Refused, describe
+
+__all__ = ["SettingsBase", "recheck"]
+
+
+class SettingsBase:
+    """Base of the settings classes.
+
+    Two objects of one class are equal when all their settings are; they have no hash, being
+    mutable. The repr names the settings that differ from their defaults, except secrets, which it
+    never shows, nor the password of a URL.
+    """
+
+    __slots__ = ()
+
+    if not TYPE_CHECKING:  # a type checker would take this as leave to set any name
+
+        def __setattr__(self, name: str, value: object) -> None:
+            """Check `value` and assign it; refuse names that are no setting."""
+            field = _field(type(self), name)
+            if field is not None:
+                value = _passed(self, field, value)
+            elif not hasattr(type(self), name):
+                raise AttributeError(_unknown_setting(type(self), name), name=name, obj=self)
+            object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        """Compare by value."""
+        if type(other) is not type(self):
+            return NotImplemented
+        names = map(_public_name, _fields(type(self)))
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+    def __repr__(self) -> str:
+        """Show what differs from the defaults, as a constructor call."""
+        shown = []
+        for field in _fields(type(self)):
+            value = getattr(self, field.name)
+            if field.repr and not _same(value, _default(field)):
+                text = field.repr(value) if callable(field.repr) else _literal(value)
+                shown.append(f"{_public_name(field)}={text}")
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+
+def recheck(record: SettingsBase) -> None:
+    """Check the types of all settings again, in nested settings too.
+
+    Finds what was put into a list after the list was assigned.
+
+    Parameters
+    ----------
+    record : SettingsBase
+        It is not changed.
+
+    Raises
+    ------
+    SettingsTypeError
+        If a list has an element of the wrong type.
+    """
+    for field in _fields(type(record)):
+        value = getattr(record, field.name)
+        _passed(record, field, value)
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, SettingsBase):
+                recheck(item)
+
+
+def _fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
+    """Return the fields of a settings class, in the order of its definition."""
+    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
+    return fields
+
+
+def _field(cls: type, name: str) -> attrs.Attribute[Any] | None:
+    """Return the field of that attribute name, if there is one."""
+    return next((field for field in _fields(cls) if field.name == name), None)
+
+
+def _public_name(field: attrs.Attribute[Any]) -> str:
+    """Return the name under which users know the field."""
+    return field.alias or field.name
+
+
+def _passed(record: SettingsBase, field: attrs.Attribute[Any], value: object) -> object:
+    """Return `value` as the field stores it."""
+    check: Check = field.metadata["check"]
+    where = f"{type(record).__name__}.{_public_name(field)}"
+    try:
+        return check.convert(value)
+    except Refused as refusal:
+        got = type(value).__name__ if not field.repr else str(refusal) or describe(value)
+        raise SettingsTypeError(f"{where} must be {check.expected}, got {got}") from None
+    except SettingsError as error:
+        shown = str(error) if field.repr else "it has characters that cannot be stored"
+        raise SettingsError(f"{where}: {shown}") from None
+
+
+def _unknown_setting(cls: type, name: str) -> str:
+    """Message for a name that is no setting, with the one that was probably meant."""
+    properties = [key for key in dir(cls) if isinstance(getattr(cls, key), property)]
+    known = sorted({*map(_public_name, _fields(cls)), *properties})
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
+    return f"{cls.__name__} has no setting {name!r}; {hint}"
+
+
+def _default(field: attrs.Attribute[Any]) -> Any:
+    """Return the default value of a field."""
+    factory = getattr(field.default, "factory", None)
+    return factory() if factory is not None else field.default
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Compare two values, a NaN being equal to a NaN."""
+    both_nan = isinstance(first, float) and first != first and second != second
+    return both_nan or bool(first == second)
+
+
+def _literal(value: Any) -> str:
+    """Write a value as it would be typed."""
+    if isinstance(value, enum.Enum):
+        return str(value)
+    if isinstance(value, list):
+        return f"[{', '.join(map(_literal, value))}]"
+    return repr(value)

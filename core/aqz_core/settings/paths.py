@@ -1,0 +1,170 @@
+"""Where on this machine a store goes: paths, ``~``, ``file://`` URLs and what may be there.
+
+Only looks at the file system, never writes. Other URLs are recognised (`url_scheme`) but
+opened elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from aqz_core.errors import SettingsError
+
+if TYPE_CHECKING:
+    from aqz_core.settings.stream import S3Settings
+
+__all__ = ["check_local_store", "is_local", "local_path", "url_scheme", "without_password"]
+
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_HALF_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/([^/].*)", re.DOTALL)
+"""No drive of Windows: those have one letter."""
+
+
+def url_scheme(store_path: str) -> str | None:
+    """Return the scheme of a URL in lower case.
+
+    Parameters
+    ----------
+    store_path : str
+        Path or URL.
+
+    Returns
+    -------
+    str or None
+        For example ``"file"`` or ``"s3"``; None for a path.
+    """
+    match = _SCHEME.match(store_path)
+    return match[1].lower() if match else None
+
+
+def is_local(store: str | os.PathLike[str], s3: S3Settings | None = None) -> bool:
+    """Tell whether a store is on a filesystem: a path or a ``file://`` URL, and no bucket given."""
+    return s3 is None and url_scheme(os.fspath(store)) in (None, "file")
+
+
+def without_password(store_path: str) -> str:
+    """Return a path or URL as it may be shown and saved: ``sftp://me:secret@host`` has a secret.
+
+    Parameters
+    ----------
+    store_path : str
+        Path or URL.
+
+    Returns
+    -------
+    str
+        The same, without the password of a URL; its user name stays.
+    """
+    scheme, separator, rest = store_path.partition("://")
+    host, slash, path = rest.partition("/")
+    login, at, name = host.rpartition("@")
+    if not separator or not at:
+        return store_path
+    return f"{scheme}://{login.partition(':')[0]}@{name}{slash}{path}"
+
+
+def local_path(store_path: str) -> Path:
+    """Turn what the user wrote into an absolute path.
+
+    Parameters
+    ----------
+    store_path : str
+        A path, which may start with ``~`` and end with slashes, or a ``file://`` URL, whose
+        percent signs are decoded as RFC 8089 says.
+
+    Returns
+    -------
+    pathlib.Path
+        Absolute; symbolic links are kept.
+
+    Raises
+    ------
+    SettingsError
+        If there is no path in it, or it is a URL of another scheme.
+    """
+    where = f"store_path {without_password(store_path)!r}"
+    if not store_path.strip():
+        raise SettingsError(f"{where} is empty; give the directory to record into")
+    if store_path != store_path.strip():
+        raise SettingsError(f"{where} starts or ends with a blank; remove it")
+    if "\0" in store_path:
+        raise SettingsError(f"{where} has a null character in it; remove it")
+    scheme = url_scheme(store_path)
+    if scheme == "file":
+        return _from_url(store_path, where)
+    if scheme is not None:
+        raise SettingsError(f"{where} is not on this machine; give a path or a file:// URL")
+    half = _HALF_URL.match(store_path)
+    if half and not Path(half[1]).exists():
+        raise SettingsError(f"{where}: a URL has two slashes; write {half[1]}//{half[2]}")
+    try:
+        return Path(store_path).expanduser().absolute()
+    except (RuntimeError, OSError) as error:  # no such user, or the working directory is gone
+        raise SettingsError(f"{where}: {error}; give an absolute path") from error
+
+
+def check_local_store(path: Path, *, overwrite: bool) -> None:
+    """Check that a store can be made at `path`.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        Absolute, as `local_path` returns it.
+    overwrite : bool
+        Whether what is there would be removed.
+
+    Raises
+    ------
+    SettingsError
+        If the parent is not a directory that can be written, the store is there and cannot
+        be, or overwriting would remove the working or the home directory.
+    """
+    where = f"store_path {str(path)!r}"
+    parent = path.parent
+    try:
+        if not parent.exists():
+            raise SettingsError(f"{where}: the directory {str(parent)!r} does not exist; make it")
+        if not parent.is_dir():
+            raise SettingsError(f"{where}: {str(parent)!r} is not a directory; choose another")
+        taken = path.exists()
+    except OSError as error:  # a component that may not be searched, or a name too long
+        raise SettingsError(f"{where}: {error.strerror}; choose another path") from error
+    for directory in [parent, path] if taken and path.is_dir() else [parent]:
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise SettingsError(
+                f"{where}: no permission to write in {str(directory)!r}; change its permissions "
+                "or choose another directory"
+            )
+    if overwrite and taken:
+        _check_removable(path, where)
+
+
+def _from_url(url: str, where: str) -> Path:
+    """Read a file URL."""
+    host, _, rest = url[len("file://") :].partition("/")
+    if host not in ("", "localhost") or not rest.strip("/"):
+        raise SettingsError(f"{where} has no absolute path; write file:///directory/name")
+    path = unquote(rest)
+    if "\0" in path:
+        raise SettingsError(f"{where} has a null character in it; remove it")
+    on_drive = os.name == "nt" and re.match("[A-Za-z]:", path)
+    return Path(path if on_drive else f"/{path}")
+
+
+def _check_removable(path: Path, where: str) -> None:
+    """Refuse to overwrite a directory that people live in."""
+    resolved = path.resolve()
+    for name, find in (("working", Path.cwd), ("home", Path.home)):
+        try:
+            kept = find().resolve()
+        except (OSError, RuntimeError):  # it was removed already, or there is none
+            continue
+        if resolved == kept or resolved in kept.parents:
+            raise SettingsError(
+                f"{where} is or contains the {name} directory, which overwrite=True would "
+                "remove; give a directory of its own for the store"
+            )

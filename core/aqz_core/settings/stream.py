@@ -1,0 +1,321 @@
+"""Everything a user says about a stream, in the vocabulary of acquire-zarr 0.10.0.
+
+Settings are plain mutable objects: fields and lists can be changed until a stream is opened
+with them. They compare by value, copy, pickle, and show in their repr what differs from the
+defaults. A wrong type is a `TypeError` at once; values that do not fit together are found by
+`validation` when the stream opens.
+
+The classes for arrays are in `settings_array`, those for plates in `settings_plate`; all of
+them can be imported from here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import attrs
+
+from aqz_core.enums import ZarrVersion
+from aqz_core.settings import checks as check
+from aqz_core.settings.acquire_zarr import NEWEST, PeerRules
+from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.base import SettingsBase
+from aqz_core.settings.checks import UINT32_MAX, checked
+from aqz_core.settings.keys import normalise_key
+from aqz_core.settings.paths import without_password
+from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well, fields_of
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Mapping
+
+__all__ = [
+    "Acquisition",
+    "ArraySettings",
+    "Channel",
+    "CompressionSettings",
+    "Dimension",
+    "FieldOfView",
+    "Plate",
+    "S3Settings",
+    "StreamSettings",
+    "Well",
+]
+
+_TEXT_OR_NONE = check.optional(check.text())
+
+
+@attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class S3Settings(SettingsBase):
+    """Where an S3 bucket is and how to log in.
+
+    Parameters
+    ----------
+    endpoint : str
+        URL of the service, for example ``"https://s3.us-east-1.amazonaws.com"``.
+    bucket_name : str
+        Bucket that holds the store.
+    region : str, optional
+        Region of the bucket.
+    key, secret, token : str, optional
+        Credentials; without them the usual chain is followed (environment, configuration
+        files, role of the machine). They are left out of the repr and of error messages.
+    profile : str, optional
+        Section of the AWS configuration files to use.
+    anon : bool, default False
+        Send no credentials.
+    addressing_style : {"auto", "path", "virtual"}
+        Whether the bucket goes into the path or into the host name.
+    verify : bool or str, default True
+        Check the certificate of the service; a string is the path of a CA bundle.
+    checksums : bool, default True
+        Send a CRC-32C with every body. Set to False for old services that refuse requests with
+        one.
+    max_in_flight : int, default 8
+        How many bodies are sent at the same time; a distant service needs more.
+    retry_timeout : float, default 60.0
+        Seconds after which a request that keeps failing ends the stream.
+    """
+
+    endpoint: str = attrs.field(default="", metadata=checked(check.text()))
+    bucket_name: str = attrs.field(default="", metadata=checked(check.text()))
+    region: str | None = attrs.field(default=None, metadata=checked(_TEXT_OR_NONE))
+    key: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
+    secret: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
+    token: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
+    profile: str | None = attrs.field(default=None, metadata=checked(_TEXT_OR_NONE))
+    anon: bool = attrs.field(default=False, metadata=checked(check.flag()))
+    addressing_style: Literal["auto", "path", "virtual"] = attrs.field(
+        default="auto", metadata=checked(check.text())
+    )
+    verify: bool | str = attrs.field(default=True, metadata=checked(check.text_or_flag()))
+    checksums: bool = attrs.field(default=True, metadata=checked(check.flag()))
+    max_in_flight: int = attrs.field(default=8, metadata=checked(check.whole_number(0, UINT32_MAX)))
+    retry_timeout: float = attrs.field(default=60.0, metadata=checked(check.real_number()))
+
+
+@attrs.define(init=False, kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+class StreamSettings(SettingsBase):
+    """A store, and the arrays to record into it.
+
+    Parameters
+    ----------
+    store_path : str or os.PathLike
+        Directory of the store, ``~`` and ``file://`` allowed; reads back as a string. Its
+        parent directory must exist.
+    s3 : S3Settings, optional
+        Record into a bucket, below `store_path`.
+    version : ZarrVersion, default V3
+        Zarr format.
+    max_threads : int, default 0
+        Worker threads; 0 leaves it to the machine.
+    overwrite : bool, default False
+        Remove the store at `store_path` first; a directory without Zarr metadata is refused.
+    arrays : list of ArraySettings
+        Arrays outside of plates.
+    hcs_plates : list of Plate
+        Plates. May also be given, read and set as ``plates``.
+    max_memory : int, optional
+        Budget for pixels in memory, in bytes; None takes a share of the machine's memory.
+    durability : {"shard", "flush", "none"}
+        When data are forced to the disk: with each finished shard, at ``flush()`` and
+        ``close()``, or when the operating system likes.
+    live : bool, default True
+        Keep the store readable while it is recorded.
+    stall_timeout : float, default 120.0
+        Seconds without any progress of the storage after which the stream fails.
+    spill : str or os.PathLike, optional
+        Folder on this machine where the recording goes on when an object store fails;
+        ``aqz upload`` sends it later. It is made when the stream opens, and removed when the
+        store never failed.
+    bioformats2raw : bool, default False
+        List the images of `arrays`, in order, for readers that open a store with several images
+        (NGFF "bioformats2raw.layout").
+
+    Raises
+    ------
+    TypeError
+        For a wrong type, or `hcs_plates` and `plates` that differ.
+
+    Notes
+    -----
+    Lists are copied when they are given, their elements are not.
+    """
+
+    peer_rules: ClassVar[PeerRules] = NEWEST
+
+    store_path: str = attrs.field(
+        default="",
+        repr=lambda url: repr(without_password(url)),
+        metadata=checked(check.path_text()),
+    )
+    s3: S3Settings | None = attrs.field(
+        default=None, metadata=checked(check.optional(check.instance(S3Settings)))
+    )
+    version: ZarrVersion = attrs.field(
+        default=ZarrVersion.V3, metadata=checked(check.member(ZarrVersion))
+    )
+    max_threads: int = attrs.field(default=0, metadata=checked(check.whole_number(0, UINT32_MAX)))
+    overwrite: bool = attrs.field(default=False, metadata=checked(check.flag()))
+    arrays: list[ArraySettings] = attrs.field(
+        factory=list,
+        metadata=checked(check.list_of("ArraySettings", check.instance(ArraySettings))),
+    )
+    hcs_plates: list[Plate] = attrs.field(
+        factory=list, metadata=checked(check.list_of("Plate", check.instance(Plate)))
+    )
+    max_memory: int | None = attrs.field(
+        default=None, metadata=checked(check.optional(check.whole_number()))
+    )
+    durability: Literal["shard", "flush", "none"] = attrs.field(
+        default="shard", metadata=checked(check.text())
+    )
+    live: bool = attrs.field(default=True, metadata=checked(check.flag()))
+    stall_timeout: float = attrs.field(default=120.0, metadata=checked(check.real_number()))
+    spill: str | None = attrs.field(
+        default=None, metadata=checked(check.optional(check.path_text()))
+    )
+    bioformats2raw: bool = attrs.field(default=False, metadata=checked(check.flag()))
+
+    def __init__(
+        self,
+        *,
+        store_path: str | os.PathLike[str] = "",
+        s3: S3Settings | None = None,
+        version: ZarrVersion = ZarrVersion.V3,
+        max_threads: int = 0,
+        overwrite: bool = False,
+        arrays: Iterable[ArraySettings] = (),
+        hcs_plates: Iterable[Plate] = (),
+        max_memory: int | None = None,
+        durability: Literal["shard", "flush", "none"] = "shard",
+        live: bool = True,
+        stall_timeout: float = 120.0,
+        spill: str | os.PathLike[str] | None = None,
+        bioformats2raw: bool = False,
+        plates: Iterable[Plate] | None = None,
+    ) -> None:
+        self.__attrs_init__(
+            store_path=store_path,  # type: ignore[arg-type]  # these three become
+            arrays=arrays,  # type: ignore[arg-type]          # what the field says
+            hcs_plates=hcs_plates,  # type: ignore[arg-type]
+            s3=s3,
+            version=version,
+            max_threads=max_threads,
+            overwrite=overwrite,
+            max_memory=max_memory,
+            durability=durability,
+            live=live,
+            stall_timeout=stall_timeout,
+            spill=spill,  # type: ignore[arg-type]
+            bioformats2raw=bioformats2raw,
+        )
+        if plates is not None:
+            given = self.hcs_plates
+            self.hcs_plates = plates  # type: ignore[assignment]  # becomes a list
+            if given and given != self.hcs_plates:
+                raise TypeError(
+                    "StreamSettings: hcs_plates and its alias plates differ; give one of them"
+                )
+
+    @property
+    def plates(self) -> list[Plate]:
+        """Another name of `hcs_plates`."""
+        return self.hcs_plates
+
+    @plates.setter
+    def plates(self, value: list[Plate]) -> None:
+        self.hcs_plates = value
+
+    @staticmethod
+    def from_file(path: str | os.PathLike[str]) -> StreamSettings:
+        """Read settings from a YAML or JSON file; see `aqz_core.settings.files`.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            Written by `to_file`, by acquire-zarr 0.10.0, or by hand.
+
+        Raises
+        ------
+        SettingsError
+            It does not describe a stream; the message names file, line, field and value.
+        StorageError
+            The file cannot be read.
+        """
+        from aqz_core.settings import files as config
+
+        return config.from_file(path)
+
+    @staticmethod
+    def from_string(text: str) -> StreamSettings:
+        """Read settings from YAML or JSON text; errors as for `from_file`."""
+        from aqz_core.settings import files as config
+
+        return config.from_string(text)
+
+    @staticmethod
+    def from_dict(document: Mapping[str, Any]) -> StreamSettings:
+        """Read settings from plain JSON values; errors as for `from_file`."""
+        from aqz_core.settings import files as config
+
+        return config.from_dict(document)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the settings as plain JSON values, without secrets."""
+        from aqz_core.settings import files as config
+
+        return config.to_dict(self)
+
+    def to_json(self) -> str:
+        """Return the settings as JSON text, without secrets."""
+        from aqz_core.settings import files as config
+
+        return config.to_json(self)
+
+    def to_yaml(self) -> str:
+        """Return the settings as YAML text, without secrets."""
+        from aqz_core.settings import files as config
+
+        return config.to_yaml(self)
+
+    def to_file(self, path: str | os.PathLike[str]) -> None:
+        """Write the settings to a file, without secrets.
+
+        Parameters
+        ----------
+        path : str or os.PathLike
+            JSON if it ends with ``.json``, YAML otherwise.
+        """
+        from aqz_core.settings import files as config
+
+        config.to_file(self, path)
+
+    def get_maximum_memory_usage(self) -> int:
+        """Return the most bytes that a stream with these settings takes for pixels.
+
+        Raises
+        ------
+        SettingsError
+            The settings cannot be recorded, or not within ``max_memory``.
+        """
+        from aqz_core.planning.stream import plan_stream
+        from aqz_core.plugins import create_plugin_manager
+        from aqz_core.settings.validation.stream import check_arrays, check_resources
+
+        check_resources(self)
+        check_arrays(self)
+        plan = plan_stream(self, create_plugin_manager())
+        return plan.memory.total
+
+    def get_array_keys(self) -> list[str]:
+        """List the keys that frames can be appended to.
+
+        Returns
+        -------
+        list of str
+            Normalised, in the order given: first `arrays`, then the fields of view of each
+            plate as ``plate/row/column/field``.
+        """
+        flat = [normalise_key(array.output_key) for array in self.arrays]
+        return flat + [key for plate in self.hcs_plates for key, _, _ in fields_of(plate)]

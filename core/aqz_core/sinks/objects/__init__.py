@@ -1,5 +1,0 @@
-"""How objects reach a store over a network: one event loop, one retry loop, parts under a budget.
-
-`aqz_core.sinks.object_store` puts the pieces together. Nothing in here is imported before an object
-store is opened, and nothing in here knows of arrays or chunks.
-"""

@@ -1,9 +1,0 @@
-"""Recording goes on in a local folder when an object store fails: `SpillingSink`, `SpillFolder`.
-
-What the store lacks is kept, by name, until ``aqz upload`` sends it.
-"""
-
-from aqz_core.sinks.spill.folder import SpillFolder, read_manifest
-from aqz_core.sinks.spill.sink import SpillingSink
-
-__all__ = ["SpillFolder", "SpillingSink", "read_manifest"]

@@ -1,0 +1,79 @@
+"""One writer on this machine for a store in an object store.
+
+Object stores have no locks that end with their owner, and guards made of objects and clocks fail in
+both ways: a recording that was killed blocks its store, and one that stood still loses it. What can
+be ruled out soundly is the likeliest accident, two programs of one machine that record to the same
+place: by a file in the directory for temporary files, which the operating system unlocks when a
+process dies.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import logging
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from aqz_core.errors import StoreBusyError
+from aqz_core.settings.location import described
+from aqz_core.settings.paths import url_scheme
+from aqz_core.storage.lock import StoreLock, is_locked
+
+if TYPE_CHECKING:
+    from aqz_core.settings.stream import S3Settings
+
+__all__ = ["is_locked_on_this_machine", "lock_on_this_machine"]
+
+_log = logging.getLogger("aqz")
+
+
+def lock_on_this_machine(url: str, s3: S3Settings | None) -> StoreLock | None:
+    """Return a lock that stands for a store, or None where no file can be made for it.
+
+    Parameters
+    ----------
+    url, s3
+        As ``store_path`` and ``s3`` of `StreamSettings`.
+
+    Raises
+    ------
+    SettingsError
+        They name no place.
+    StoreBusyError
+        Another stream of this user, in this process or another, writes to it.
+    """
+    where = described(url, s3)
+    try:
+        stand_in = _stand_in(url, where)
+        stand_in.parent.mkdir(mode=0o700, exist_ok=True)
+    except (OSError, KeyError) as error:
+        _log.warning("nothing keeps a second program from recording to %s: %s", where, error)
+        return None
+    try:
+        return StoreLock(stand_in)
+    except StoreBusyError as error:
+        raise StoreBusyError(
+            f"{where} is being written by another stream or program of this machine. Wait until "
+            "it has closed the store, or record to another place."
+        ) from error
+
+
+def is_locked_on_this_machine(url: str, s3: S3Settings | None) -> bool:
+    """Tell whether a program of this user, here, writes to a store at this moment.
+
+    Parameters as for `lock_on_this_machine`. What other machines do cannot be told.
+    """
+    try:
+        return is_locked(_stand_in(url, described(url, s3)))
+    except (OSError, KeyError):
+        return False
+
+
+def _stand_in(url: str, where: str) -> Path:
+    """Return the path on this machine whose lock stands for a store."""
+    own = f"{os.getpid()} " if url_scheme(url) == "memory" else ""  # each process has its own
+    name = hashlib.sha256(f"{own}{where}".encode()).hexdigest()[:32]
+    return Path(tempfile.gettempdir()) / f"aqz-locks-{getpass.getuser()}" / name

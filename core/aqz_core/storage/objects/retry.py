@@ -1,0 +1,125 @@
+"""The one place where requests are repeated: a deadline for each, jittered waits, a bound on all.
+
+Client libraries have retry loops of their own, one inside the other, which can turn a request to a
+busy server into minutes of silence. They are switched off; this one replaces them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from aqz_core.errors import AqzError, SettingsError, StorageError
+from aqz_core.storage.objects.faults import Fault, fault_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["RetryPolicy", "error_for", "repeat"]
+
+_log = logging.getLogger("aqz")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How long requests may take.
+
+    Attributes
+    ----------
+    total
+        Seconds from the first attempt of a request to giving up.
+    base, rate
+        One attempt may take `base` seconds and one more for each `rate` bytes that it moves.
+    first_wait, longest_wait
+        Seconds to wait after the first failure, doubled each time, and their bound. The actual
+        wait is chosen at random between half of that and all of it, so that requests which
+        failed together do not come back together.
+    opening
+        Whether the store is just being opened: what the user can mend is a `SettingsError` then,
+        and a `StorageError` later.
+    """
+
+    total: float = 60.0
+    base: float = 10.0
+    rate: float = 1e6
+    first_wait: float = 0.1
+    longest_wait: float = 5.0
+    opening: bool = False
+
+    def attempt_seconds(self, nbytes: int) -> float:
+        """Return how long one attempt that moves `nbytes` may take."""
+        return self.base + nbytes / self.rate
+
+    def wait_seconds(self, failures: int) -> float:
+        """Return how long to wait after that many failures."""
+        longest: float = min(self.longest_wait, self.first_wait * 2 ** (failures - 1))
+        return longest * (1 + random.random()) / 2  # jitter, nothing secret
+
+
+async def repeat(
+    make: Callable[[], Awaitable[T]],
+    policy: RetryPolicy,
+    *,
+    what: str,
+    where: str,
+    nbytes: int = 0,
+    renew: Callable[[], Awaitable[bool]] | None = None,
+) -> T:
+    """Make a request until it succeeds or there is no point in going on.
+
+    Parameters
+    ----------
+    make
+        Starts one attempt.
+    policy
+        How long it may take.
+    what, where
+        For the message: what was tried, and on which store.
+    nbytes
+        Bytes that the request moves.
+    renew
+        Logs in again after expired credentials, once; returns whether there are new ones.
+
+    Raises
+    ------
+    StorageError, SettingsError
+        With the first line of the cause in words and the cause chained.
+    """
+    begun = time.monotonic()
+    failures = 0
+    told: tuple[Fault, Exception] | None = None
+    while True:
+        left = policy.total - (time.monotonic() - begun)
+        wanted = policy.attempt_seconds(nbytes)
+        try:
+            return await asyncio.wait_for(make(), min(left, wanted))
+        except AqzError:
+            raise
+        except Exception as error:
+            cause, fault = error, fault_of(error)
+            failures += 1
+            if isinstance(error, TimeoutError) and left < wanted and told is not None:
+                fault, cause = told  # the last try got only what was left: that says nothing
+            told = fault, cause
+            if fault.kind == "expired" and renew is not None and await renew():
+                renew = None
+                continue
+            wait = policy.wait_seconds(failures)
+            seconds = time.monotonic() - begun
+            if not fault.transient or seconds + wait >= policy.total:
+                tried = f" (tried {failures} times in {seconds:.1f} s)" if failures > 1 else ""
+                message = f"{what} failed on {where}: {fault.words}{tried}"
+                raise error_for(fault, message, opening=policy.opening) from cause
+            _log.info("%s: %s; trying again in %.1f s", what, fault.words, wait)
+            await asyncio.sleep(wait)
+
+
+def error_for(fault: Fault, message: str, *, opening: bool) -> AqzError:
+    """Return the error to raise for a fault."""
+    return SettingsError(message) if fault.settings and opening else StorageError(message)
