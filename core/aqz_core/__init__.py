@@ -57,16 +57,16 @@ from aqz_core.reading.array_reader import ZarrArrayReader
 from aqz_core.reading.frame_log import read_frame_metadata
 from aqz_core.recovery import RepairReport, ValidationReport, repair_store, validate_store
 from aqz_core.recovery.frame_listing import FrameList, list_frames, missing_frames
-from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.array import ArraySettings, Channel, Dimension
+from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
-from aqz_core.settings.stream import S3Settings, StreamSettings
+from aqz_core.settings.s3 import S3Settings
+from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate as validate_settings
-from aqz_core.spill_upload import upload_spill
 from aqz_core.stream import PartialFrameWarning, ZarrStream
-from aqz_core.upload import upload_store
-
-__version__ = "0.1.0"
+from aqz_core.upload import upload_spill, upload_store
+from aqz_core.version import __version__ as __version__
 
 __all__ = [
     "Acquisition",

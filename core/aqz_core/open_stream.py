@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from aqz_core.argument_checks import argument, check_plugins, values_by_name
 from aqz_core.enums import (
     CompressionCodec,
     Compressor,
@@ -15,20 +14,25 @@ from aqz_core.enums import (
 )
 from aqz_core.errors import SettingsError, SettingsTypeError
 from aqz_core.planning.suggestion import AXIS_KINDS, suggest_layout
-from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.checks import (
     UINT32_MAX,
     Check,
+    argument,
+    check_plugins,
     list_of,
     optional,
     path_text,
     real_number,
     text,
+    values_by_name,
     whole_number,
 )
-from aqz_core.settings.paths import is_local, local_path
-from aqz_core.settings.stream import S3Settings, StreamSettings
-from aqz_core.storage.sink import NODES
+from aqz_core.settings.compression import CompressionSettings
+from aqz_core.settings.location import is_local
+from aqz_core.settings.paths import local_path
+from aqz_core.settings.stream import StreamSettings
+from aqz_core.storage.names import NODES
 from aqz_core.stream import ZarrStream
 
 if TYPE_CHECKING:
@@ -36,6 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import DTypeLike
+
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["COMPRESSIONS", "open_stream"]
 

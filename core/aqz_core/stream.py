@@ -9,14 +9,13 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
-from aqz_core.argument_checks import check_plugins, store_text
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, MetadataError, SettingsTypeError
-from aqz_core.forking import ParentsRecording, leave_to_parent
 from aqz_core.plugins import create_plugin_manager
+from aqz_core.process import ParentsRecording, leave_to_parent
 from aqz_core.recording.session import Recording
 from aqz_core.settings.acquire_zarr import NEWEST
-from aqz_core.settings.checks import describe
+from aqz_core.settings.checks import check_plugins, describe, store_text
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate
 
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aqz_core.events import StreamReport, StreamStatistics
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["PartialFrameWarning", "ZarrStream"]
 
@@ -141,7 +140,7 @@ class ZarrStream:
         try:
             stream._hold(Recording(resumption.settings, hooks, resumption))
         finally:
-            resumption.files.close()
+            resumption.close()
         return stream
 
     def _hold(self, recording: Recording) -> None:
@@ -450,7 +449,7 @@ def _warn_of_zarr_v2(settings: StreamSettings) -> None:
     """Say that V2 is for old readers; only in the log to programs written for acquire-zarr 0.5."""
     message = "Zarr V2 is deprecated: new readers expect V3. Use it for programs that need it only."
     _log.warning(message)
-    if settings.peer_rules is NEWEST:
+    if settings.newest_rules is NEWEST:
         warnings.warn(message, DeprecationWarning, stacklevel=3)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import aqz_core as aqz
 from aqz_core.cli import main
 from aqz_core.planning.suggestion import TARGETS
-from aqz_core.storage import FilesystemSink
+from aqz_core.storage.filesystem import FilesystemSink
 from tests.support.finished import array_nodes, stored_files
 
 FRAME_SIZES = st.integers(1, 3000)

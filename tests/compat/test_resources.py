@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_core.pipeline.runtime import worker_count
+from aqz_core.planning.stream import worker_count
 from tests.support.plans import ArrayPlan, StreamPlan, axes, frames_of, settings_for
 
 ENUMS = [

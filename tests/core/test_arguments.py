@@ -136,7 +136,7 @@ def test_a_matrix_is_an_array(tmp_path, several):
     with aqz.open_stream(tmp_path / "a.zarr", **GIVEN) as opened:
         for _ in range(1 + several):
             opened.append(frame)
-    read = aqz.reader.ZarrArrayReader(tmp_path / "a.zarr" / "0").read()
+    read = aqz.ZarrArrayReader(tmp_path / "a.zarr" / "0").read()
     assert (read == FRAME).all()
     assert len(read) == 1 + several
 

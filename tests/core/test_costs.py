@@ -18,9 +18,10 @@ import pytest
 import aqz_core as aqz
 from aqz_core.open_stream import compression_settings
 from aqz_core.pipeline import tiling
-from aqz_core.pipeline.runtime import IO_THREADS, worker_count
+from aqz_core.pipeline.runtime import IO_THREADS
+from aqz_core.planning.stream import worker_count
 from aqz_core.recording import publishing as publisher
-from aqz_core.storage import MemorySink
+from aqz_core.storage.memory import MemorySink
 from tests.support.counting_sink import CountingSink, is_mapped, is_shard
 from tests.support.memory_probe import probe_memory
 

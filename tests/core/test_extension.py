@@ -10,7 +10,7 @@ import pytest
 import zarr
 
 import aqz_core as aqz
-from aqz_core.storage import MemorySink
+from aqz_core.storage.memory import MemorySink
 
 
 def axis(name, kind, size, chunk, chunks):

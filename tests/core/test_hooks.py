@@ -106,7 +106,7 @@ def test_aqz_codecs_are_available_by_name():
 
 def test_aqz_sinks_are_available_by_scheme(monkeypatch):
     local = SinkProvider(("file", "memory"), lambda url, settings: None)
-    monkeypatch.setattr("aqz_core.storage.BUILTIN_SINKS", (local,), raising=False)
+    monkeypatch.setattr("aqz_core.storage.builtin.BUILTIN_SINKS", (local,), raising=False)
     sinks = gather(plugin(aqz_sinks=lambda: NOWHERE)).sinks()
     assert dict(sinks) == {"file": local, "memory": local, "nowhere": NOWHERE}
 
@@ -199,7 +199,7 @@ def test_hooks_may_return_one_record_many_a_generator_or_none():
     ],
 )
 def test_wrong_types_and_errors_name_the_plugin(hook_name, ask, monkeypatch):
-    monkeypatch.setattr("aqz_core.storage.BUILTIN_SINKS", (), raising=False)
+    monkeypatch.setattr("aqz_core.storage.builtin.BUILTIN_SINKS", (), raising=False)
 
     def fails():
         yield from ()
@@ -248,7 +248,7 @@ def test_builtin_names_cannot_be_taken(monkeypatch):
         gather(plugin(aqz_codecs=lambda: zstd)).codecs()
     with pytest.raises(PluginError, match=f"downsampler '{BUILTIN_DOWNSAMPLERS[0].name}'"):
         gather(plugin(aqz_downsamplers=lambda: BUILTIN_DOWNSAMPLERS[:1])).downsamplers()
-    monkeypatch.setattr("aqz_core.storage.BUILTIN_SINKS", (NOWHERE,), raising=False)
+    monkeypatch.setattr("aqz_core.storage.builtin.BUILTIN_SINKS", (NOWHERE,), raising=False)
     with pytest.raises(PluginError, match="URL scheme 'nowhere'"):
         gather(plugin(aqz_sinks=lambda: NOWHERE)).sinks()
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from aqz_core.part_memory import open_shards
 from aqz_core.planning.layout import plan_layout
+from aqz_core.planning.memory import open_shards
 from aqz_core.storage.objects.part_sizes import (
     MAX_OBJECT_NBYTES,
     MAX_PARTS,

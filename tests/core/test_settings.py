@@ -22,10 +22,12 @@ from aqz_core.enums import (
     ZarrVersion,
 )
 from aqz_core.errors import SettingsError
-from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.base import recheck
+from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
-from aqz_core.settings.stream import S3Settings, StreamSettings
+from aqz_core.settings.s3 import S3Settings
+from aqz_core.settings.stream import StreamSettings
 
 ALL_CLASSES = [
     Acquisition,

@@ -7,9 +7,10 @@ import threading
 import pytest
 
 from aqz_core.errors import AqzError, MemoryBudgetError, StalledError
-from aqz_core.pipeline.buffers import SlabPool, size_class
+from aqz_core.pipeline.buffers import SlabPool
 from aqz_core.pipeline.failure import Failure
 from aqz_core.pipeline.threads import JobGroup, TaskPool
+from aqz_core.planning.memory import size_class
 
 PAGE = 4096
 

@@ -19,10 +19,12 @@ from aqz_core.enums import (
     DownsamplingMethod,
 )
 from aqz_core.errors import SettingsError
-from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.array import ArraySettings, Channel, Dimension
+from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.paths import check_local_store, url_scheme
 from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
-from aqz_core.settings.stream import S3Settings, StreamSettings
+from aqz_core.settings.s3 import S3Settings
+from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import (
     check_array,
     check_arrays,

@@ -12,8 +12,8 @@ from pathlib import Path
 from time import monotonic
 
 import aqz_core as aqz
-from aqz_core.storage import Bytes, FilesystemSink, ShardFile
-from aqz_core.storage.sink import as_view
+from aqz_core.storage.filesystem import FilesystemSink
+from aqz_core.storage.sink import Bytes, ShardFile, as_view
 
 __all__ = ["FAULTS", "Faults", "faulty_plugin"]
 

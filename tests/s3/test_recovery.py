@@ -20,7 +20,7 @@ from aqz_core import S3Settings, SettingsError, StorageError
 from aqz_core.cli import main
 from aqz_core.errors import MemoryBudgetError, ResumeError
 from aqz_core.recovery import Severity, repair_store, validate_store
-from aqz_core.spill_upload import upload_spill
+from aqz_core.upload import upload_spill
 from tests.faults.test_recovery import PLANS
 from tests.s3.process import free_port
 from tests.s3.streams import frames, recorded, settings

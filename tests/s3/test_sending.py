@@ -9,7 +9,7 @@ import zarr
 
 import aqz_core as aqz
 from aqz_core.cli import main
-from aqz_core.storage import MemorySink
+from aqz_core.storage.memory import MemorySink
 from aqz_core.upload import upload_store
 from tests.s3.streams import frames, recorded, settings
 from tests.s3.test_recording import with_zarr

@@ -19,8 +19,8 @@ import aqz_core as aqz
 from aqz_core import S3Settings
 from aqz_core.cli import main
 from aqz_core.recovery import validate_store
-from aqz_core.spill_upload import upload_spill
-from aqz_core.storage import FilesystemSink
+from aqz_core.storage.filesystem import FilesystemSink
+from aqz_core.upload import upload_spill
 from tests.s3.streams import frames, settings
 from tests.s3.test_recording import ZARRS
 from tests.s3.test_sudden_ends import CHECKOUT

@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from aqz_core.spill_upload import upload_spill
+from aqz_core.upload import upload_spill
 from tests.micromanager.subprocesses import interrupt_scenario
 from tests.s3.test_micromanager import pixels, reached
 

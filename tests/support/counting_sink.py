@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 import aqz_core as aqz
-from aqz_core.storage import MemorySink
+from aqz_core.storage.memory import MemorySink
 
 __all__ = ["CountingSink", "is_mapped", "is_shard"]
 

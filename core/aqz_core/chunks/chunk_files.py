@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aqz_core.chunks.store import Unsynced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy.typing as npt
+
     from aqz_core.chunks.shard_format import Batch
     from aqz_core.chunks.store import LeadChunk, ShardListener
-    from aqz_core.pipeline.tiling import Tiles
     from aqz_core.planning.layout import Column, LayerKey
-    from aqz_core.storage import Sink
+    from aqz_core.storage.sink import Sink
 
 __all__ = ["ChunkFiles"]
 
@@ -86,7 +87,9 @@ class ChunkFiles:
             for col in column.cols
         ]
 
-    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
+    def store_piece(
+        self, column: Column, key: LayerKey, pixels: npt.NDArray[Any], *, final: bool
+    ) -> int:
         """Refuse: a chunk file is written whole."""
         raise AssertionError("chunk files are not written in pieces")
 

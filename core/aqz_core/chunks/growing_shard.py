@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Hashable
 
     from aqz_core.chunks.shard_format import Batch, ShardFormat
-    from aqz_core.storage import ShardFile
+    from aqz_core.storage.sink import ShardFile
 
 __all__ = ["GrowingShard"]
 

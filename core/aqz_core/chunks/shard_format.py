@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import StorageError
-from aqz_core.planning.layout import PAGE, align
+from aqz_core.storage.alignment import PAGE, align
 
 __all__ = ["MISSING", "Batch", "ShardFormat", "decode_index", "encode_index"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aqz_core.chunks.store import LeadChunk, ShardListener
-    from aqz_core.pipeline.tiling import Tiles
     from aqz_core.planning.layout import ArrayLayout, Column, LayerKey
-    from aqz_core.storage import ShardFile, Sink
+    from aqz_core.storage.sink import ShardFile, Sink
 
 __all__ = ["ShardedChunks"]
 
@@ -136,7 +135,9 @@ class ShardedChunks:
         growing = self._open(shard, math.prod(self._layout.shard_extent(shard)), None)
         return growing.load(self._numbers(column, lead_chunks))
 
-    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
+    def store_piece(
+        self, column: Column, key: LayerKey, pixels: npt.NDArray[Any], *, final: bool
+    ) -> int:
         """Write the piece of every chunk of the column to the place that the chunk will have."""
         layout = self._layout
         lead, piece = key[:-1], key[-1]
@@ -146,7 +147,7 @@ class ShardedChunks:
         growing = self._open(shard, expected, self.format.file_nbytes(end))
         offsets = self._offsets(shard, lead, column)
         piece_nbytes = layout.slab_planes * layout.tile_nbytes
-        chunks = tiles.array.view(np.uint8).reshape(-1, piece_nbytes)
+        chunks = pixels.view(np.uint8).reshape(-1, piece_nbytes)
         for offset, data in zip(offsets, chunks, strict=True):
             growing.write_piece(int(offset) + piece * piece_nbytes, data)
         if not final:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import numpy.typing as npt
+
     from aqz_core.chunks.shard_format import Batch
-    from aqz_core.pipeline.tiling import Tiles
     from aqz_core.planning.layout import Column, LayerKey
-    from aqz_core.storage import Sink
+    from aqz_core.storage.sink import Sink
 
 __all__ = ["ChunkStore", "LeadChunk", "ShardListener", "Unsynced"]
 
@@ -48,7 +49,9 @@ class ChunkStore(Protocol):
         If not `final`, some of their planes are missing and they will be stored again.
         """
 
-    def store_piece(self, column: Column, key: LayerKey, tiles: Tiles, *, final: bool) -> int:
+    def store_piece(
+        self, column: Column, key: LayerKey, pixels: npt.NDArray[Any], *, final: bool
+    ) -> int:
         """Store some planes of the chunks of one layer; return bytes written."""
 
     def skip(self, column: Column, lead_chunks: list[LeadChunk]) -> None:

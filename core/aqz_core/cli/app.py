@@ -21,7 +21,7 @@ from aqz_core.errors import AqzError, SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["app", "run"]
 
@@ -390,7 +390,7 @@ def _s3_settings(endpoint: str, region: str | None, profile: str | None) -> S3Se
     """Return how to reach a bucket; None for what the environment says."""
     if not (endpoint or region or profile):
         return None
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
     return S3Settings(endpoint=endpoint, region=region, profile=profile)
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aqz_core.cli.cameras import Camera
     from aqz_core.events import StreamStatistics
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["CameraRecording", "StoreChoices", "present", "record_camera"]
 

@@ -11,7 +11,8 @@ from aqz_core.enums import (
     DimensionType,
     DownsamplingMethod,
 )
-from aqz_core.settings.array import ArraySettings, CompressionSettings, Dimension
+from aqz_core.settings.array import ArraySettings, Dimension
+from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.stream import StreamSettings
 
 if TYPE_CHECKING:

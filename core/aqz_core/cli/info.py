@@ -14,13 +14,14 @@ from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_
 from aqz_core.enums import ZarrVersion
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.recovery.report import malformed_ome
-from aqz_core.settings.paths import is_local, local_path, without_password
+from aqz_core.settings.location import is_local
+from aqz_core.settings.paths import local_path, without_password
 from aqz_core.storage.spill import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["show_info"]
 

@@ -12,13 +12,14 @@ from aqz_core.cli.demo import check_output
 from aqz_core.cli.destinations import check_lasting
 from aqz_core.cli.wording import open_console
 from aqz_core.errors import SettingsError
-from aqz_core.settings.paths import is_local, local_path, without_password
+from aqz_core.settings.location import is_local
+from aqz_core.settings.paths import local_path, without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aqz_core.cli.cameras import MicroManagerCamera
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["RecordOptions", "run_record"]
 

@@ -13,7 +13,7 @@ from aqz_core.cli.wording import open_console
 from aqz_core.recovery import Severity, repair_store
 
 if TYPE_CHECKING:
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["repair"]
 

@@ -8,7 +8,7 @@ import typer
 
 from aqz_core.cli.wording import write_bytes
 from aqz_core.storage.lock import is_locked
-from aqz_core.storage.sink import PARTIAL
+from aqz_core.storage.names import PARTIAL
 from aqz_core.storage.spill.folder import destination_of
 
 if TYPE_CHECKING:

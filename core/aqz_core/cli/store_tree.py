@@ -11,10 +11,10 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import StorageError
-from aqz_core.planning.array import join
 from aqz_core.reading.files import open_files
 from aqz_core.reading.survey import survey
-from aqz_core.storage.sink import NODES
+from aqz_core.settings.keys import join
+from aqz_core.storage.names import NODES
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.stored_array import StoredArray
     from aqz_core.reading.survey import Node
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["StoreNode", "read_tree"]
 

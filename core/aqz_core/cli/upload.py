@@ -16,7 +16,7 @@ from aqz_core.storage.spill.folder import destination_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
     from aqz_core.storage.spill.folder import Manifest
 
 __all__ = ["run_upload"]
@@ -62,7 +62,7 @@ def _send_spill(
     spill: Path, manifest: Manifest, destination: str | None, s3: S3Settings | None
 ) -> int:
     """Send a spill."""
-    from aqz_core.spill_upload import upload_spill
+    from aqz_core.upload import upload_spill
 
     files, nbytes = upload_spill(spill, destination, s3=s3)
     how = f"{files} files, {write_bytes(nbytes)}, sent"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aqz_core.recovery import Finding, ValidationReport
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["show_findings", "validate"]
 

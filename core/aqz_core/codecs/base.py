@@ -10,8 +10,11 @@ it is told when it is built.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, cast, runtime_checkable
 
+import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import SettingsError
@@ -19,11 +22,12 @@ from aqz_core.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aqz_core.settings.array import CompressionSettings
+    from aqz_core.settings.compression import CompressionSettings
 
 __all__ = [
     "ChunkBuffer",
     "Codec",
+    "CodecProvider",
     "Compression",
     "NamedCompression",
     "PluginCompression",
@@ -34,6 +38,7 @@ __all__ = [
 
 ChunkBuffer: TypeAlias = bytes | memoryview | npt.NDArray[Any]
 """What a codec encodes: any C-contiguous buffer, read in place."""
+
 
 CodecT = TypeVar("CodecT")
 
@@ -154,3 +159,30 @@ def require_integer(codec: str, field: str, value: object, low: int, high: int) 
         raise SettingsError(
             f"{codec} {field} is {value!r}; it must be an integer from {low} to {high}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class CodecProvider:
+    """A codec that arrays can be compressed with.
+
+    Parameters
+    ----------
+    name : str
+        Name of the codec in Zarr V3 metadata, by which users ask for it too
+        (``PluginCompression(name)``).
+    build : callable
+        ``build(compression, dtype) -> Codec``: the record for one array. `compression`
+        is what the user set, `dtype` the array's numpy data type. Refuse what cannot
+        be with `aqz_core.SettingsError`.
+    """
+
+    name: str
+    build: Callable[[Compression, np.dtype[Any]], Codec]
+
+    def __post_init__(self) -> None:
+        """Check the types of the fields."""
+        name: object = self.name
+        if not isinstance(name, str) or not name:
+            raise TypeError(f"the name of a codec must be a string that is not empty, not {name!r}")
+        if not callable(self.build):
+            raise TypeError(f"build of a codec must be callable, not {self.build!r}")

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-    from aqz_core.plugins.records import CodecProvider
+    from aqz_core.codecs.base import CodecProvider
 
 __all__ = ["CodecChain", "chain_for", "chain_from_v3", "provider_name"]
 

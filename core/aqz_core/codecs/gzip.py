@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from aqz_core.codecs.base import ChunkBuffer, Compression
-    from aqz_core.settings.array import CompressionSettings
+    from aqz_core.settings.compression import CompressionSettings
 
 __all__ = ["GzipCodec", "build_gzip"]
 

@@ -34,16 +34,17 @@ from aqz_core.errors import SettingsError
 from aqz_core.log_level import get_log_level, set_log_level
 from aqz_core.settings import checks as check
 from aqz_core.settings.acquire_zarr import V0_5
-from aqz_core.settings.array import CompressionSettings, Dimension
+from aqz_core.settings.array import Dimension
 from aqz_core.settings.base import SettingsBase, recheck
 from aqz_core.settings.checks import UINT32_MAX, checked
-from aqz_core.settings.stream import S3Settings
+from aqz_core.settings.compression import CompressionSettings
+from aqz_core.settings.s3 import S3Settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import ClassVar
 
-    from aqz_core.settings.acquire_zarr import PeerRules
+    from aqz_core.settings.acquire_zarr import AcquireZarrRules
 
 __all__ = [
     "ArraySettings",
@@ -204,7 +205,7 @@ class StreamSettings(SettingsBase):
 class _NewestSettings(aqz_core.StreamSettings):
     """Settings of `aqz_core` that mean what they meant in 0.5.1."""
 
-    peer_rules: ClassVar[PeerRules] = V0_5
+    newest_rules: ClassVar[AcquireZarrRules] = V0_5
 
 
 class ZarrStream(aqz_core.ZarrStream):

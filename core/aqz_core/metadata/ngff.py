@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from aqz_core.enums import DimensionType
+from aqz_core.enums import DimensionType, ZarrVersion
 from aqz_core.metadata.units import SPACE_UNITS, TIME_UNITS, normalise_unit
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from aqz_core.metadata.json_text import Document
 
 __all__ = [
+    "LAYOUT",
+    "SERIES_GROUP",
     "Axis",
     "DownsamplingRecord",
     "NgffVersion",
@@ -30,9 +32,16 @@ __all__ = [
     "multiscales",
     "ngff_advice",
     "ngff_problems",
+    "ngff_version",
 ]
 
+LAYOUT = 3
+"""The only value of ``bioformats2raw.layout`` that NGFF knows."""
+
+SERIES_GROUP = "OME"
+
 NgffVersion: TypeAlias = Literal["0.4", "0.5"]
+
 
 _AXIS_TYPES = {
     DimensionType.SPACE: "space",
@@ -40,6 +49,8 @@ _AXIS_TYPES = {
     DimensionType.TIME: "time",
     DimensionType.OTHER: "other",
 }
+
+
 # Custom axes stand where a channel axis would.
 _RANKS = {
     DimensionType.TIME: 0,
@@ -288,3 +299,8 @@ def _is_listed_unit(axis: Axis) -> bool:
 def _count(axes: Sequence[Axis], kind: DimensionType) -> int:
     """Return how many axes are of a kind."""
     return sum(axis.kind is kind for axis in axes)
+
+
+def ngff_version(version: ZarrVersion) -> NgffVersion:
+    """Return the version of NGFF that goes with a Zarr format."""
+    return "0.4" if version is ZarrVersion.V2 else "0.5"

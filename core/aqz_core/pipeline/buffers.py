@@ -20,14 +20,14 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import MemoryBudgetError, StalledError
-from aqz_core.planning.layout import PAGE, align
+from aqz_core.storage.alignment import PAGE, align
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from aqz_core.pipeline.failure import Failure
 
-__all__ = ["Slab", "SlabPool", "size_class", "slab_nbytes"]
+__all__ = ["Slab", "SlabPool"]
 
 
 ARENA_NBYTES = 32 << 20
@@ -263,14 +263,3 @@ class SlabPool:
         """Let every waiting caller look at the failure."""
         with self._returns:
             self._returns.notify_all()
-
-
-def size_class(nbytes: int) -> int:
-    """Round up to one of a few sizes, an eighth apart at most, so that slabs fit again."""
-    step = max(1 << 14, 1 << max(0, nbytes.bit_length() - 4))
-    return align(nbytes, step)
-
-
-def slab_nbytes(body: int, room: int) -> int:
-    """Return the size of a slab for a body with `room` in front, and behind if there is any."""
-    return room + align(body) + (align(room + 1) if room else 0)

@@ -16,8 +16,8 @@ import numpy.typing as npt
 
 from aqz_core.chunks.shard_format import Batch
 from aqz_core.pipeline.threads import JobGroup
-from aqz_core.planning.layout import align
 from aqz_core.planning.memory import staging_nbytes
+from aqz_core.storage.alignment import align
 from aqz_core.storage.sink import as_view
 
 if TYPE_CHECKING:
@@ -266,7 +266,7 @@ class LayerJobs:
         column, tiles = self._columns[number], layer.tiles[number]
         try:
             if not self._engine.failure:
-                nbytes = self._store.store_piece(column, layer.key, tiles, final=final)
+                nbytes = self._store.store_piece(column, layer.key, tiles.array, final=final)
                 self._count(layer, column, layer.key[:-1], nbytes, final)
         finally:
             if release:

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
     from aqz_core.downsampling.methods import Downsampler
-    from aqz_core.pipeline.level_writer import ArrayWriter
+    from aqz_core.planning.layout import ArrayLayout
     from aqz_core.planning.pyramid import LevelGeometry
 
 __all__ = ["LevelReducer"]
 
 Plane = npt.NDArray[Any]
 LeadIndex = tuple[int, ...]
+
+
+class PlaneSink(Protocol):
+    """Whatever takes the planes of the next level: its writer."""
+
+    layout: ArrayLayout
+
+    def write(self, frame: Plane, lead: LeadIndex) -> None:
+        """Take the plane at a leading index, in any order."""
+
+    def skip(self, lead: LeadIndex, count: int = 1) -> int:
+        """Leave out planes from a leading index on; return how many."""
 
 
 class LevelReducer:
@@ -41,7 +53,7 @@ class LevelReducer:
         self,
         downsampler: Downsampler,
         geometry: LevelGeometry,
-        writer: ArrayWriter,
+        writer: PlaneSink,
         z_size: int,
     ) -> None:
         self._downsampler = downsampler

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from aqz_core.pipeline.buffers import slab_nbytes
 from aqz_core.pipeline.high_water_mark import AppendHead
 from aqz_core.pipeline.layer import Layer
 from aqz_core.pipeline.layer_jobs import LayerJobs
 from aqz_core.pipeline.tiling import ColumnTiling
+from aqz_core.planning.memory import slab_nbytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,7 +81,7 @@ class ArrayWriter:
         self._slot = 0
         self._run = 0
         self._lock = threading.Lock()
-        engine.writers.append(self)
+        engine.holders.append(self)
 
     def feed(self, reducer: LevelReducer) -> None:
         """Let the next level have every plane, and know of those that are left out."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aqz_core.chunks.store import ChunkStore
     from aqz_core.pipeline.runtime import Engine
     from aqz_core.planning.array import ArrayPlan
-    from aqz_core.recovery.progress import ArrayProgress
+    from aqz_core.planning.resume_point import ArrayProgress
 
 __all__ = ["ArrayLevels"]
 

@@ -7,9 +7,8 @@ I/O, I/O for nobody, so no wait can be circular.
 
 from __future__ import annotations
 
-import os
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,14 +20,26 @@ from aqz_core.pipeline.threads import JobGroup, TaskPool
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from aqz_core.pipeline.level_writer import ArrayWriter
     from aqz_core.planning.memory import MemoryPlan
-    from aqz_core.storage import Sink
+    from aqz_core.storage.sink import Sink
 
-__all__ = ["Engine", "worker_count"]
+__all__ = ["Engine", "MemoryHolder"]
 
 IO_THREADS = 8
 """They sleep in system calls; a disk is at its best with several requests at a time."""
+
+
+class MemoryHolder(Protocol):
+    """Whoever keeps pixels in memory and can give some of it up."""
+
+    def shelve(self) -> bool:
+        """Store an incomplete layer to free its memory; return whether there was one."""
+
+    def try_shelve(self) -> bool:
+        """As `shelve`, from another thread than the holder's own; do not wait for its lock."""
+
+    def drop_layers(self) -> None:
+        """Give back the memory of layers that a failed recording leaves."""
 
 
 class Engine:
@@ -58,7 +69,7 @@ class Engine:
         self.staging = SlabPool(memory.staging, self.failure, stall_timeout)
         self.workers = TaskPool("aqz-worker", workers, self.failure, urgencies=2 * levels)
         self.io = TaskPool("aqz-io", IO_THREADS, self.failure, urgencies=2)
-        self.writers: list[ArrayWriter] = []
+        self.holders: list[MemoryHolder] = []
         self._scratch = threading.local()
         self._preparations = JobGroup()
 
@@ -70,12 +81,12 @@ class Engine:
             arrays[key] = np.empty(shape, dtype)
         return arrays[key]
 
-    def relieve(self, writer: ArrayWriter) -> Callable[[], bool]:
-        """Return what to call when `writer` finds no memory: it lets any writer shelve a layer."""
+    def relieve(self, holder: MemoryHolder) -> Callable[[], bool]:
+        """Return what to call when `holder` finds no memory: it lets any holder shelve a layer."""
 
         def shelve_one() -> bool:
-            others = (other for other in self.writers if other is not writer)
-            return writer.shelve() or any(other.try_shelve() for other in others)
+            others = (other for other in self.holders if other is not holder)
+            return holder.shelve() or any(other.try_shelve() for other in others)
 
         return shelve_one
 
@@ -109,17 +120,7 @@ class Engine:
         """End the threads, and give the memory back."""
         self.workers.stop()
         self.io.stop()
-        for writer in self.writers:
-            writer.drop_layers()
+        for holder in self.holders:
+            holder.drop_layers()
         self.pixels.close()
         self.staging.close()
-
-
-def worker_count(max_threads: int) -> int:
-    """Return how many worker threads to use: as asked, by ``ZARR_MAX_THREADS``, or per core."""
-    if max_threads > 0:
-        return max_threads
-    asked = os.environ.get("ZARR_MAX_THREADS", "")
-    if asked.isdecimal() and int(asked) > 0:
-        return int(asked)
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,18 +16,17 @@ from aqz_core.errors import FrameIndexError, OutOfBoundsError
 from aqz_core.metadata import Axis
 from aqz_core.planning.layout import ArrayLayout, plan_layout
 from aqz_core.planning.pyramid import LevelGeometry, clamped, level_geometry
-from aqz_core.settings.acquire_zarr import NEWEST, PeerRules
+from aqz_core.settings.acquire_zarr import NEWEST, AcquireZarrRules
+from aqz_core.settings.array import storage_permutation
 from aqz_core.settings.checks import describe
-from aqz_core.settings.keys import normalise_key
-from aqz_core.settings.validation.array import storage_permutation
+from aqz_core.settings.keys import join, normalise_key
 
 if TYPE_CHECKING:
     from aqz_core.downsampling.methods import Downsampler
-    from aqz_core.metadata.ngff import NgffVersion
     from aqz_core.plugins import CodecProvider
     from aqz_core.settings.array import ArraySettings, Channel
 
-__all__ = ["ArrayPlan", "ancestors", "join", "ngff_version", "plan_array"]
+__all__ = ["ArrayPlan", "plan_array"]
 
 
 @dataclass(frozen=True)
@@ -143,22 +141,12 @@ class ArrayPlan:
         return join(self.key, str(level)) if self.is_image else self.key
 
 
-def join(*parts: str) -> str:
-    """Join names, leaving out empty ones."""
-    return "/".join(part for part in parts if part)
-
-
-def ngff_version(version: ZarrVersion) -> NgffVersion:
-    """Return the version of NGFF that goes with a Zarr format."""
-    return "0.4" if version is ZarrVersion.V2 else "0.5"
-
-
 def plan_array(
     settings: ArraySettings,
     *,
     key: str | None = None,
     in_plate: bool = False,
-    rules: PeerRules = NEWEST,
+    rules: AcquireZarrRules = NEWEST,
     version: ZarrVersion,
     codec_providers: Mapping[str, CodecProvider],
     downsamplers: Mapping[str, Downsampler],
@@ -236,9 +224,3 @@ def plan_array(
 def _is_zero(value: float) -> bool:
     """Tell whether a fill value's bytes are all zero; minus zero's are not."""
     return value == 0 and not np.signbit(value)
-
-
-def ancestors(key: str) -> list[str]:
-    """Return the groups above a key, the root first: ``"a/b"`` has ``""`` and ``"a"``."""
-    parts = key.split("/") if key else []
-    return list(itertools.accumulate(["", *parts[:-1]], join)) if parts else []

@@ -6,17 +6,32 @@ documents by name. Which format spells them how is decided here and in `metadata
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.metadata import Document, ngff, omero, zarr_v2, zarr_v3
-from aqz_core.planning.array import ArrayPlan, join, ngff_version
-from aqz_core.storage.sink import NODES
+from aqz_core.metadata.ngff import ngff_version
+from aqz_core.planning.array import ArrayPlan
+from aqz_core.settings.keys import join
+from aqz_core.storage.names import NODES
+from aqz_core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["array_documents", "chunk_namer", "group_documents", "node_names"]
+    from aqz_core.metadata import Axis, Document
+    from aqz_core.planning.array import ArrayPlan
+
+__all__ = [
+    "RecordingState",
+    "array_documents",
+    "chunk_namer",
+    "group_documents",
+    "node_names",
+    "state_attribute",
+]
+
+RecordingState: TypeAlias = Literal["recording", "complete", "interrupted"]
 
 IndexLocation = Literal["start", "end"]
 
@@ -130,3 +145,68 @@ def _image_attributes(plan: ArrayPlan) -> Document:
         level_translations=[origin] * len(plan.geometry) if any(origin) else None,
     )
     return ngff.attributes(image, version)
+
+
+def state_attribute(
+    plan: ArrayPlan, state: RecordingState, frames: int | None, *, live: bool, gaps: bool
+) -> Document:
+    """Return the ``aqz`` attribute of an array or image.
+
+    Parameters
+    ----------
+    plan
+        How it is recorded.
+    state
+        Where the recording stands.
+    frames
+        How many frames, in the order of arrival, are stored for certain; None for a recording
+        by index, whose frames may have gaps.
+    live
+        Whether shards have an index at their start, too.
+    gaps
+        Whether frames may be missing on purpose.
+
+    Returns
+    -------
+    dict
+        ``state``; ``version`` of aqz; ``frames``; ``live``; ``gaps``; ``axes`` in the order of
+        arrival with their declared sizes (0 is unlimited); ``downsampling``, the method's name or
+        None. For Zarr V2, also ``storage_order``, the names of the axes as they are stored, where
+        that is another order.
+    """
+    stored = [axis.name for axis in plan.axes]
+    arrival = [axis.name for axis, _ in _axes_of_arrival(plan)]
+    # Zarr V2 has no names of axes, and a plain array no other place that tells their order.
+    order = (
+        {"storage_order": stored} if plan.version is ZarrVersion.V2 and stored != arrival else {}
+    )
+    return {
+        **order,
+        "state": state,
+        "version": __version__,
+        "frames": frames,
+        "live": live,
+        "gaps": gaps,
+        "axes": [
+            {
+                "name": axis.name,
+                "type": axis.kind.name.lower(),
+                "unit": axis.unit,
+                "scale": axis.scale,
+                "origin": axis.origin,
+                "size": size,
+            }
+            for axis, size in _axes_of_arrival(plan)
+        ],
+        "downsampling": plan.downsampler.name if plan.downsampler is not None else None,
+    }
+
+
+def _axes_of_arrival(plan: ArrayPlan) -> list[tuple[Axis, int]]:
+    """Return the axes in the order in which frames arrive, with their declared sizes."""
+    stored: list[Any] = list(plan.axes)
+    lead = [None] * len(plan.lead_order)
+    for axis, position in zip(stored[:-2], plan.lead_order, strict=True):
+        lead[position] = axis
+    plane = stored[:-3:-1] if plan.transposed else stored[-2:]
+    return list(zip([*lead, *plane], [*plan.lead_shape, *plan.frame_shape], strict=True))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 
-__all__ = ["FrameRouter"]
+import numpy as np
+
+__all__ = ["FrameRouter", "WrittenFrames"]
 
 
 class FrameRouter:
@@ -69,3 +71,32 @@ class FrameRouter:
     def length(self, frames: int) -> int:
         """Return how far `frames` frames reach on the first axis of arrival, rounded up."""
         return -(-frames // self.frames_per_index)
+
+
+class WrittenFrames:
+    """One flag for each frame, in the order of arrival.
+
+    Parameters
+    ----------
+    router
+        The array's frame numbers.
+    appended
+        How many frames were appended, in order, before.
+    """
+
+    def __init__(self, router: FrameRouter, appended: int) -> None:
+        size = router.limit if router.limit is not None else 1024
+        self._flags = np.zeros(max(size, appended), bool)
+        self._flags[:appended] = True
+
+    def __contains__(self, frame: int) -> bool:
+        """Tell whether a frame is recorded."""
+        return frame < self._flags.size and bool(self._flags[frame])
+
+    def add(self, frame: int) -> None:
+        """Note a frame."""
+        if frame >= self._flags.size:
+            grown = np.zeros(max(2 * self._flags.size, frame + 1), bool)
+            grown[: self._flags.size] = self._flags
+            self._flags = grown
+        self._flags[frame] = True

@@ -17,15 +17,15 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
+from aqz_core.storage.alignment import PAGE, align
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     import numpy as np
 
-__all__ = ["PAGE", "ArrayLayout", "Column", "LayerKey", "Place", "align", "plan_layout"]
+__all__ = ["ArrayLayout", "Column", "LayerKey", "Place", "plan_layout"]
 
-PAGE = 4096
-"""Bytes to which direct I/O is aligned; a multiple of every common device block."""
 
 MAX_SLAB_NBYTES = 16 << 20
 """A column is split by chunk rows until its slab is about this small, so that memory comes free
@@ -42,11 +42,6 @@ MIN_PIECE_NBYTES = 64 << 10
 
 LayerKey = tuple[int, ...]
 """Chunk coordinate on each leading axis (the last one in groups), then the piece number."""
-
-
-def align(nbytes: int, boundary: int = PAGE) -> int:
-    """Round a size in bytes up to a multiple of `boundary`."""
-    return -(-nbytes // boundary) * boundary
 
 
 class Place(NamedTuple):

@@ -9,19 +9,44 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import MemoryBudgetError
-from aqz_core.pipeline.buffers import size_class, slab_nbytes
-from aqz_core.planning.layout import ArrayLayout, Column, align
+from aqz_core.planning.layout import ArrayLayout
+from aqz_core.storage.alignment import align
+from aqz_core.storage.objects.part_sizes import part_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from aqz_core.codecs import CodecChain
-    from aqz_core.part_memory import PartNeeds
+    from aqz_core.planning.array import ArrayPlan
+    from aqz_core.planning.layout import ArrayLayout, Column
 
-__all__ = ["ArrayMemory", "MemoryPlan", "plan_memory", "staging_nbytes"]
+__all__ = [
+    "ArrayMemory",
+    "MemoryPlan",
+    "PartNeeds",
+    "object_bound",
+    "open_shards",
+    "part_needs",
+    "plan_memory",
+    "size_class",
+    "slab_nbytes",
+    "staging_nbytes",
+]
+
+LEAST_IN_FLIGHT = 2
+
+
+COMFORTABLE_IN_FLIGHT = 8
+
+
+CLIENT_NBYTES = 32 << 20
+"""What a client takes beside the parts: its tables, buffers of sockets, slices on their way,
+answers. Measured with 64 shards open and 8 parts in flight: up to 20 MiB."""
+
 
 DEFAULT_BUDGET = 256 << 20
 """Budget in bytes when none is given and the layout needs no more."""
+
 
 MIN_STAGING = 16 << 20
 
@@ -265,3 +290,102 @@ def _machine_nbytes() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class PartNeeds:
+    """Bytes that parts take.
+
+    Attributes
+    ----------
+    least
+        Enough to record at all.
+    comfortable
+        Enough to keep the network busy.
+    client
+        For connections, whatever parts take.
+    """
+
+    least: int = 0
+    comfortable: int = 0
+    client: int = 0
+
+
+def open_shards(layout: ArrayLayout, arrival: Sequence[int] = ()) -> int:
+    """Return how many shards planes keep incomplete at most.
+
+    Parameters
+    ----------
+    layout
+        The array's lattice.
+    arrival
+        For each leading axis, its position in the order in which planes come; in storage order if
+        empty.
+    """
+    if layout.shard_chunks is None:
+        return 0
+    count = 1
+    for chunks, shard in zip(layout.grid[-2:], layout.shard_chunks[-2:], strict=True):
+        count *= -(-chunks // shard)
+    axes = sorted(range(len(layout.lead_shape)), key=lambda axis: (arrival or [*range(8)])[axis])
+    outer_open = False
+    for axis in axes:
+        size = layout.lead_chunk[axis] * layout.shard_chunks[axis]
+        pixels = layout.lead_shape[axis]
+        if outer_open:
+            count *= max(1, -(-pixels // size))
+        outer_open = outer_open or (size > 1 and pixels != 1)
+    return count
+
+
+def part_needs(
+    arrays: Iterable[ArrayPlan], fields: Iterable[ArrayPlan], *, whole: bool
+) -> PartNeeds:
+    """Work out what the parts of a recording take.
+
+    Parameters
+    ----------
+    arrays
+        Arrays that may be recorded at any time.
+    fields
+        Fields of plates, of which one at a time is counted.
+    whole
+        Whether the store takes whole objects only.
+    """
+    always = [_of_array(plan, whole=whole) for plan in arrays]
+    in_turn = [_of_array(plan, whole=whole) for plan in fields]
+    opened = sum(nbytes for nbytes, _ in always)
+    opened += max((nbytes for nbytes, _ in in_turn), default=0)
+    largest = max((part for _, part in [*always, *in_turn]), default=0)
+    least, comfortable = LEAST_IN_FLIGHT * largest, COMFORTABLE_IN_FLIGHT * largest
+    return PartNeeds(opened + least, opened + comfortable, CLIENT_NBYTES)
+
+
+def _of_array(plan: ArrayPlan, *, whole: bool) -> tuple[int, int]:
+    """Return the bytes of parts being filled, and of the largest part, over all levels."""
+    opened, largest = 0, 0
+    for layout in plan.layouts:
+        bound = object_bound(layout, plan.codecs)
+        part = bound if whole else part_size(bound)
+        opened += open_shards(layout, plan.lead_order) * part
+        largest = max(largest, part)
+    return opened, largest
+
+
+def object_bound(layout: ArrayLayout, codecs: CodecChain) -> int:
+    """Return the most bytes that a shard, or a chunk without shards, can have."""
+    chunk = codecs.max_encoded_size(layout.chunk_nbytes)
+    if layout.shard_chunks is None:
+        return chunk
+    return math.prod(layout.shard_chunks) * (chunk + 16) + 4
+
+
+def size_class(nbytes: int) -> int:
+    """Round up to one of a few sizes, an eighth apart at most, so that slabs fit again."""
+    step = max(1 << 14, 1 << max(0, nbytes.bit_length() - 4))
+    return align(nbytes, step)
+
+
+def slab_nbytes(body: int, room: int) -> int:
+    """Return the size of a slab for a body with `room` in front, and behind if there is any."""
+    return room + align(body) + (align(room + 1) if room else 0)

@@ -6,16 +6,15 @@ carries the plan out.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from aqz_core.metadata.ngff import ngff_version
 from aqz_core.metadata.plate import plate_attributes, well_attributes
-from aqz_core.part_memory import PartNeeds, part_needs
-from aqz_core.pipeline.runtime import worker_count
-from aqz_core.planning.array import ArrayPlan, join, ngff_version, plan_array
-from aqz_core.planning.memory import ArrayMemory, MemoryPlan, plan_memory
-from aqz_core.settings.acquire_zarr import rules_for
-from aqz_core.settings.keys import normalise_key
+from aqz_core.planning.array import ArrayPlan, plan_array
+from aqz_core.planning.memory import ArrayMemory, MemoryPlan, PartNeeds, part_needs, plan_memory
+from aqz_core.settings.keys import join, normalise_key
 from aqz_core.settings.plate import fields_of
 from aqz_core.storage.opening import sink_provider
 
@@ -24,11 +23,12 @@ if TYPE_CHECKING:
 
     from aqz_core.metadata import Document
     from aqz_core.metadata.ngff import NgffVersion
+    from aqz_core.planning.memory import MemoryPlan
     from aqz_core.plugins import Hooks
     from aqz_core.settings.plate import Plate
     from aqz_core.settings.stream import StreamSettings
 
-__all__ = ["StreamPlan", "plan_stream"]
+__all__ = ["StreamPlan", "plan_stream", "worker_count"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def plan_stream(settings: StreamSettings, hooks: Hooks) -> StreamPlan:
             array,
             key=key,
             in_plate=key is not None,
-            rules=rules_for(settings),
+            rules=settings.rules,
             version=settings.version,
             codec_providers=codecs,
             downsamplers=downsamplers,
@@ -138,3 +138,13 @@ def _plate_groups(plate: Plate, version: NgffVersion) -> dict[str, Document]:
             well.images, version=version
         )
     return groups
+
+
+def worker_count(max_threads: int) -> int:
+    """Return how many worker threads to use: as asked, by ``ZARR_MAX_THREADS``, or per core."""
+    if max_threads > 0:
+        return max_threads
+    asked = os.environ.get("ZARR_MAX_THREADS", "")
+    if asked.isdecimal() and int(asked) > 0:
+        return int(asked)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,7 +10,6 @@ import operator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aqz_core.argument_checks import argument
 from aqz_core.enums import (
     CompressionCodec,
     Compressor,
@@ -21,9 +20,11 @@ from aqz_core.enums import (
 from aqz_core.errors import SettingsError
 from aqz_core.planning.stream import plan_stream
 from aqz_core.plugins import create_plugin_manager
-from aqz_core.settings.array import ArraySettings, CompressionSettings, Dimension
-from aqz_core.settings.checks import UINT32_MAX, list_of, text, whole_number
-from aqz_core.settings.stream import S3Settings, StreamSettings
+from aqz_core.settings.array import ArraySettings, Dimension
+from aqz_core.settings.checks import UINT32_MAX, argument, list_of, text, whole_number
+from aqz_core.settings.compression import CompressionSettings
+from aqz_core.settings.s3 import S3Settings
+from aqz_core.settings.stream import StreamSettings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

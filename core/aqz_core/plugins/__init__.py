@@ -8,18 +8,13 @@ come the same way as anyone else's.
 
 from __future__ import annotations
 
+from aqz_core.codecs.base import CodecProvider
 from aqz_core.plugins.discovery import DISABLE_VARIABLE
 from aqz_core.plugins.frames import frame_function
 from aqz_core.plugins.hookspecs import OBSERVER_HOOKS, PROVIDER_HOOKS, hookimpl, hookspec
 from aqz_core.plugins.manager import RESERVED_METADATA, Hooks, Observer, create_plugin_manager
-from aqz_core.plugins.records import (
-    HOOK_API,
-    CodecProvider,
-    FrameFunction,
-    FrameProcessor,
-    FrameSpec,
-    SinkProvider,
-)
+from aqz_core.plugins.records import HOOK_API, FrameFunction, FrameProcessor, FrameSpec
+from aqz_core.storage.sink import SinkProvider
 
 __all__ = [
     "DISABLE_VARIABLE",

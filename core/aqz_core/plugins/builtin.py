@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aqz_core.codecs.base import CodecProvider
 from aqz_core.plugins.hookspecs import hookimpl
-from aqz_core.plugins.records import CodecProvider, SinkProvider
 
 if TYPE_CHECKING:
     from aqz_core.downsampling.methods import Downsampler
+    from aqz_core.storage.sink import SinkProvider
 
 __all__: list[str] = []
 
@@ -36,7 +37,7 @@ def aqz_codecs() -> tuple[CodecProvider, ...]:
 @hookimpl
 def aqz_sinks() -> tuple[SinkProvider, ...]:
     """Offer the places that the engine itself can write to."""
-    from aqz_core.storage import BUILTIN_SINKS
+    from aqz_core.storage.builtin import BUILTIN_SINKS
 
     return BUILTIN_SINKS
 

@@ -16,6 +16,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from aqz_core.codecs.base import CodecProvider
     from aqz_core.downsampling.methods import Downsampler
     from aqz_core.events import (
         Progress,
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
         StreamOpened,
         StreamSpilled,
     )
-    from aqz_core.plugins.records import CodecProvider, FrameProcessor, SinkProvider
+    from aqz_core.plugins.records import FrameProcessor
     from aqz_core.settings.stream import StreamSettings
+    from aqz_core.storage.sink import SinkProvider
 
 __all__ = ["OBSERVER_HOOKS", "PROJECT", "PROVIDER_HOOKS", "hookimpl", "hookspec"]
 

@@ -14,6 +14,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
+from aqz_core.codecs.base import CodecProvider
 from aqz_core.errors import PluginError
 from aqz_core.plugins import builtin
 from aqz_core.plugins.discovery import (
@@ -23,7 +24,8 @@ from aqz_core.plugins.discovery import (
     register_passed,
 )
 from aqz_core.plugins.hookspecs import OBSERVER_HOOKS
-from aqz_core.plugins.records import CodecProvider, FrameProcessor, SinkProvider
+from aqz_core.plugins.records import FrameProcessor
+from aqz_core.storage.sink import SinkProvider
 
 if TYPE_CHECKING:
     import pluggy

@@ -10,16 +10,17 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Protocol
 
-from aqz_core.argument_checks import store_text
 from aqz_core.errors import StorageError
-from aqz_core.settings.paths import is_local, local_path
+from aqz_core.settings.checks import store_text
+from aqz_core.settings.location import is_local
+from aqz_core.settings.paths import local_path
 from aqz_core.storage.lock import is_locked
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["LocalFiles", "StoredFiles", "open_files"]
 

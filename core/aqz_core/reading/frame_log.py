@@ -11,12 +11,10 @@ from io import BytesIO
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.argument_checks import check_key_text
 from aqz_core.errors import StorageError, UnknownArrayError
-from aqz_core.planning.array import join
-from aqz_core.recording.frame_log import LOG_NAME
-from aqz_core.settings.keys import normalise_key
-from aqz_core.storage.sink import NODES
+from aqz_core.settings.checks import check_key_text
+from aqz_core.settings.keys import join, normalise_key
+from aqz_core.storage.names import LOG_NAME, NODES
 
 if TYPE_CHECKING:
     import os
@@ -24,7 +22,7 @@ if TYPE_CHECKING:
 
     from aqz_core.planning.frame_order import FrameRouter
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["logged_numbers", "read_frame_metadata"]
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
     from aqz_core.storage.objects.service import Upload
 
 __all__ = ["ObjectFiles", "open_objects"]

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from aqz_core.chunks.shard_format import MISSING
 from aqz_core.errors import ResumeError, StorageError
-from aqz_core.planning.array import join
 from aqz_core.reading.chunks import ChunkDecoder, chunks_per_shard, indexes_of, is_recorded
 from aqz_core.reading.shard_indexes import Entries, entries_within
+from aqz_core.settings.keys import join
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

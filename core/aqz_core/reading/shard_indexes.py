@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.chunks.shard_format import MISSING
-from aqz_core.planning.layout import align
+from aqz_core.storage.alignment import align
 
 if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles

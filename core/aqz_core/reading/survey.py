@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import StorageError
-from aqz_core.planning.array import join
 from aqz_core.reading.stored_array import StoredArray
-from aqz_core.recording.acquire_json import NAME as ACQUIRE_JSON
-from aqz_core.recording.frame_log import LOG_NAME
-from aqz_core.storage.sink import METADATA, NODES, PARTIAL
+from aqz_core.settings.keys import join
+from aqz_core.storage.names import ACQUIRE_JSON, LOG_NAME, METADATA, NODES, PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

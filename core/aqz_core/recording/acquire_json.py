@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import MetadataError
 from aqz_core.metadata import parse_custom_metadata, to_json
+from aqz_core.storage.names import ACQUIRE_JSON
 
 if TYPE_CHECKING:
     from aqz_core.metadata import Document
-    from aqz_core.storage import Sink
+    from aqz_core.storage.sink import Sink
 
-__all__ = ["NAME", "AcquireJson"]
-
-NAME = "acquire.json"
+__all__ = ["AcquireJson"]
 
 
 class AcquireJson:
@@ -50,9 +49,9 @@ class AcquireJson:
         """
         found = parse_custom_metadata(metadata, "value", reserved=())["value"]
         with self._lock:
-            if not overwrite and self._sink.read(NAME) is not None:
+            if not overwrite and self._sink.read(ACQUIRE_JSON) is not None:
                 raise MetadataError(
-                    f"{self._sink.url} has custom metadata in {NAME} already; "
+                    f"{self._sink.url} has custom metadata in {ACQUIRE_JSON} already; "
                     "set overwrite=True to replace them"
                 )
             self._gathered = dict(found) if isinstance(found, dict) else {}
@@ -71,11 +70,11 @@ class AcquireJson:
     def _stored(self) -> Document:
         """Return what the file holds; nothing where that is no object."""
         try:
-            found = json.loads(self._sink.read(NAME) or b"{}")
+            found = json.loads(self._sink.read(ACQUIRE_JSON) or b"{}")
         except ValueError:
             return {}
         return found if isinstance(found, dict) else {}
 
     def _store(self, document: Any) -> None:
         """Write the file."""
-        self._sink.write(NAME, to_json(document), sync=False)
+        self._sink.write(ACQUIRE_JSON, to_json(document), sync=False)

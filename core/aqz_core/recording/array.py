@@ -20,12 +20,12 @@ from aqz_core.errors import (
     OutOfBoundsError,
 )
 from aqz_core.pipeline.pyramid_writer import ArrayLevels
-from aqz_core.planning.array import join
-from aqz_core.planning.frame_order import FrameRouter
+from aqz_core.planning.frame_order import FrameRouter, WrittenFrames
 from aqz_core.recording.array_metadata import ArrayMetadata
 from aqz_core.recording.frame_input import FrameReader
-from aqz_core.recording.frame_log import LOG_NAME, FrameLog
-from aqz_core.written_frames import WrittenFrames
+from aqz_core.recording.frame_log import FrameLog
+from aqz_core.settings.keys import join
+from aqz_core.storage.names import LOG_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from aqz_core.metadata import Document
     from aqz_core.pipeline.runtime import Engine
     from aqz_core.planning.array import ArrayPlan
+    from aqz_core.planning.resume_point import ArrayProgress
     from aqz_core.plugins import FrameFunction
-    from aqz_core.recovery.progress import ArrayProgress
 
 __all__ = ["ArrayRecording"]
 

@@ -10,17 +10,16 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.errors import MetadataError
 from aqz_core.metadata import Document, merge_custom, to_json
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
-from aqz_core.planning.array import join
-from aqz_core.planning.documents import array_documents, node_names
-from aqz_core.recording_state import RecordingState, state_attribute
+from aqz_core.planning.documents import RecordingState, array_documents, node_names, state_attribute
+from aqz_core.settings.keys import join
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.planning.documents import IndexLocation
-    from aqz_core.recovery.progress import ArrayProgress
-    from aqz_core.storage import Sink
+    from aqz_core.planning.resume_point import ArrayProgress
+    from aqz_core.storage.sink import Sink
 
 __all__ = ["ArrayMetadata"]
 

@@ -18,11 +18,9 @@ from aqz_core.errors import MetadataError
 from aqz_core.metadata import parse_custom_metadata
 
 if TYPE_CHECKING:
-    from aqz_core.storage import Sink
+    from aqz_core.storage.sink import Sink
 
-__all__ = ["LOG_NAME", "FrameLog"]
-
-LOG_NAME = "aqz.frames.jsonl"
+__all__ = ["FrameLog"]
 
 
 class FrameLog:

@@ -10,52 +10,16 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.enums import ZarrVersion
-from aqz_core.errors import SettingsError
 from aqz_core.metadata import Document, ngff, to_json
+from aqz_core.metadata.ngff import LAYOUT, SERIES_GROUP
 from aqz_core.planning.documents import group_documents
-from aqz_core.settings.keys import normalise_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from aqz_core.settings.stream import StreamSettings
-    from aqz_core.storage import Sink
+    from aqz_core.storage.sink import Sink
 
-__all__ = ["LAYOUT", "SERIES_GROUP", "check_series", "write_series"]
-
-LAYOUT = 3
-"""The only value of ``bioformats2raw.layout`` that NGFF knows."""
-
-SERIES_GROUP = "OME"
-
-
-def check_series(settings: StreamSettings) -> None:
-    """Check that the arrays of a stream can be listed as a series of images.
-
-    Raises
-    ------
-    SettingsError
-        An array is at the root or in the group that the list is in, or is no NGFF image.
-    """
-    if not settings.bioformats2raw:
-        return
-    if not settings.arrays:
-        raise SettingsError(
-            "bioformats2raw lists the images of arrays, and there are none; add ArraySettings, "
-            "or set bioformats2raw=False"
-        )
-    for array in settings.arrays:
-        key = normalise_key(array.output_key)
-        if not key or key.split("/")[0] == SERIES_GROUP:
-            raise SettingsError(
-                f"output_key {array.output_key!r}: with bioformats2raw=True the root and the group "
-                f"{SERIES_GROUP!r} describe the images; give the array another key, such as '0'"
-            )
-        if not array.is_ngff:
-            raise SettingsError(
-                f"array {key!r} is a plain array, and bioformats2raw lists images; set "
-                "is_ngff=True, or bioformats2raw=False"
-            )
+__all__ = ["write_series"]
 
 
 def write_series(sink: Sink, version: ZarrVersion, keys: Sequence[str]) -> None:

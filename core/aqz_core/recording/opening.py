@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import SettingsError, StoreExistsError
 from aqz_core.metadata import Document, to_json
-from aqz_core.planning.array import ArrayPlan, ancestors, join
 from aqz_core.planning.documents import group_documents, node_names
-from aqz_core.storage.lock import LOCK_SUFFIX
-from aqz_core.storage.sink import METADATA, PARTIAL
+from aqz_core.settings.keys import ancestors, join
+from aqz_core.storage.names import LOCK_SUFFIX, METADATA, PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from aqz_core.storage import Sink
+    from aqz_core.planning.array import ArrayPlan
+    from aqz_core.storage.sink import Sink
 
 __all__ = ["check_free_space", "claim_nodes", "stored_attributes", "write_groups"]
 

@@ -52,16 +52,16 @@ from aqz_core.recording.opening import (
 from aqz_core.recording.publishing import Publisher
 from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.paths import without_password
+from aqz_core.settings.validation.stream import check_extension
 from aqz_core.storage.opening import lock_store, open_sink
 from aqz_core.storage.spill import SpillingSink
-from aqz_core.stream_extension import check_extension
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aqz_core.planning.array import ArrayPlan
+    from aqz_core.planning.resume_point import ResumedStore
     from aqz_core.planning.stream import StreamPlan
-    from aqz_core.recovery.resume import Resumption
     from aqz_core.settings.stream import StreamSettings
 
 __all__ = ["Recording"]
@@ -86,7 +86,7 @@ class Recording:
     """
 
     def __init__(
-        self, settings: StreamSettings, hooks: Hooks, resumption: Resumption | None = None
+        self, settings: StreamSettings, hooks: Hooks, resumption: ResumedStore | None = None
     ) -> None:
         self.settings = settings
         self._hooks = hooks
@@ -110,7 +110,7 @@ class Recording:
                 raise StorageError(error.errno, message) from error
             raise
 
-    def _open(self, plan: StreamPlan, hooks: Hooks, resumption: Resumption | None) -> None:
+    def _open(self, plan: StreamPlan, hooks: Hooks, resumption: ResumedStore | None) -> None:
         """Open the store and begin, with the lock held."""
         settings = self.settings
         self.sink = open_sink(settings, hooks.sinks(), self.memory.parts)
@@ -182,7 +182,7 @@ class Recording:
         plan: ArrayPlan,
         attributes: Mapping[str, Any],
         hooks: Hooks,
-        resumption: Resumption | None,
+        resumption: ResumedStore | None,
     ) -> ArrayRecording:
         """Begin one array."""
         spec = FrameSpec(plan.key, plan.frame_shape, plan.base.dtype)
@@ -200,7 +200,7 @@ class Recording:
             live=self.settings.live,
             sync=self.settings.durability == "shard",
             protect=self.settings.durability != "none",
-            progress=resumption.progress_of(plan) if resumption is not None else None,
+            progress=resumption.resume_point_of(plan) if resumption is not None else None,
             on_shard=on_shard,
         )
 

@@ -6,18 +6,29 @@ In an object store every object is replaced as a whole, through the sink that re
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING, Protocol
 
 from aqz_core.errors import AqzError, StorageError
-from aqz_core.recovery.safe_files import add_to_end, replace_content, write_start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from aqz_core.storage import Sink
+    from aqz_core.storage.sink import Sink
 
-__all__ = ["LocalChanges", "ObjectChanges", "StoreChanges", "changing"]
+__all__ = [
+    "LocalChanges",
+    "ObjectChanges",
+    "StoreChanges",
+    "add_to_end",
+    "changing",
+    "replace_content",
+    "sync_directory",
+    "write_start",
+]
+
+_TEMPORARY = ".aqz-repair"
 
 
 @contextlib.contextmanager
@@ -98,3 +109,45 @@ class ObjectChanges:
     def remove(self, name: str) -> None:
         """Delete the object."""
         self._sink.remove(name)
+
+
+def add_to_end(file: Path, data: bytes) -> None:
+    """Add bytes behind everything that a file holds, and flush them to the device."""
+    with file.open("ab") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def write_start(file: Path, data: bytes) -> None:
+    """Overwrite the first bytes of a file, and flush them to the device."""
+    with file.open("r+b") as stream:
+        stream.write(data)
+        stream.flush()
+        os.fsync(stream.fileno())
+
+
+def replace_content(file: Path, data: bytes) -> None:
+    """Give a file new content in one step: a reader sees the old or the new one."""
+    temporary = file.with_name(file.name + _TEMPORARY)
+    try:
+        with temporary.open("wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(file)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_directory(file.parent)
+
+
+def sync_directory(folder: Path) -> None:
+    """Flush the names in a directory, where the system lets a directory be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

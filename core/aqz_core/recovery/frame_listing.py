@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aqz_core.argument_checks import check_key_text
 from aqz_core.errors import ResumeError, StorageError, UnknownArrayError
 from aqz_core.plugins import create_plugin_manager
+from aqz_core.settings.checks import check_key_text
 from aqz_core.settings.keys import normalise_key
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.planes import StoredPlanes
     from aqz_core.reading.stored_array import StoredArray
     from aqz_core.reading.survey import Node
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["FrameList", "list_frames", "missing_frames"]
 

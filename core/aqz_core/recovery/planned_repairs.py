@@ -26,7 +26,7 @@ from aqz_core.reading.extent import (
 from aqz_core.reading.frame_record import impossible_length, impossible_record
 from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.recovery.report import Action, Finding, RepairReport, Severity
-from aqz_core.storage.sink import METADATA, PARTIAL
+from aqz_core.storage.names import METADATA, PARTIAL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

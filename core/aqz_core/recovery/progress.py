@@ -10,73 +10,22 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aqz_core.errors import ResumeError
 from aqz_core.planning.frame_order import FrameRouter
+from aqz_core.planning.resume_point import ArrayProgress, LeadIndex
 from aqz_core.reading.planes import StoredPlanes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
-
-    import numpy.typing as npt
+    from collections.abc import Collection, Mapping, Sequence
 
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.survey import Node
 
-__all__ = ["ArrayProgress", "find_progress"]
-
-LeadIndex = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class ArrayProgress:
-    """Where a recording goes on.
-
-    Attributes
-    ----------
-    frames
-        Number of the next frame, in the order of arrival.
-    certain
-        How many frames are stored at every level for certain; None if they came by index.
-    lengths
-        Stored length of every level on the append axis, pixels.
-    start
-        Length on the append axis up to which nothing is missing at any level.
-    replay
-        Numbers of the stored frames of incomplete units.
-    written
-        Numbers of all stored frames of a recording by index; None if they came in order.
-    read_plane
-        Reads a plane, shape (Y, X) as stored, by its leading storage index.
-    read_nbytes
-        Bytes of memory that reading planes takes.
-    is_final
-        Tells, of a level and a chunk coordinate on its append axis, whether chunks there are
-        complete.
-    gaps
-        Whether frames may be missing on purpose.
-    lost
-        Numbers of frames that a log tells of and whose chunks are not stored.
-    image_attributes
-        NGFF attributes of an image as they are stored; None for a plain array.
-    """
-
-    frames: int
-    certain: int | None
-    lengths: tuple[int, ...]
-    start: int
-    replay: Sequence[int]
-    written: Sequence[int] | None
-    read_plane: Callable[[LeadIndex], npt.NDArray[Any]]
-    read_nbytes: int
-    is_final: Callable[[int, int], bool]
-    gaps: bool = False
-    lost: Sequence[int] = ()
-    image_attributes: Mapping[str, Any] | None = None
+__all__ = ["find_progress"]
 
 
 def find_progress(

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import AqzError
+from aqz_core.metadata.ngff import ngff_version
 from aqz_core.metadata.plate import well_attributes
-from aqz_core.planning.array import ngff_version, plan_array
+from aqz_core.planning.array import plan_array
 from aqz_core.planning.documents import array_documents, group_documents
 from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.reading.chunks import ChunkDecoder, stored_chunks
@@ -23,7 +24,6 @@ from aqz_core.reading.extent import axis_names, level_name, level_paths, levels_
 from aqz_core.reading.stored_array import StoredArray
 from aqz_core.reading.stored_settings import stored_settings
 from aqz_core.reading.survey import ChunkFile, coordinate_of
-from aqz_core.settings.acquire_zarr import rules_for
 from aqz_core.settings.stream import StreamSettings
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ def _level_documents(
         settings,
         key=owner.name,
         in_plate=True,
-        rules=rules_for(StreamSettings(version=owner.version)),
+        rules=StreamSettings(version=owner.version).rules,
         version=owner.version,
         codec_providers=hooks.codecs(),
         downsamplers=hooks.downsamplers(),

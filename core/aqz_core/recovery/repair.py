@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import Hooks
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["repair_store"]
 

@@ -14,6 +14,7 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.errors import ResumeError
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.planning.frame_order import FrameRouter
+from aqz_core.planning.resume_point import ResumedStore
 from aqz_core.reading.extent import level_paths, levels_of
 from aqz_core.reading.files import open_files
 from aqz_core.reading.frame_log import logged_numbers
@@ -21,12 +22,11 @@ from aqz_core.reading.stored_settings import differences, stored_settings
 from aqz_core.reading.survey import Node, survey
 from aqz_core.recovery.changes import LocalChanges, changing
 from aqz_core.recovery.planned_repairs import Repairs
-from aqz_core.recovery.progress import ArrayProgress, find_progress
+from aqz_core.recovery.progress import find_progress
 from aqz_core.recovery.rebuilding import stored_lattices
-from aqz_core.settings.acquire_zarr import rules_for
 from aqz_core.settings.keys import normalise_key
-from aqz_core.settings.location import S3_SCHEMES, s3_location
-from aqz_core.settings.paths import is_local, local_path, url_scheme, without_password
+from aqz_core.settings.location import S3_SCHEMES, is_local, s3_location
+from aqz_core.settings.paths import local_path, url_scheme, without_password
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate
 from aqz_core.storage.lock import StoreLock
@@ -39,12 +39,13 @@ if TYPE_CHECKING:
 
     from aqz_core.metadata import Document
     from aqz_core.planning.array import ArrayPlan
+    from aqz_core.planning.resume_point import ArrayProgress
     from aqz_core.plugins import CodecProvider, Hooks
     from aqz_core.reading.files import StoredFiles
     from aqz_core.settings.array import ArraySettings
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["Resumption", "open_resumption"]
+__all__ = ["open_resumption"]
 
 
 @dataclass(frozen=True)
@@ -57,48 +58,27 @@ class _Recorded:
 
 
 @dataclass(frozen=True)
-class Resumption:
-    """An earlier recording to go on with.
+class _Found:
+    """The arrays of an earlier recording, as they lie in the store."""
 
-    Attributes
-    ----------
-    settings
-        Of the whole stream, valid.
-    files
-        The store, for reading; to be closed when the stream is open.
-    lock
-        Held on the store; None where there is none to hold.
-    attributes
-        What every node carries besides what the stream writes, by key.
-    """
-
-    settings: StreamSettings
     files: StoredFiles
-    lock: StoreLock | None
-    attributes: Mapping[str, Document]
-    _recorded: Mapping[str, _Recorded]
-    _providers: Mapping[str, CodecProvider]
+    recorded: Mapping[str, _Recorded]
+    providers: Mapping[str, CodecProvider]
+    live: bool
 
-    def progress_of(self, plan: ArrayPlan) -> ArrayProgress:
-        """Return how far an array came.
-
-        Raises
-        ------
-        ResumeError
-            The store does not hold what its metadata say.
-        """
-        found = self._recorded[plan.key]
+    def resume_point_of(self, plan: ArrayPlan) -> ArrayProgress:
+        """Find out how far an array came; see `ResumedStore`."""
+        found = self.recorded[plan.key]
         _check_levels(plan, found)
-        base = found.levels[0]
         router = FrameRouter(plan.lead_shape, plan.lead_order)
         progress = find_progress(
             self.files,
             plan,
             found.owner,
             found.levels,
-            self._providers,
-            logged_numbers(self.files, base.log, router)[0],
-            live=self.settings.live and self.files.folder is not None,
+            self.providers,
+            logged_numbers(self.files, found.levels[0].log, router)[0],
+            live=self.live and self.files.folder is not None,
         )
         return replace(progress, image_attributes=_image_attributes(found.owner))
 
@@ -108,7 +88,7 @@ def open_resumption(
     settings: StreamSettings | None,
     hooks: Hooks,
     s3: S3Settings | None = None,
-) -> Resumption:
+) -> ResumedStore:
     """Lock a store and read what a stream needs to go on with it.
 
     Raises
@@ -141,7 +121,7 @@ def _read(
     given: StreamSettings | None,
     hooks: Hooks,
     lock: StoreLock | None,
-) -> Resumption:
+) -> ResumedStore:
     """Read a store that is locked."""
     providers = hooks.codecs()
     nodes = survey(files)
@@ -175,7 +155,8 @@ def _read(
     stream = _stream_settings(files, s3, recorded, given)
     validate(stream)
     attributes = {key: _foreign_attributes(one.owner) for key, one in recorded.items()}
-    return Resumption(stream, files, lock, attributes, recorded, providers)
+    found = _Found(files, recorded, providers, stream.live)
+    return ResumedStore(stream, lock, attributes, found.resume_point_of, files.close)
 
 
 def _recordings(nodes: list[Node]) -> list[_Recorded]:
@@ -244,7 +225,7 @@ def _chosen(
             array,
             providers,
             sharded=given.version is not ZarrVersion.V2,
-            root_is_image=rules_for(given).root_is_image,
+            root_is_image=given.rules.root_is_image,
         )
         if found:
             raise ResumeError(

@@ -16,7 +16,6 @@ import numpy.typing as npt
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, StorageError
-from aqz_core.planning.array import join
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.reading.chunks import (
     ChunkDecoder,
@@ -44,6 +43,7 @@ from aqz_core.recovery.report import (
     ValidationReport,
     malformed_ome,
 )
+from aqz_core.settings.keys import join
 
 if TYPE_CHECKING:
     import os
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.stored_array import StoredArray
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["validate_store"]
 

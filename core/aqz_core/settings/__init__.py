@@ -5,9 +5,11 @@ May import codecs, metadata, downsampling and the vocabulary (`enums`, `errors`,
 
 from __future__ import annotations
 
-from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.array import ArraySettings, Channel, Dimension
+from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
-from aqz_core.settings.stream import S3Settings, StreamSettings
+from aqz_core.settings.s3 import S3Settings
+from aqz_core.settings.stream import StreamSettings
 
 __all__ = [
     "Acquisition",

@@ -7,18 +7,12 @@ so does everything recorded through `aqz_core.compat.v0_5`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from aqz_core.enums import ZarrVersion
-
-if TYPE_CHECKING:
-    from aqz_core.settings.stream import StreamSettings
-
-__all__ = ["NEWEST", "V0_5", "PeerRules", "rules_for"]
+__all__ = ["NEWEST", "V0_5", "AcquireZarrRules"]
 
 
 @dataclass(frozen=True, slots=True)
-class PeerRules:
+class AcquireZarrRules:
     """One set of meanings.
 
     Attributes
@@ -33,13 +27,8 @@ class PeerRules:
     clamps_chunks: bool
 
 
-NEWEST = PeerRules(root_is_image=False, clamps_chunks=False)
+NEWEST = AcquireZarrRules(root_is_image=False, clamps_chunks=False)
 """As acquire-zarr 0.10.0 has it."""
 
-V0_5 = PeerRules(root_is_image=True, clamps_chunks=True)
+V0_5 = AcquireZarrRules(root_is_image=True, clamps_chunks=True)
 """As acquire-zarr 0.5.1 had it."""
-
-
-def rules_for(settings: StreamSettings) -> PeerRules:
-    """Return the meanings that a stream goes by."""
-    return V0_5 if settings.version is ZarrVersion.V2 else settings.peer_rules

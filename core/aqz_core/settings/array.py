@@ -12,50 +12,24 @@ from typing import TYPE_CHECKING, cast
 import attrs
 
 from aqz_core.enums import (
-    CompressionCodec,
-    Compressor,
     DataType,
     DimensionType,
     DownsamplingMethod,
 )
+from aqz_core.errors import SettingsError
 from aqz_core.settings import checks as check
 from aqz_core.settings.base import SettingsBase
-from aqz_core.settings.checks import UINT8_MAX, UINT32_MAX, checked
+from aqz_core.settings.checks import UINT32_MAX, checked
+from aqz_core.settings.compression import CompressionSettings
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from aqz_core.codecs.base import NamedCompression
 
-__all__ = ["ArraySettings", "Channel", "CompressionSettings", "Dimension"]
+__all__ = ["ArraySettings", "Channel", "Dimension", "storage_permutation"]
 
 _SIZE = check.whole_number(0, UINT32_MAX)
-
-
-@attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
-class CompressionSettings(SettingsBase):
-    """How chunks are compressed.
-
-    Parameters
-    ----------
-    compressor : Compressor, default NONE
-        Family of the codec; with NONE the other settings have no effect.
-    codec : CompressionCodec, default NONE
-        Codec of that family.
-    level : int, default 1
-        0..9 for BLOSC1 and GZIP, 0..22 for ZSTD; more is smaller and slower.
-    shuffle : int, default 0
-        Reordering before a BLOSC1 codec: 0 none, 1 bytes, 2 bits.
-    """
-
-    compressor: Compressor = attrs.field(
-        default=Compressor.NONE, metadata=checked(check.member(Compressor))
-    )
-    codec: CompressionCodec = attrs.field(
-        default=CompressionCodec.NONE, metadata=checked(check.member(CompressionCodec))
-    )
-    level: int = attrs.field(default=1, metadata=checked(check.whole_number(0, UINT8_MAX)))
-    shuffle: int = attrs.field(default=0, metadata=checked(check.whole_number(0, UINT8_MAX)))
 
 
 @attrs.define(init=False, kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
@@ -263,7 +237,58 @@ class ArraySettings(SettingsBase):
             `storage_dimension_order` makes no sense.
         """
         from aqz_core.metadata import Axis, ngff_problems
-        from aqz_core.settings.validation.array import storage_permutation
 
         stored = [self.dimensions[place] for place in storage_permutation(self)]
         return ngff_problems([Axis(d.name, d.kind, d.unit, d.scale) for d in stored])
+
+
+def storage_permutation(array: ArraySettings, where: str = "ArraySettings") -> tuple[int, ...]:
+    """Work out the order of the axes on disk.
+
+    Parameters
+    ----------
+    array : ArraySettings
+        Its `storage_dimension_order` may be empty.
+    where : str
+        Start of the message.
+
+    Returns
+    -------
+    tuple of int
+        For each axis on disk, its position in `dimensions`.
+
+    Raises
+    ------
+    SettingsError
+        If the order does not name every dimension once, moves rows or columns away from the
+        end, or moves an unlimited dimension away from the front.
+    """
+    names = [dimension.name for dimension in array.dimensions]
+    rank = len(names)
+    order = array.storage_dimension_order
+    if not order:
+        return tuple(range(rank))
+    where = f"{where}: storage_dimension_order {order}"
+    positions = tuple(_position(item, names, where) for item in order)
+    if sorted(positions) != list(range(rank)):
+        raise SettingsError(f"{where} must name each of the dimensions {names} once")
+    if set(positions[-2:]) != {rank - 2, rank - 1}:
+        raise SettingsError(
+            f"{where} must end with {names[-2]!r} and {names[-1]!r}, in either order"
+        )
+    if array.dimensions[0].array_size_px == 0 and positions[0] != 0:
+        raise SettingsError(
+            f"{where} must start with {names[0]!r}, which is unlimited; or give it an array_size_px"
+        )
+    return positions
+
+
+def _position(item: str | int, names: list[str], where: str) -> int:
+    """Find a dimension by name or position."""
+    if isinstance(item, str):
+        if item not in names:
+            raise SettingsError(f"{where}: there is no dimension {item!r}, only {names}")
+        return names.index(item)
+    if not 0 <= item < len(names):
+        raise SettingsError(f"{where}: position {item} is not in 0..{len(names) - 1}")
+    return item

@@ -7,6 +7,7 @@ on every storage system. This module knows keys and kinds of nodes, not settings
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -16,10 +17,23 @@ from aqz_core.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Node", "check_clashes", "check_key", "check_segment", "normalise_key"]
+
+__all__ = [
+    "Node",
+    "ancestors",
+    "check_clashes",
+    "check_key",
+    "check_segment",
+    "join",
+    "normalise_key",
+]
 
 _ENDS = re.compile(r"^[\s/]+|[\s/]+$")
+
+
 _SEGMENT = re.compile(r"[A-Za-z0-9_.-]+")
+
+
 # Files that hold metadata: as a directory name they would make the store unreadable.
 _RESERVED = frozenset({".zarray", ".zattrs", ".zgroup", ".zmetadata", "zarr.json"})
 
@@ -151,3 +165,14 @@ def _check_child(owner: Node, node: Node, child: str) -> None:
             f"{node.where}: key {node.key!r} takes the place of pyramid level {child} of the "
             f"image at {place} ({owner.where}); give it a name that is not a number"
         )
+
+
+def join(*parts: str) -> str:
+    """Join names, leaving out empty ones."""
+    return "/".join(part for part in parts if part)
+
+
+def ancestors(key: str) -> list[str]:
+    """Return the groups above a key, the root first: ``"a/b"`` has ``""`` and ``"a"``."""
+    parts = key.split("/") if key else []
+    return list(itertools.accumulate(["", *parts[:-1]], join)) if parts else []

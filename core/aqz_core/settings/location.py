@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import ipaddress
 import logging
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -13,11 +14,12 @@ from aqz_core.errors import SettingsError
 from aqz_core.settings.paths import url_scheme, without_password
 
 if TYPE_CHECKING:
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["S3_SCHEMES", "S3Location", "described", "full_endpoint", "s3_location"]
+__all__ = ["S3_SCHEMES", "S3Location", "described", "full_endpoint", "is_local", "s3_location"]
 
 _log = logging.getLogger("aqz")
+
 
 S3_SCHEMES = ("s3", "s3a")
 
@@ -164,3 +166,8 @@ def _is_address(host: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_local(store: str | os.PathLike[str], s3: S3Settings | None = None) -> bool:
+    """Tell whether a store is on a filesystem: a path or a ``file://`` URL, and no bucket given."""
+    return s3 is None and url_scheme(os.fspath(store)) in (None, "file")

@@ -9,15 +9,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from aqz_core.errors import SettingsError
 
-if TYPE_CHECKING:
-    from aqz_core.settings.stream import S3Settings
-
-__all__ = ["check_local_store", "is_local", "local_path", "url_scheme", "without_password"]
+__all__ = ["check_local_store", "local_path", "url_scheme", "without_password"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _HALF_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/([^/].*)", re.DOTALL)
@@ -39,11 +35,6 @@ def url_scheme(store_path: str) -> str | None:
     """
     match = _SCHEME.match(store_path)
     return match[1].lower() if match else None
-
-
-def is_local(store: str | os.PathLike[str], s3: S3Settings | None = None) -> bool:
-    """Tell whether a store is on a filesystem: a path or a ``file://`` URL, and no bucket given."""
-    return s3 is None and url_scheme(os.fspath(store)) in (None, "file")
 
 
 def without_password(store_path: str) -> str:

@@ -17,13 +17,15 @@ import attrs
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.settings import checks as check
-from aqz_core.settings.acquire_zarr import NEWEST, PeerRules
-from aqz_core.settings.array import ArraySettings, Channel, CompressionSettings, Dimension
+from aqz_core.settings.acquire_zarr import NEWEST, V0_5, AcquireZarrRules
+from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.base import SettingsBase
 from aqz_core.settings.checks import UINT32_MAX, checked
+from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well, fields_of
+from aqz_core.settings.s3 import S3Settings
 
 if TYPE_CHECKING:
     import os
@@ -37,61 +39,9 @@ __all__ = [
     "Dimension",
     "FieldOfView",
     "Plate",
-    "S3Settings",
     "StreamSettings",
     "Well",
 ]
-
-_TEXT_OR_NONE = check.optional(check.text())
-
-
-@attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
-class S3Settings(SettingsBase):
-    """Where an S3 bucket is and how to log in.
-
-    Parameters
-    ----------
-    endpoint : str
-        URL of the service, for example ``"https://s3.us-east-1.amazonaws.com"``.
-    bucket_name : str
-        Bucket that holds the store.
-    region : str, optional
-        Region of the bucket.
-    key, secret, token : str, optional
-        Credentials; without them the usual chain is followed (environment, configuration
-        files, role of the machine). They are left out of the repr and of error messages.
-    profile : str, optional
-        Section of the AWS configuration files to use.
-    anon : bool, default False
-        Send no credentials.
-    addressing_style : {"auto", "path", "virtual"}
-        Whether the bucket goes into the path or into the host name.
-    verify : bool or str, default True
-        Check the certificate of the service; a string is the path of a CA bundle.
-    checksums : bool, default True
-        Send a CRC-32C with every body. Set to False for old services that refuse requests with
-        one.
-    max_in_flight : int, default 8
-        How many bodies are sent at the same time; a distant service needs more.
-    retry_timeout : float, default 60.0
-        Seconds after which a request that keeps failing ends the stream.
-    """
-
-    endpoint: str = attrs.field(default="", metadata=checked(check.text()))
-    bucket_name: str = attrs.field(default="", metadata=checked(check.text()))
-    region: str | None = attrs.field(default=None, metadata=checked(_TEXT_OR_NONE))
-    key: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
-    secret: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
-    token: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
-    profile: str | None = attrs.field(default=None, metadata=checked(_TEXT_OR_NONE))
-    anon: bool = attrs.field(default=False, metadata=checked(check.flag()))
-    addressing_style: Literal["auto", "path", "virtual"] = attrs.field(
-        default="auto", metadata=checked(check.text())
-    )
-    verify: bool | str = attrs.field(default=True, metadata=checked(check.text_or_flag()))
-    checksums: bool = attrs.field(default=True, metadata=checked(check.flag()))
-    max_in_flight: int = attrs.field(default=8, metadata=checked(check.whole_number(0, UINT32_MAX)))
-    retry_timeout: float = attrs.field(default=60.0, metadata=checked(check.real_number()))
 
 
 @attrs.define(init=False, kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
@@ -142,7 +92,7 @@ class StreamSettings(SettingsBase):
     Lists are copied when they are given, their elements are not.
     """
 
-    peer_rules: ClassVar[PeerRules] = NEWEST
+    newest_rules: ClassVar[AcquireZarrRules] = NEWEST
 
     store_path: str = attrs.field(
         default="",
@@ -217,6 +167,11 @@ class StreamSettings(SettingsBase):
                 raise TypeError(
                     "StreamSettings: hcs_plates and its alias plates differ; give one of them"
                 )
+
+    @property
+    def rules(self) -> AcquireZarrRules:
+        """What the settings mean where the versions of acquire-zarr contradict each other."""
+        return V0_5 if self.version is ZarrVersion.V2 else self.newest_rules
 
     @property
     def plates(self) -> list[Plate]:

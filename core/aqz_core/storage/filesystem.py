@@ -21,9 +21,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from aqz_core.planning.layout import PAGE
+from aqz_core.storage.alignment import PAGE
 from aqz_core.storage.fsync import DurableNames
-from aqz_core.storage.sink import PARTIAL, as_view
+from aqz_core.storage.names import PARTIAL
+from aqz_core.storage.sink import as_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

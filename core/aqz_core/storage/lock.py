@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreBusyError
+from aqz_core.storage.names import LOCK_SUFFIX
 
 if os.name == "nt":
     import msvcrt
@@ -30,7 +31,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["LOCK_SUFFIX", "StoreLock", "is_locked", "lock_path"]
+__all__ = ["StoreLock", "is_locked", "lock_path"]
 
 _log = logging.getLogger("aqz")
 
@@ -41,8 +42,6 @@ _OPEN = os.O_RDWR if os.name == "nt" else os.O_RDONLY
 _ATTEMPTS = 100
 """How often a lock file may be removed by its owner just before we lock it."""
 
-LOCK_SUFFIX = ".aqz-lock"
-"""Ends the name of a lock file."""
 
 _CANNOT_WRITE = (errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR)
 """Errors of making a file that making a directory beside it has as well."""

@@ -12,10 +12,9 @@ from aqz_core.settings.paths import url_scheme, without_password
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from aqz_core.plugins.records import SinkProvider
     from aqz_core.settings.stream import StreamSettings
     from aqz_core.storage.lock import StoreLock
-    from aqz_core.storage.sink import Sink
+    from aqz_core.storage.sink import Sink, SinkProvider
 
 __all__ = [
     "ANY_OTHER_SCHEME",

@@ -8,24 +8,19 @@ system are let through: the engine adds what it was doing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["METADATA", "NODES", "PARTIAL", "Bytes", "ShardFile", "Sink", "as_view"]
+    from aqz_core.settings.stream import StreamSettings
+    from aqz_core.storage.lock import StoreLock
 
-NODES = ("zarr.json", ".zarray", ".zgroup")
-"""Names of the files that make a folder a node, of Zarr V3 and V2."""
-
-METADATA = (*NODES, ".zattrs", ".zmetadata")
-"""Names of metadata files of both formats."""
-
-PARTIAL = ".aqz-partial"
-"""Ends the name of a file that is being written, beside its final name."""
+__all__ = ["Bytes", "ShardFile", "Sink", "SinkProvider", "as_view"]
 
 Bytes = bytes | bytearray | memoryview | npt.NDArray[np.uint8]
 """Contiguous bytes, in any of the forms that carry them without a copy."""
@@ -121,3 +116,47 @@ class Sink(Protocol):
 
     def close(self) -> None:
         """Let go of connections."""
+
+
+@dataclass(frozen=True, slots=True)
+class SinkProvider:
+    """A place that stores can be written to, chosen by the scheme of the URL.
+
+    Parameters
+    ----------
+    schemes : tuple of str
+        URL schemes in lower case, without ``://``.
+    open : callable
+        ``open(url, settings) -> Sink``: the root of the store at `url`.
+    storage : {"random", "parts", "whole"}
+        How it takes shards: bytes at any place and any time, or from start to end and invisible
+        until they are complete, in parts of some mebibytes or each as a whole object. Says how
+        much memory is needed, before anything is opened. The sink's ``random_access`` is true for
+        the first alone; the others have a method ``allow_memory(nbytes)`` as well.
+    lock : callable, optional
+        ``lock(url, settings) -> StoreLock or None``: taken before anything of a store is read that
+        is going to be written, and released after its sink was closed.
+    """
+
+    schemes: tuple[str, ...]
+    open: Callable[[str, StreamSettings], Sink]
+    storage: Literal["random", "parts", "whole"] = "random"
+    lock: Callable[[str, StreamSettings], StoreLock | None] | None = None
+
+    def __post_init__(self) -> None:
+        """Check the types of the fields."""
+        schemes: object = self.schemes
+        if not isinstance(schemes, tuple) or not schemes:
+            raise TypeError(f"schemes of a sink must be a tuple of strings, not {schemes!r}")
+        for scheme in schemes:
+            if not isinstance(scheme, str) or scheme != scheme.lower() or ":" in scheme:
+                raise ValueError(
+                    f"a sink's scheme must be in lower case and without '://', not {scheme!r}"
+                )
+        for field, value in (("open", self.open), ("lock", self.lock or self.open)):
+            if not callable(value):
+                raise TypeError(f"{field} of a sink must be callable, not {value!r}")
+        if self.storage not in ("random", "parts", "whole"):
+            raise ValueError(
+                f"storage of a sink must be 'random', 'parts' or 'whole', not {self.storage!r}"
+            )

@@ -23,7 +23,7 @@ from aqz_core.codecs import (
 from aqz_core.enums import CompressionCodec, Compressor
 from aqz_core.errors import PluginError, SettingsError
 from aqz_core.plugins import CodecProvider, create_plugin_manager
-from aqz_core.settings.array import CompressionSettings
+from aqz_core.settings.compression import CompressionSettings
 
 REGISTRY = create_plugin_manager(load_entry_points=False).codecs()
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from aqz_core.cli.bench.load import CameraLoad, deliver, make_ring
 from aqz_core.errors import SettingsError, StorageError
 from aqz_core.open_stream import open_stream
-from aqz_core.pipeline.runtime import worker_count
+from aqz_core.planning.stream import worker_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence

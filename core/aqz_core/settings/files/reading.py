@@ -7,11 +7,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.argument_checks import argument
 from aqz_core.codecs import PluginCompression
 from aqz_core.errors import SettingsError, SettingsTypeError, StorageError
 from aqz_core.settings.array import ArraySettings
-from aqz_core.settings.checks import path_text
+from aqz_core.settings.checks import argument, path_text
 from aqz_core.settings.files.located import Located, located, parsed
 from aqz_core.settings.files.schema import (
     READABLE_VERSIONS,

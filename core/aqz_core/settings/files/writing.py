@@ -11,13 +11,12 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.argument_checks import argument
 from aqz_core.codecs import PluginCompression
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import SettingsError, StorageError
 from aqz_core.settings.array import ArraySettings
 from aqz_core.settings.base import SettingsBase
-from aqz_core.settings.checks import path_text
+from aqz_core.settings.checks import argument, path_text
 from aqz_core.settings.files.schema import SCHEMAS, VERSION, Schema, attributes_of, spelling
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.stream import StreamSettings

@@ -14,14 +14,15 @@ import numpy as np
 from aqz_core.enums import CompressionCodec, Compressor, DataType, DimensionType
 from aqz_core.errors import SettingsError
 from aqz_core.metadata.omero import omero_attributes
-from aqz_core.settings.array import CompressionSettings
+from aqz_core.settings.array import storage_permutation
+from aqz_core.settings.compression import CompressionSettings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aqz_core.settings.array import ArraySettings, Dimension
 
-__all__ = ["check_array", "storage_permutation"]
+__all__ = ["check_array"]
 
 _MIN_DIMENSIONS, _MAX_DIMENSIONS = 2, 8
 # Blosc 1 counts bytes in a C int and adds a header (BLOSC_MAX_BUFFERSIZE in blosc.h).
@@ -87,58 +88,6 @@ def check_array(
                 "is_ngff=True or remove them"
             )
         _check_channels(array, where)
-
-
-def storage_permutation(array: ArraySettings, where: str = "ArraySettings") -> tuple[int, ...]:
-    """Work out the order of the axes on disk.
-
-    Parameters
-    ----------
-    array : ArraySettings
-        Its `storage_dimension_order` may be empty.
-    where : str
-        Start of the message.
-
-    Returns
-    -------
-    tuple of int
-        For each axis on disk, its position in `dimensions`.
-
-    Raises
-    ------
-    SettingsError
-        If the order does not name every dimension once, moves rows or columns away from the
-        end, or moves an unlimited dimension away from the front.
-    """
-    names = [dimension.name for dimension in array.dimensions]
-    rank = len(names)
-    order = array.storage_dimension_order
-    if not order:
-        return tuple(range(rank))
-    where = f"{where}: storage_dimension_order {order}"
-    positions = tuple(_position(item, names, where) for item in order)
-    if sorted(positions) != list(range(rank)):
-        raise SettingsError(f"{where} must name each of the dimensions {names} once")
-    if set(positions[-2:]) != {rank - 2, rank - 1}:
-        raise SettingsError(
-            f"{where} must end with {names[-2]!r} and {names[-1]!r}, in either order"
-        )
-    if array.dimensions[0].array_size_px == 0 and positions[0] != 0:
-        raise SettingsError(
-            f"{where} must start with {names[0]!r}, which is unlimited; or give it an array_size_px"
-        )
-    return positions
-
-
-def _position(item: str | int, names: list[str], where: str) -> int:
-    """Find a dimension by name or position."""
-    if isinstance(item, str):
-        if item not in names:
-            raise SettingsError(f"{where}: there is no dimension {item!r}, only {names}")
-        return names.index(item)
-    if not 0 <= item < len(names):
-        raise SettingsError(f"{where}: position {item} is not in 0..{len(names) - 1}")
-    return item
 
 
 def _check_dimensions(dimensions: list[Dimension], where: str) -> None:

@@ -6,11 +6,12 @@ import math
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError
-from aqz_core.settings.location import S3_SCHEMES, s3_location
-from aqz_core.settings.paths import check_local_store, is_local, local_path, url_scheme
+from aqz_core.settings.location import S3_SCHEMES, is_local, s3_location
+from aqz_core.settings.paths import check_local_store, local_path, url_scheme
 
 if TYPE_CHECKING:
-    from aqz_core.settings.stream import S3Settings, StreamSettings
+    from aqz_core.settings.s3 import S3Settings
+    from aqz_core.settings.stream import StreamSettings
 
 __all__ = ["check_bucket_name", "check_s3", "check_store"]
 

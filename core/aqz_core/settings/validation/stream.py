@@ -11,18 +11,20 @@ keys in `keys`, for paths in `store_path`.
 
 from __future__ import annotations
 
+import copy
 import math
 import threading
 from typing import TYPE_CHECKING
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import SettingsError
-from aqz_core.recording.image_series import check_series
-from aqz_core.settings.acquire_zarr import rules_for
+from aqz_core.metadata.ngff import SERIES_GROUP
+from aqz_core.settings.array import storage_permutation
 from aqz_core.settings.base import recheck
 from aqz_core.settings.keys import Node, check_clashes, check_key, normalise_key
 from aqz_core.settings.paths import local_path
-from aqz_core.settings.validation.array import check_array, storage_permutation
+from aqz_core.settings.plate import fields_of
+from aqz_core.settings.validation.array import check_array
 from aqz_core.settings.validation.plate import check_plate, plate_nodes
 from aqz_core.settings.validation.store import check_s3, check_store
 
@@ -33,9 +35,11 @@ if TYPE_CHECKING:
 __all__ = [
     "check_array",
     "check_arrays",
+    "check_extension",
     "check_plate",
     "check_resources",
     "check_s3",
+    "check_series",
     "check_store",
     "local_path",
     "normalise_key",
@@ -77,7 +81,7 @@ def check_arrays(settings: StreamSettings) -> None:
     """
     if not settings.arrays and not settings.hcs_plates:
         raise SettingsError("there is nothing to record; add ArraySettings to arrays")
-    rules = rules_for(settings)
+    rules = settings.rules
     sharded = settings.version is not ZarrVersion.V2
     nodes = []
     for position, array in enumerate(settings.arrays):
@@ -123,3 +127,83 @@ def check_resources(settings: StreamSettings) -> None:
 def _array_name(position: int, array: ArraySettings) -> str:
     """Say which array is meant."""
     return f"arrays[{position}] {array.output_key!r}" if array.output_key else f"arrays[{position}]"
+
+
+def check_extension(now: StreamSettings, wanted: StreamSettings) -> None:
+    """Check that settings are those of an open stream, with more arrays or fields.
+
+    Parameters
+    ----------
+    now
+        Of the open stream.
+    wanted
+        Of the same stream when it is extended. They are not changed.
+
+    Raises
+    ------
+    SettingsError
+        Something else differs, or the new arrays cannot be recorded.
+    """
+    check_arrays(wanted)
+    if _without_arrays(now) != _without_arrays(wanted):
+        raise SettingsError(
+            "an open stream can only get more arrays or fields of plates; leave the other settings "
+            "as they were when it was opened"
+        )
+    have, want = _arrays_by_key(now), _arrays_by_key(wanted)
+    for key, array in have.items():
+        if key not in want:
+            raise SettingsError(
+                f"array {key!r} is being recorded, but the new settings lack it; give all arrays, "
+                "the old ones and the new ones"
+            )
+        if array != want[key]:
+            raise SettingsError(
+                f"array {key!r} is being recorded and cannot change; leave its settings as they "
+                "are, and use another key for another array"
+            )
+
+
+def _without_arrays(settings: StreamSettings) -> StreamSettings:
+    """Return a copy of everything but the arrays."""
+    rest = copy.copy(settings)
+    rest.arrays = []
+    rest.hcs_plates = []
+    return rest
+
+
+def _arrays_by_key(settings: StreamSettings) -> dict[str, ArraySettings]:
+    """Return the settings of all arrays, those of plates included."""
+    found = {normalise_key(array.output_key): array for array in settings.arrays}
+    for plate in settings.hcs_plates:
+        found |= {key: field.array_settings for key, _, field in fields_of(plate)}
+    return found
+
+
+def check_series(settings: StreamSettings) -> None:
+    """Check that the arrays of a stream can be listed as a series of images.
+
+    Raises
+    ------
+    SettingsError
+        An array is at the root or in the group that the list is in, or is no NGFF image.
+    """
+    if not settings.bioformats2raw:
+        return
+    if not settings.arrays:
+        raise SettingsError(
+            "bioformats2raw lists the images of arrays, and there are none; add ArraySettings, "
+            "or set bioformats2raw=False"
+        )
+    for array in settings.arrays:
+        key = normalise_key(array.output_key)
+        if not key or key.split("/")[0] == SERIES_GROUP:
+            raise SettingsError(
+                f"output_key {array.output_key!r}: with bioformats2raw=True the root and the group "
+                f"{SERIES_GROUP!r} describe the images; give the array another key, such as '0'"
+            )
+        if not array.is_ngff:
+            raise SettingsError(
+                f"array {key!r} is a plain array, and bioformats2raw lists images; set "
+                "is_ngff=True, or bioformats2raw=False"
+            )

@@ -23,7 +23,7 @@ from aqz_core.settings.paths import url_scheme
 from aqz_core.storage.lock import StoreLock, is_locked
 
 if TYPE_CHECKING:
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["is_locked_on_this_machine", "lock_on_this_machine"]
 

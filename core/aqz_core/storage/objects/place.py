@@ -14,7 +14,7 @@ from aqz_core.settings.paths import url_scheme, without_password
 from aqz_core.storage.objects.retry import RetryPolicy
 
 if TYPE_CHECKING:
-    from aqz_core.settings.stream import S3Settings
+    from aqz_core.settings.s3 import S3Settings
     from aqz_core.storage.objects.service import ObjectService
 
 __all__ = ["DEFAULT_IN_FLIGHT", "Place", "place_of"]

@@ -25,7 +25,7 @@ from aqz_core.settings.paths import local_path
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.storage.filesystem import FilesystemSink
 from aqz_core.storage.lock import StoreLock
-from aqz_core.storage.sink import PARTIAL
+from aqz_core.storage.names import PARTIAL
 
 if TYPE_CHECKING:
     from pathlib import Path

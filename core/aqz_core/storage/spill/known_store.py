@@ -12,8 +12,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StorageError
-from aqz_core.recording.acquire_json import NAME as ACQUIRE_JSON
-from aqz_core.storage.sink import METADATA
+from aqz_core.storage.names import ACQUIRE_JSON, METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

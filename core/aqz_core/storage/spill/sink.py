@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import AqzError, StorageError
 from aqz_core.storage.filesystem import FilesystemSink
-from aqz_core.storage.sink import PARTIAL, as_view
+from aqz_core.storage.names import PARTIAL
+from aqz_core.storage.sink import as_view
 from aqz_core.storage.spill.known_store import StoreMemory
 from aqz_core.storage.whole_logs import WholeLogs
 

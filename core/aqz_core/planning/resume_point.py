@@ -1,0 +1,92 @@
+"""Where an earlier recording is resumed: what recovery finds out and recording needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy.typing as npt
+
+    from aqz_core.metadata import Document
+    from aqz_core.planning.array import ArrayPlan
+    from aqz_core.settings.stream import StreamSettings
+    from aqz_core.storage.lock import StoreLock
+
+__all__ = ["ArrayProgress", "ResumedStore"]
+
+LeadIndex = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class ArrayProgress:
+    """Where the recording of one array is resumed.
+
+    Attributes
+    ----------
+    frames
+        Number of the next frame, in the order of arrival.
+    certain
+        How many frames are stored at every level for certain; None if they came by index.
+    lengths
+        Stored length of every level on the append axis, pixels.
+    start
+        Length on the append axis up to which nothing is missing at any level.
+    replay
+        Numbers of the stored frames of incomplete units.
+    written
+        Numbers of all stored frames of a recording by index; None if they came in order.
+    read_plane
+        Reads a plane, shape (Y, X) as stored, by its leading storage index.
+    read_nbytes
+        Bytes of memory that reading planes takes.
+    is_final
+        Whether the chunks of a level, at a coordinate on its append axis, are complete.
+    gaps
+        Whether frames may be missing on purpose.
+    lost
+        Numbers of frames that the log lists and whose chunks are not stored.
+    image_attributes
+        NGFF attributes of an image as they are stored; None for a plain array.
+    """
+
+    frames: int
+    certain: int | None
+    lengths: tuple[int, ...]
+    start: int
+    replay: Sequence[int]
+    written: Sequence[int] | None
+    read_plane: Callable[[LeadIndex], npt.NDArray[Any]]
+    read_nbytes: int
+    is_final: Callable[[int, int], bool]
+    gaps: bool = False
+    lost: Sequence[int] = ()
+    image_attributes: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class ResumedStore:
+    """An earlier recording to resume, locked.
+
+    Attributes
+    ----------
+    settings
+        Of the whole stream, valid.
+    lock
+        Held on the store; None where there is none to hold.
+    attributes
+        What every node carries besides what the stream writes, by key.
+    resume_point_of
+        Finds out how far an array came. Raises `ResumeError` where the store does not hold what
+        its metadata say.
+    close
+        To be called when the stream is open: ends the reading of the store.
+    """
+
+    settings: StreamSettings
+    lock: StoreLock | None
+    attributes: Mapping[str, Document]
+    resume_point_of: Callable[[ArrayPlan], ArrayProgress]
+    close: Callable[[], None]

@@ -1,0 +1,23 @@
+"""Names of the files that a store holds beside its chunks."""
+
+from __future__ import annotations
+
+__all__ = ["ACQUIRE_JSON", "LOCK_SUFFIX", "LOG_NAME", "METADATA", "NODES", "PARTIAL"]
+
+ACQUIRE_JSON = "acquire.json"
+"""Custom metadata of a store, as acquire-zarr 0.5.1 kept them."""
+
+LOCK_SUFFIX = ".aqz-lock"
+"""Ends the name of a lock file."""
+
+LOG_NAME = "aqz.frames.jsonl"
+"""Log of frames, in the directory of the full-resolution array."""
+
+NODES = ("zarr.json", ".zarray", ".zgroup")
+"""Names of the files that make a folder a node, of Zarr V3 and V2."""
+
+METADATA = (*NODES, ".zattrs", ".zmetadata")
+"""Names of metadata files of both formats."""
+
+PARTIAL = ".aqz-partial"
+"""Ends the name of a file that is being written, beside its final name."""
