@@ -150,45 +150,45 @@ def copy_and_write(
     batches = math.ceil(raw_file / _BATCH)
     raw_batch = math.ceil(raw_file / batches)
     stored_batch = math.ceil(raw_batch * stored_fraction / _BLOCK) * _BLOCK
-    slabs = _aligned_slabs(max(raw_batch, stored_batch), case.total_bytes)
+    buffers = _aligned_buffers(max(raw_batch, stored_batch), case.total_bytes)
     planned = math.ceil(case.total_bytes / raw_batch)
     pending: list[Future[None]] = []
     with ThreadPoolExecutor(_WRITERS) as pool:
         start = time.perf_counter()
-        for number, slab in enumerate(_filled(case, frames, slabs, raw_batch)):
+        for number, buffer in enumerate(_filled(case, frames, buffers, raw_batch)):
             index, batch = divmod(number, batches)
             if not batch:
                 file = _ShardFile(folder / str(index), min(batches, planned - number))
-            pending.append(pool.submit(_store, file, slab, stored_batch, batch, slabs))
+            pending.append(pool.submit(_store, file, buffer, stored_batch, batch, buffers))
         for future in pending:
             future.result()
         return time.perf_counter() - start
 
 
 def _store(
-    file: _ShardFile, slab: mmap.mmap, size: int, batch: int, slabs: queue.Queue[mmap.mmap]
+    file: _ShardFile, buffer: mmap.mmap, size: int, batch: int, buffers: queue.Queue[mmap.mmap]
 ) -> None:
-    """Write the slab as the file's batch and give the slab back."""
-    file.write(memoryview(slab)[:size], batch * size)
-    slabs.put(slab)
+    """Write the buffer as the file's batch and give the buffer back."""
+    file.write(memoryview(buffer)[:size], batch * size)
+    buffers.put(buffer)
 
 
-def _aligned_slabs(size: int, total: int) -> queue.Queue[mmap.mmap]:
+def _aligned_buffers(size: int, total: int) -> queue.Queue[mmap.mmap]:
     """Return page-aligned buffers, touched, within the budget and no more than needed."""
-    slabs: queue.Queue[mmap.mmap] = queue.Queue()
+    buffers: queue.Queue[mmap.mmap] = queue.Queue()
     for _ in range(max(2, min(_BUDGET, total) // size)):
-        slab = mmap.mmap(-1, size)
-        np.frombuffer(slab, np.uint8).fill(1)
-        slabs.put(slab)
-    return slabs
+        buffer = mmap.mmap(-1, size)
+        np.frombuffer(buffer, np.uint8).fill(1)
+        buffers.put(buffer)
+    return buffers
 
 
 def _filled(
-    case: Case, frames: NDArray[np.uint8], slabs: queue.Queue[mmap.mmap], size: int
+    case: Case, frames: NDArray[np.uint8], buffers: queue.Queue[mmap.mmap], size: int
 ) -> Iterator[mmap.mmap]:
-    """Copy the recording's frames one after the other into slabs; yield each with `size` bytes."""
-    slab, used = slabs.get(), 0
-    target = np.frombuffer(slab, np.uint8)
+    """Copy the recording's frames one after another into buffers; yield each with `size` bytes."""
+    buffer, used = buffers.get(), 0
+    target = np.frombuffer(buffer, np.uint8)
     for number in range(case.frames):
         frame, taken = frames[number % len(frames)], 0
         while taken < frame.size:
@@ -196,8 +196,8 @@ def _filled(
             target[used : used + part] = frame[taken : taken + part]
             taken, used = taken + part, used + part
             if used == size:
-                yield slab
-                slab, used = slabs.get(), 0
-                target = np.frombuffer(slab, np.uint8)
+                yield buffer
+                buffer, used = buffers.get(), 0
+                target = np.frombuffer(buffer, np.uint8)
     if used:
-        yield slab
+        yield buffer

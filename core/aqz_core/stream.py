@@ -13,7 +13,7 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, MetadataError, SettingsTypeError
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.process import ParentsRecording, leave_to_parent
-from aqz_core.recording.session import Recording
+from aqz_core.recording.session import RecordingSession
 from aqz_core.settings.acquire_zarr import NEWEST
 from aqz_core.settings.checks import check_plugins, describe, store_text
 from aqz_core.settings.stream import StreamSettings
@@ -128,24 +128,24 @@ class ZarrStream:
         >>> with ZarrStream.resume("out.zarr") as stream:  # doctest: +SKIP
         ...     stream.append(frame)
         """
-        from aqz_core.recovery.resume import open_resumption
+        from aqz_core.recovery.resume import open_resumed_store
 
         store = store_text(store)
         if settings is not None:
             _check_settings("resume", settings)
         check_plugins(plugins)
         hooks = create_plugin_manager(plugins)
-        resumption = open_resumption(store, settings, hooks, s3)
+        resumption = open_resumed_store(store, settings, hooks, s3)
         stream = cls.__new__(cls)
         try:
-            stream._hold(Recording(resumption.settings, hooks, resumption))
+            stream._hold(RecordingSession(resumption.settings, hooks, resumption))
         finally:
             resumption.close()
         return stream
 
-    def _hold(self, recording: Recording) -> None:
+    def _hold(self, recording: RecordingSession) -> None:
         """Take charge of a recording: until `close`, this object is dropped, or a fork."""
-        self._recording: Recording | ParentsRecording = recording
+        self._recording: RecordingSession | ParentsRecording = recording
         self._forgotten = weakref.finalize(self, _finish_forgotten, recording)
         leave_to_parent(self)
 
@@ -440,9 +440,9 @@ def _check_settings(function: str, settings: object) -> None:
         )
 
 
-def _opened(settings: StreamSettings, plugins: Iterable[object]) -> Recording:
+def _opened(settings: StreamSettings, plugins: Iterable[object]) -> RecordingSession:
     """Begin recording with a copy of the settings."""
-    return Recording(copy.deepcopy(settings), create_plugin_manager(plugins))
+    return RecordingSession(copy.deepcopy(settings), create_plugin_manager(plugins))
 
 
 def _warn_of_zarr_v2(settings: StreamSettings) -> None:
@@ -453,7 +453,7 @@ def _warn_of_zarr_v2(settings: StreamSettings) -> None:
         warnings.warn(message, DeprecationWarning, stacklevel=3)
 
 
-def _finish_forgotten(recording: Recording) -> None:
+def _finish_forgotten(recording: RecordingSession) -> None:
     """Close a recording whose stream nobody holds any more, or that is open at exit."""
     try:
         report = recording.close()

@@ -163,7 +163,7 @@ def send_file(sink: Sink, root: Path, name: str) -> int:
     shard = sink.create_shard(name, nbytes, visible=False)
     with path.open("rb") as file:
         for offset in range(0, nbytes, PIECE_NBYTES):
-            shard.write(offset, file.read(PIECE_NBYTES))
+            shard.write_at(offset, file.read(PIECE_NBYTES))
     shard.finish(nbytes, sync=True)
     return nbytes
 

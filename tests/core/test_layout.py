@@ -79,7 +79,7 @@ def test_what_is_expected_of_layers_is_what_comes(array):
     if array.lead_shape:
         for unit in {layer[0] for layer in slots}:
             layers = sum(layer[0] == unit for layer in slots)
-            assert array.slabs_per_unit(unit) == layers * len(array.columns)
+            assert array.buffers_per_unit(unit) == layers * len(array.columns)
 
 
 @given(layouts())
@@ -100,10 +100,10 @@ def test_a_frame_is_gathered_as_it_was_scattered_and_edges_are_padded(array, dat
     slot = data.draw(st.integers(0, array.slots - 1))
     gathered = np.zeros_like(frame)
     height, width = array.chunk_shape[-2:]
-    member, plane = divmod(slot, array.slab_planes)
+    member, plane = divmod(slot, array.buffer_planes)
     for column in array.columns:
         tiling = ColumnTiling(array, column)
-        tiles = tiling.tiles(np.full(tiling.nbytes, 255, np.uint8))  # slabs come with old pixels
+        tiles = tiling.tiles(np.full(tiling.nbytes, 255, np.uint8))  # buffers come with old pixels
         tiles.scatter(frame, slot)
         tiles.gather(gathered, slot)
         for place in itertools.product(range(len(column.rows)), range(len(column.cols))):

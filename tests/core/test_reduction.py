@@ -197,12 +197,12 @@ def test_any_memory_layout_gives_the_same_pixels(method, layout, dtype):
 @methods
 def test_result_goes_where_it_is_asked_for(method):
     plane = large_plane("uint16", (65, 35))
-    slab = np.zeros((40, 30), np.uint16)
-    target = slab[2:35, 3:21]
+    buffer = np.zeros((40, 30), np.uint16)
+    target = buffer[2:35, 3:21]
     assert METHODS[method].reduce_plane(plane, out=target) is target
     np.testing.assert_array_equal(target, METHODS[method].reduce_plane(plane))
     target[...] = 0
-    assert not slab.any()
+    assert not buffer.any()
 
 
 @methods

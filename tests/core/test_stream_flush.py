@@ -37,16 +37,16 @@ def stored_nbytes(path):
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(data=st.data(), tiny_slabs=st.booleans())
+@given(data=st.data(), tiny_buffers=st.booleans())
 def test_flushing_anywhere_shows_every_frame_and_changes_nothing(
-    data, tiny_slabs, tmp_path_factory, monkeypatch
+    data, tiny_buffers, tmp_path_factory, monkeypatch
 ):
     plan = data.draw(array_plans())
     frames = frames_of(plan)
     stops = data.draw(st.sets(st.integers(1, max(1, plan.frames))))
     path = tmp_path_factory.mktemp("flush") / "s"
     with monkeypatch.context() as patch:
-        if tiny_slabs:
+        if tiny_buffers:
             for limit in ("MAX_SLAB_NBYTES", "MIN_SLAB_NBYTES", "MAX_PIECE_LAYER_NBYTES"):
                 patch.setattr(layout, limit, 4096)
             patch.setattr(layout, "MIN_PIECE_NBYTES", 0)

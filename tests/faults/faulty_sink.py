@@ -108,13 +108,13 @@ class _FaultyShard:
         self.nbytes = shard.nbytes
         self.discard = shard.discard
 
-    def write(self, offset: int, data: Bytes) -> None:
+    def write_at(self, offset: int, data: Bytes) -> None:
         view = as_view(data)
         passed = self._faults.before("write", view.nbytes)
         if passed < view.nbytes:
-            self._shard.write(offset, bytes(view[:passed]))
+            self._shard.write_at(offset, bytes(view[:passed]))
         self._faults.no_room(view.nbytes, passed)
-        self._shard.write(offset, data)
+        self._shard.write_at(offset, data)
 
     def sync(self) -> None:
         self._faults.before("sync")

@@ -194,7 +194,7 @@ class _TracedShard:
     name: str
     visible: bool
 
-    def write(self, offset: int, data: Bytes) -> None:
+    def write_at(self, offset: int, data: Bytes) -> None:
         self.disk.write_to(self.file, offset, data)
 
     def read(self, offset: int, nbytes: int) -> bytes:

@@ -94,8 +94,8 @@ def test_any_recording_that_is_not_live_reads_back_equal(plan):
 
 @few(60)
 @given(plan=stream_plans(**FAST), data=st.data())
-def test_how_slabs_are_cut_does_not_show(plan, data, monkeypatch):
-    # Arrays of a real size are cut into slabs and pieces; small ones are when the limits are.
+def test_how_buffers_are_cut_does_not_show(plan, data, monkeypatch):
+    # Arrays of a real size are cut into buffers and pieces; small ones are when the limits are.
     for limit in ("MAX_SLAB_NBYTES", "MIN_SLAB_NBYTES", "MAX_PIECE_LAYER_NBYTES"):
         monkeypatch.setattr(layout, limit, data.draw(st.integers(1, 2000), label=limit))
     recorded_and_checked(plan)
@@ -163,7 +163,7 @@ def test_every_codec(tmp_path, codec, shuffle, sharded):
 @pytest.mark.parametrize("live", [True, False])
 @pytest.mark.parametrize("codec", ["none", "blosc-lz4"])
 def test_frames_of_a_camera_size(tmp_path, codec, live):
-    # Large enough for aligned writes past the page cache, slabs of several rows, many batches.
+    # Large enough for aligned writes past the page cache, buffers of several rows, many batches.
     plan = StreamPlan(
         (
             ArrayPlan(

@@ -27,7 +27,7 @@ class CountingSink(MemorySink):
         ``(what, name)`` to number: "write" (a whole object), "create", "write at", "sync" and
         "finish" (a growing shard), "append", "commit".
     copied
-        Bytes of pixels that came in other memory than the engine's own aligned slabs.
+        Bytes of pixels that came in other memory than the engine's own aligned buffers.
     gate
         Writes of pixels wait until it is set.
     waiting
@@ -98,11 +98,11 @@ class _CountedShard:
     def __getattr__(self, name):
         return getattr(self._shard, name)
 
-    def write(self, offset, data):
+    def write_at(self, offset, data):
         self._sink.count("write at", self._name)
         if isinstance(data, np.ndarray):
             self._sink.pixels(self._name, data)
-        self._shard.write(offset, data)
+        self._shard.write_at(offset, data)
 
     def sync(self):
         self._sink.count("sync", self._name)
@@ -120,7 +120,7 @@ def is_shard(name):
 
 
 def is_mapped(data):
-    """Tell whether an array lies in memory mapped page by page, as slabs do."""
+    """Tell whether an array lies in memory mapped page by page, as buffers do."""
     while data is not None and not isinstance(data, mmap.mmap):
         data = data.obj if isinstance(data, memoryview) else getattr(data, "base", None)
     return data is not None

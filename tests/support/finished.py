@@ -46,11 +46,11 @@ def array_nodes(store: Path) -> dict[Path, dict[str, Any]]:
 
 
 def assert_finished_array(folder: Path, document: dict[str, Any]) -> None:
-    """Check that an array's files are the lattice's, and that every shard ends in its index."""
+    """Check that an array's files are the chunk grid's, and that every shard ends in its index."""
     files = {path.as_posix() for path in _chunk_files(folder)}
-    lattice = _lattice(document)
+    grid = _names_of_grid(document)
     files.discard("aqz.frames.jsonl")  # tells which frames came by index, or were skipped
-    assert files <= lattice, f"{folder}: not part of the array: {sorted(files - lattice)}"
+    assert files <= grid, f"{folder}: not part of the array: {sorted(files - grid)}"
     codec = document["codecs"][0]
     if codec["name"] != "sharding_indexed":
         return
@@ -73,7 +73,7 @@ def _chunk_files(folder: Path) -> list[Path]:
     ]
 
 
-def _lattice(document: dict[str, Any]) -> set[str]:
+def _names_of_grid(document: dict[str, Any]) -> set[str]:
     """Name the files that an array of this document may have."""
     assert document["chunk_key_encoding"] == {
         "name": "default",

@@ -4,7 +4,7 @@ The rules, in words:
 
 - Frames fill the leading dimensions in C order, then the axes are put into the order of the store.
   What was never appended reads as the fill value.
-- A pyramid has as many steps as it takes to bring the smaller of the two plane lattices to one
+- A pyramid has as many steps as it takes to bring the smaller of the two plane chunk grids to one
   chunk; with a spatial third-last dimension, at least as many as bring that one to one chunk.
   ``max_levels`` > 0 caps the number of arrays below the first.
 - A step halves y and x together while the smaller of them exceeds the larger chunk edge, and a

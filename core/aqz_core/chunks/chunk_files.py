@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.chunks.store import Unsynced
+from aqz_core.chunks.store import UnsyncedObjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,13 +53,13 @@ class ChunkFiles:
         self._protect = protect
         self._provisional: set[str] = set()
         self._on_shard = on_shard
-        self._unsynced = Unsynced(sink)
+        self._unsynced = UnsyncedObjects(sink)
 
     def room(self) -> int:
         """Return 0: a chunk file has nothing but the chunk."""
         return 0
 
-    def store(
+    def put(
         self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
     ) -> int:
         """Write each chunk's file."""
@@ -87,7 +87,7 @@ class ChunkFiles:
             for col in column.cols
         ]
 
-    def store_piece(
+    def put_piece(
         self, column: Column, key: LayerKey, pixels: npt.NDArray[Any], *, final: bool
     ) -> int:
         """Refuse: a chunk file is written whole."""
@@ -111,7 +111,7 @@ class ChunkFiles:
     def reveal(self) -> None:
         """Do nothing: chunk files are whole."""
 
-    def publish(self, *, sync: bool = False) -> None:
+    def expose(self, *, sync: bool = False) -> None:
         """Flush files if asked; every one is visible as soon as it is stored."""
         if sync:
             self._unsynced.commit()

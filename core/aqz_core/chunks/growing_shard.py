@@ -82,7 +82,7 @@ class GrowingShard:
     def begin(self) -> None:
         """Write an index that names no chunk, if readers can see the shard already."""
         if self._format.live:
-            self._file.write(0, encode_index(self._entries))
+            self._file.write_at(0, encode_index(self._entries))
 
     def reopen(self, *, final: npt.NDArray[np.bool_]) -> None:
         """Take over the chunks that the file holds.
@@ -108,7 +108,7 @@ class GrowingShard:
 
     # ---- chunks in --------------------------------------------------------------------------
 
-    def append(self, batch: Batch, numbers: Numbers, key: Hashable) -> None:
+    def add_batch(self, batch: Batch, numbers: Numbers, key: Hashable) -> None:
         """Write a batch and take its chunks into the index for good.
 
         `key` is the same for every batch of the same chunks.
@@ -121,7 +121,7 @@ class GrowingShard:
             region = self._allocate(self._format.padded(batch.nbytes))
         self._write(region, batch, numbers, key, final=True)
 
-    def append_provisional(
+    def add_provisional_batch(
         self, batch: Batch, numbers: Numbers, key: Hashable, capacity: int
     ) -> None:
         """Write a batch that will be replaced, by `capacity` bytes at most."""
@@ -143,7 +143,7 @@ class GrowingShard:
     ) -> None:
         """Write a batch to a region, and give up the region that it had before."""
         stop = batch.room + self._format.padded(batch.nbytes)
-        self._file.write(region.offset, batch.memory[batch.room : stop])
+        self._file.write_at(region.offset, batch.memory[batch.room : stop])
         self.record(numbers, batch.starts + region.offset, batch.sizes, final=final)
         with self._lock:
             before = self._regions.pop(key, None)
@@ -165,7 +165,7 @@ class GrowingShard:
 
     def write_piece(self, offset: int, data: npt.NDArray[np.uint8]) -> None:
         """Write some planes of a chunk whose place was planned."""
-        self._file.write(offset, data)
+        self._file.write_at(offset, data)
 
     def record(self, numbers: Numbers, offsets: Numbers, sizes: Numbers, *, final: bool) -> None:
         """Take chunks that are written into the index."""
@@ -204,7 +204,7 @@ class GrowingShard:
         """Whether every chunk is there."""
         return self._missing <= 0
 
-    def publish(self, *, sync: bool = False) -> None:
+    def write_index(self, *, sync: bool = False) -> None:
         """Let readers see the chunks that are written; flush them to the device if asked."""
         if not self._format.live:
             return
@@ -219,9 +219,9 @@ class GrowingShard:
             if sync or supersedes:
                 self._file.sync()  # chunks before the index that names them
             if sync and self._format.has_spare_index:
-                self._file.write(self._format.spare_offset, index)
+                self._file.write_at(self._format.spare_offset, index)
                 self._file.sync()  # one index is whole at any time
-            self._file.write(0, index)
+            self._file.write_at(0, index)
             if sync:
                 self._file.sync()
             with self._lock:
@@ -252,9 +252,9 @@ class GrowingShard:
                 self._file.sync()  # chunks before the index that names them
             index = self._index()
             nbytes = self._format.file_nbytes(self._end)
-            self._file.write(nbytes - len(index), index)
+            self._file.write_at(nbytes - len(index), index)
             if self._format.live:
-                self._file.write(0, index)
+                self._file.write_at(0, index)
             self._file.finish(nbytes, sync=self._sync)
             return nbytes
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from aqz_core.chunks.growing_shard import GrowingShard
 from aqz_core.chunks.shard_format import MIN_ALIGNED_NBYTES, Batch, ShardFormat
-from aqz_core.chunks.store import Unsynced
+from aqz_core.chunks.store import UnsyncedObjects
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,7 +34,7 @@ class ShardedChunks:
     sink, name, sync
         As for `ChunkFiles`; `name` takes the coordinate of a shard.
     layout
-        The array's lattice.
+        The array's chunk grid.
     live
         Whether shards can be read while they grow.
     max_chunk_nbytes
@@ -80,13 +80,13 @@ class ShardedChunks:
         self._max_nbytes = layout.chunks_per_shard * max_chunk_nbytes + self.format.index_nbytes
         self._hidden: dict[LeadChunk, list[Callable[[], None]]] = {}
         lead = self._shard_chunks[:-2]
-        self._may_be_whole = not layout.in_pieces and math.prod(lead) == layout.slab_chunks
+        self._may_be_whole = not layout.in_pieces and math.prod(lead) == layout.buffer_chunks
         self._growing: dict[LeadChunk, GrowingShard] = {}
         self._dirty: set[GrowingShard] = set()
         self._resumed = resumed
         self._provisional: set[LeadChunk] = set()
         self._max_chunk_nbytes = max_chunk_nbytes
-        self._unsynced = Unsynced(sink)
+        self._unsynced = UnsyncedObjects(sink)
         self._absent: dict[LeadChunk, list[Numbers]] = {}
         self._pieces: dict[tuple[LeadChunk, Column], int] = {}
         self._lock = threading.Lock()
@@ -95,7 +95,7 @@ class ShardedChunks:
         """Return the bytes of an index, page-aligned, if a batch can become a whole shard."""
         return self.format.room if self._may_be_whole else 0
 
-    def store(
+    def put(
         self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
     ) -> int:
         """Write a whole shard at once if the batch is one, or add the batch to its shard."""
@@ -107,10 +107,10 @@ class ShardedChunks:
         growing = self._open(shard, expected, None)
         key = (column, self._layout.group_of(lead_chunks[0]))
         if final:
-            growing.append(batch, numbers, key)
+            growing.add_batch(batch, numbers, key)
         else:
-            chunks = column.chunks * self._layout.slab_chunks
-            growing.append_provisional(batch, numbers, key, chunks * self._max_chunk_nbytes)
+            chunks = column.chunks * self._layout.buffer_chunks
+            growing.add_provisional_batch(batch, numbers, key, chunks * self._max_chunk_nbytes)
         self._settle(shard, growing)
         return batch.nbytes
 
@@ -135,7 +135,7 @@ class ShardedChunks:
         growing = self._open(shard, math.prod(self._layout.shard_extent(shard)), None)
         return growing.load(self._numbers(column, lead_chunks))
 
-    def store_piece(
+    def put_piece(
         self, column: Column, key: LayerKey, pixels: npt.NDArray[Any], *, final: bool
     ) -> int:
         """Write the piece of every chunk of the column to the place that the chunk will have."""
@@ -146,7 +146,7 @@ class ShardedChunks:
         end = self.format.header_nbytes + expected * layout.chunk_nbytes
         growing = self._open(shard, expected, self.format.file_nbytes(end))
         offsets = self._offsets(shard, lead, column)
-        piece_nbytes = layout.slab_planes * layout.tile_nbytes
+        piece_nbytes = layout.buffer_planes * layout.tile_nbytes
         chunks = pixels.view(np.uint8).reshape(-1, piece_nbytes)
         for offset, data in zip(offsets, chunks, strict=True):
             growing.write_piece(int(offset) + piece * piece_nbytes, data)
@@ -186,13 +186,13 @@ class ShardedChunks:
         self._record_layer(growing, lead, column, offsets, final=True)
         self._settle(shard, growing)
 
-    def publish(self, *, sync: bool = False) -> None:
+    def expose(self, *, sync: bool = False) -> None:
         """Rewrite the index of every shard that has grown since the last time."""
         if self.format.live:  # others wait for `reveal`, or until they are complete
             with self._lock:
                 dirty, self._dirty = self._dirty, set()
             for shard in dirty:
-                shard.publish(sync=sync)
+                shard.write_index(sync=sync)
         if sync:
             self._unsynced.commit()
 
@@ -285,7 +285,7 @@ class ShardedChunks:
         call()
 
     def reveal(self) -> None:
-        """Let the next `publish` show chunks of which some pieces are missing: as holes.
+        """Let the next `expose` show chunks of which some pieces are missing: as holes.
 
         Shards of a store that takes them in order only are shown here, as far as they are.
         """

@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from aqz_core.planning.layout import Column, LayerKey
     from aqz_core.storage.sink import Sink
 
-__all__ = ["ChunkStore", "LeadChunk", "ShardListener", "Unsynced"]
+__all__ = ["ChunkStore", "LeadChunk", "ShardListener", "UnsyncedObjects"]
 
 ShardListener = Callable[[str, int, int], None]
 """Called with a shard's name, its size in bytes and its number of chunks when it is complete."""
 
 LeadChunk = tuple[int, ...]
-"""Coordinate of a chunk on the leading axes; with two more, of a chunk or a shard."""
+"""Coordinate of a chunk on the index axes; with two more, of a chunk or a shard."""
 
 
 class ChunkStore(Protocol):
@@ -41,7 +41,7 @@ class ChunkStore(Protocol):
     def room(self) -> int:
         """Bytes to leave free in front of and behind a batch in memory."""
 
-    def store(
+    def put(
         self, column: Column, lead_chunks: list[LeadChunk], batch: Batch, *, final: bool
     ) -> int:
         """Store whole chunks of a column: all of each of `lead_chunks`; return bytes written.
@@ -49,7 +49,7 @@ class ChunkStore(Protocol):
         If not `final`, some of their planes are missing and they will be stored again.
         """
 
-    def store_piece(
+    def put_piece(
         self, column: Column, key: LayerKey, pixels: npt.NDArray[Any], *, final: bool
     ) -> int:
         """Store some planes of the chunks of one layer; return bytes written."""
@@ -66,20 +66,20 @@ class ChunkStore(Protocol):
     def when_visible(self, column: Column, lead_chunk: LeadChunk, call: Callable[[], None]) -> None:
         """Call `call` once readers can see a chunk layer's column that was stored for good.
 
-        That is now or at the next `publish`, except in a shard that is hidden until it is complete.
+        That is now or at the next `expose`, except in a shard that is hidden until it is complete.
         """
 
     def reveal(self) -> None:
-        """Let the next `publish` show chunks of which some planes are missing."""
+        """Let the next `expose` show chunks of which some planes are missing."""
 
-    def publish(self, *, sync: bool = False) -> None:
+    def expose(self, *, sync: bool = False) -> None:
         """Let readers see everything that is stored; flush it to the device if asked."""
 
     def unfinished(self) -> list[Callable[[], None]]:
         """Return calls that each finish one shard; nothing may be stored after them."""
 
 
-class Unsynced:
+class UnsyncedObjects:
     """Names of objects that were stored without being flushed to the device."""
 
     def __init__(self, sink: Sink) -> None:

@@ -1,11 +1,11 @@
 """Page-aligned memory for pixels in flight, reused, under one bound in bytes.
 
-A `SlabPool` hands out `Slab` objects and takes them back. It is the back-pressure of the engine:
-`SlabPool.acquire` waits when the bound is reached, and stops waiting when the recording failed,
-when nothing that could free memory is on its way, or when nothing came free for too long.
-Fresh memory is slow to touch for the first time, so returned slabs are kept for the next caller,
-and slabs are cut from larger mappings that the system may back with huge pages: direct writes from
-those cost half the processor time.
+A `BufferPool` hands out `Buffer` objects and takes them back. It is the back-pressure of the
+engine: `BufferPool.acquire` waits when the bound is reached, and stops waiting when the recording
+failed, when nothing that could free memory is on its way, or when nothing came free for too long.
+Fresh memory is slow to touch for the first time, so returned buffers are kept for the next caller.
+They are cut from larger mappings that the system may back with huge pages: direct writes from those
+cost half the processor time.
 """
 
 from __future__ import annotations
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
     from aqz_core.pipeline.failure import Failure
 
-__all__ = ["Slab", "SlabPool"]
+__all__ = ["Buffer", "BufferPool"]
 
 
 ARENA_NBYTES = 32 << 20
-"""Slabs of one size are cut from a mapping of about this size."""
+"""Buffers of one size are cut from a mapping of about this size."""
 
 HUGE_PAGE = 2 << 20
 MIN_HUGE_NBYTES = 256 << 10
-"""Slabs below this are not worth a huge page each."""
+"""Buffers below this are not worth a huge page each."""
 
 
-class Slab:
+class Buffer:
     """A run of page-aligned bytes with a count of those who still read it.
 
     Attributes
@@ -46,7 +46,7 @@ class Slab:
     memory
         All bytes, writable, of shape (nbytes,).
     readers
-        How many jobs must call `SlabPool.release` before the slab is free again.
+        How many jobs must call `BufferPool.release` before the buffer is free again.
     """
 
     __slots__ = ("_arena", "_start", "memory", "readers")
@@ -72,39 +72,39 @@ class Slab:
             self._arena.madvise(mmap.MADV_DONTNEED, self._start, self.nbytes)
 
 
-def _new_slabs(nbytes: int) -> list[Slab]:
-    """Map memory for slabs of one size; none of it is taken from the system yet."""
+def _new_buffers(nbytes: int) -> list[Buffer]:
+    """Map memory for buffers of one size; none of it is taken from the system yet."""
     count = max(1, ARENA_NBYTES // nbytes)
     total = align(count * nbytes, HUGE_PAGE)
     if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
-        return [Slab(mmap.mmap(-1, nbytes), 0, nbytes)]
+        return [Buffer(mmap.mmap(-1, nbytes), 0, nbytes)]
     arena = mmap.mmap(-1, total, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     if nbytes >= MIN_HUGE_NBYTES and hasattr(mmap, "MADV_HUGEPAGE"):
         with contextlib.suppress(OSError):  # a system without them has small pages
             arena.madvise(mmap.MADV_HUGEPAGE)
-    return [Slab(arena, n * nbytes, nbytes) for n in range(count)]
+    return [Buffer(arena, n * nbytes, nbytes) for n in range(count)]
 
 
-class SlabPool:
-    """Slabs under one bound.
+class BufferPool:
+    """Buffers under one bound.
 
     Parameters
     ----------
     capacity
-        Bytes that slabs, in use or kept for reuse, may take. `acquire` with ``force=True`` may
+        Bytes that buffers, in use or kept for reuse, may take. `acquire` with ``force=True`` may
         exceed it: its callers are bounded by what they work on.
     failure
         The recording's first error; it wakes and ends every wait.
     stall_timeout
-        Seconds without any slab coming back after which a wait ends in `StalledError`.
+        Seconds without any buffer coming back after which a wait ends in `StalledError`.
     """
 
     def __init__(self, capacity: int, failure: Failure, stall_timeout: float) -> None:
         self.capacity = capacity
         self._failure = failure
         self._stall_timeout = stall_timeout
-        self._free: defaultdict[int, list[Slab]] = defaultdict(list)
-        self._cold: defaultdict[int, list[Slab]] = defaultdict(list)
+        self._free: defaultdict[int, list[Buffer]] = defaultdict(list)
+        self._cold: defaultdict[int, list[Buffer]] = defaultdict(list)
         self._kept = 0
         self._in_use = 0
         self._in_flight = 0
@@ -133,8 +133,8 @@ class SlabPool:
         *,
         force: bool = False,
         relieve: Callable[[], bool] | None = None,
-    ) -> list[Slab]:
-        """Return one slab for each size in bytes, waiting until all of them fit.
+    ) -> list[Buffer]:
+        """Return one buffer for each size in bytes, waiting until all of them fit.
 
         Parameters
         ----------
@@ -151,7 +151,7 @@ class SlabPool:
         MemoryBudgetError
             Nothing that is in flight could ever free enough.
         StalledError
-            No slab came back for `stall_timeout` seconds.
+            No buffer came back for `stall_timeout` seconds.
         AqzError
             The recording failed while waiting.
         """
@@ -163,11 +163,11 @@ class SlabPool:
             return [self._take(size) for size in sizes]
 
     def has_free(self, size: int) -> bool:
-        """Tell whether a slab of `size` bytes is warm and free."""
+        """Tell whether a buffer of `size` bytes is warm and free."""
         return bool(self._free.get(align(size)))
 
     def prepare(self, sizes: Sequence[int]) -> None:
-        """Have warm slabs ready for the next `acquire` of these sizes, if the bound leaves room.
+        """Have warm buffers ready for the next `acquire` of these sizes, if the bound leaves room.
 
         Fresh memory can take a hundred times as long as a copy into memory that was used before:
         the system has to find, and clear, huge pages. A caller of `acquire` would wait for that
@@ -178,32 +178,32 @@ class SlabPool:
             short = wanted - Counter({size: len(self._free[size]) for size in wanted})
             if self._in_use + self._kept + sum(short.elements()) > self.capacity:
                 return
-            slabs = [self._take(size) for size in short.elements()]
-        for slab in slabs:
-            self.hand_over(slab, 1)
-        for slab in slabs:
-            slab.touch()
-            self.release(slab)
+            buffers = [self._take(size) for size in short.elements()]
+        for buffer in buffers:
+            self.hand_over(buffer, 1)
+        for buffer in buffers:
+            buffer.touch()
+            self.release(buffer)
 
-    def hand_over(self, slab: Slab, readers: int) -> None:
-        """Say that `slab` is complete and that `readers` jobs will each release it."""
-        slab.readers = readers
+    def hand_over(self, buffer: Buffer, readers: int) -> None:
+        """Say that `buffer` is complete and that `readers` jobs will each release it."""
+        buffer.readers = readers
         with self._returns:
-            self._in_flight += slab.nbytes
+            self._in_flight += buffer.nbytes
 
-    def release(self, slab: Slab) -> None:
-        """Take note that one reader is done with `slab`; keep it for reuse after the last."""
+    def release(self, buffer: Buffer) -> None:
+        """Take note that one reader is done with `buffer`; keep it for reuse after the last."""
         with self._returns:
-            slab.readers -= 1
-            if slab.readers > 0:
+            buffer.readers -= 1
+            if buffer.readers > 0:
                 return
-            self._in_flight -= slab.nbytes
-            self._in_use -= slab.nbytes
-            self._kept += slab.nbytes
+            self._in_flight -= buffer.nbytes
+            self._in_use -= buffer.nbytes
+            self._kept += buffer.nbytes
             if self._in_use + self._kept <= self.capacity:
-                self._free[slab.nbytes].append(slab)
+                self._free[buffer.nbytes].append(buffer)
             else:
-                self._cool(slab)
+                self._cool(buffer)
             self._returns.notify_all()
 
     def close(self) -> None:
@@ -213,9 +213,9 @@ class SlabPool:
         """
         with self._returns:
             self.capacity = 0
-            for slabs in list(self._free.values()):
-                while slabs:
-                    self._cool(slabs.pop())
+            for buffers in list(self._free.values()):
+                while buffers:
+                    self._cool(buffers.pop())
 
     def _wait_for(self, wanted: int, relieve: Callable[[], bool] | None) -> None:
         """Wait, with the condition held, until `wanted` more bytes fit."""
@@ -238,26 +238,26 @@ class SlabPool:
                 )
         self._failure.check()
 
-    def _take(self, size: int) -> Slab:
-        """Reuse a slab of that size, or one of cold memory, which others must make room for."""
+    def _take(self, size: int) -> Buffer:
+        """Reuse a buffer of that size, or one of cold memory, which others must make room for."""
         self._in_use += size
         if free := self._free[size]:
             self._kept -= size
             return free.pop()
         while self._kept and self._in_use + self._kept > self.capacity:
-            others = next(slabs for slabs in self._free.values() if slabs)
+            others = next(buffers for buffers in self._free.values() if buffers)
             self._cool(others.pop())
         self._peak = max(self._peak, self._in_use + self._kept)
         cold = self._cold[size]
         if not cold:
-            cold.extend(_new_slabs(size))
+            cold.extend(_new_buffers(size))
         return cold.pop()
 
-    def _cool(self, slab: Slab) -> None:
-        """Stop keeping a free slab's memory."""
-        self._kept -= slab.nbytes
-        slab.cool()
-        self._cold[slab.nbytes].append(slab)
+    def _cool(self, buffer: Buffer) -> None:
+        """Stop keeping a free buffer's memory."""
+        self._kept -= buffer.nbytes
+        buffer.cool()
+        self._cold[buffer.nbytes].append(buffer)
 
     def _wake(self) -> None:
         """Let every waiting caller look at the failure."""

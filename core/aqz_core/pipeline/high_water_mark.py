@@ -9,16 +9,16 @@ if TYPE_CHECKING:
 
     from aqz_core.planning.layout import ArrayLayout
 
-__all__ = ["AppendHead"]
+__all__ = ["HighWaterMark"]
 
 
-class AppendHead:
-    """The length, on the append axis, up to which every slab is stored.
+class HighWaterMark:
+    """The length, on the append axis, up to which every buffer is stored.
 
     Parameters
     ----------
     layout
-        The array's lattice.
+        The array's chunk grid.
     start
         Length that is stored already when the recording begins.
     """
@@ -32,10 +32,10 @@ class AppendHead:
         """Whether later units count although earlier ones are incomplete: planes come by index."""
 
     def advance(self, stored: Iterable[int]) -> int:
-        """Count stored slabs, given by their unit; return the length that can be read."""
+        """Count stored buffers, given by their unit; return the length that can be read."""
         for unit in stored:
             left = self._missing.pop(unit, None)
-            left = self._layout.slabs_per_unit(unit) if left is None else left
+            left = self._layout.buffers_per_unit(unit) if left is None else left
             self._missing[unit] = left - 1
             self._newest = max(self._newest, unit + 1)
         while self._missing.get(self._unit) == 0:

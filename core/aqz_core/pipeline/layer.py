@@ -1,4 +1,4 @@
-"""Layers: the slabs that a run of planes is scattered into, one for each column."""
+"""Layers: the buffers that a run of planes is scattered into, one for each column."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from aqz_core.pipeline.buffers import Slab
+    from aqz_core.pipeline.buffers import Buffer
     from aqz_core.pipeline.tiling import Tiles
     from aqz_core.planning.layout import ArrayLayout, LayerKey
 
@@ -23,7 +23,7 @@ class Layer:
         Which layer of the array it is.
     expected
         Slots that planes inside the array have.
-    slabs, tiles
+    buffers, tiles
         The memory of each column, and how planes lie in it.
     slots
         Slots that hold a plane, in the order of arrival.
@@ -37,30 +37,30 @@ class Layer:
 
     __slots__ = (
         "_all_slots",
-        "_slab_planes",
+        "_buffer_planes",
+        "buffers",
         "expected",
         "first_member",
         "key",
         "reduced",
         "skipped",
-        "slabs",
         "slots",
         "tiles",
     )
 
     def __init__(
-        self, layout: ArrayLayout, key: LayerKey, slabs: list[Slab], tiles: list[Tiles]
+        self, layout: ArrayLayout, key: LayerKey, buffers: list[Buffer], tiles: list[Tiles]
     ) -> None:
         self.key = key
         self.expected = layout.expected_slots(key)
-        self.slabs = slabs
+        self.buffers = buffers
         self.tiles = tiles
         self.slots: list[int] = []
         self.reduced = 0
         self.skipped = 0
         self.first_member = 0
         self._all_slots = layout.slots
-        self._slab_planes = layout.slab_planes
+        self._buffer_planes = layout.buffer_planes
 
     @property
     def complete(self) -> bool:
@@ -71,8 +71,8 @@ class Layer:
     def members(self) -> list[int]:
         """Which of its chunk layers have any planes."""
         if len(self.slots) == self._all_slots:
-            return list(range(self._all_slots // self._slab_planes))
-        return sorted({slot // self._slab_planes for slot in self.slots})
+            return list(range(self._all_slots // self._buffer_planes))
+        return sorted({slot // self._buffer_planes for slot in self.slots})
 
     def scatter(self, frame: npt.NDArray[Any], slot: int) -> None:
         """Copy a plane into its slot of every column."""
@@ -86,7 +86,7 @@ class Layer:
             tiles.gather(frame, slot)
 
     def fill_missing(self, value: float) -> None:
-        """Set every slot that holds no plane to the fill value: slabs come with old pixels."""
+        """Set every slot that holds no plane to the fill value: buffers come with old pixels."""
         missing = sorted(set(range(self._all_slots)) - set(self.slots))
         for tiles in self.tiles:
             tiles.fill(missing, value)

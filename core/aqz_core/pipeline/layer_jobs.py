@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from aqz_core.chunks.store import ChunkStore
     from aqz_core.codecs import CodecChain
-    from aqz_core.pipeline.buffers import Slab
+    from aqz_core.pipeline.buffers import Buffer
     from aqz_core.pipeline.layer import Layer
-    from aqz_core.pipeline.runtime import Engine
+    from aqz_core.pipeline.runtime import Runtime
     from aqz_core.pipeline.tiling import ColumnTiling
     from aqz_core.planning.layout import ArrayLayout, Column, LayerKey
 
@@ -44,13 +44,13 @@ class LayerJobs:
     engine
         The recording's threads and memory.
     layout
-        The array's lattice.
+        The array's chunk grid.
     codecs
         What chunks pass through on their way to the store.
     store
         Where chunks go.
     tilings
-        How planes lie in the slabs of each column.
+        How planes lie in the buffers of each column.
     level
         Position in the pyramid; jobs of higher levels go first, so that they never pile up.
 
@@ -64,7 +64,7 @@ class LayerJobs:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Runtime,
         layout: ArrayLayout,
         codecs: CodecChain,
         store: ChunkStore,
@@ -94,8 +94,8 @@ class LayerJobs:
         If not `final`, planes are missing and the layer will come again.
         """
         readers = 1 if self.reduce is None else 2
-        for slab in layer.slabs:
-            self._engine.pixels.hand_over(slab, readers)
+        for buffer in layer.buffers:
+            self._engine.pixels.hand_over(buffer, readers)
         self._submit(layer, final=final, release=True)
 
     def store_as_it_is(self, layer: Layer) -> None:
@@ -108,7 +108,7 @@ class LayerJobs:
         if self.reduce is not None:
             urgency = 2 * self._level
             engine.workers.submit(self._group, self._reduce_layer, layer, release, urgency=urgency)
-        for number in range(len(layer.slabs)):
+        for number in range(len(layer.buffers)):
             arguments = (layer, number, final, release)
             if self._layout.in_pieces:
                 engine.io.submit(self._group, self._store_piece, *arguments)
@@ -155,7 +155,7 @@ class LayerJobs:
                         chunk[...] = np.frombuffer(data, chunk.dtype).reshape(chunk.shape)
 
     def take_stored(self) -> list[int]:
-        """Return the append unit of every slab that was stored for good since the last time."""
+        """Return the append unit of every buffer that was stored for good since the last time."""
         return [self._stored.popleft() for _ in range(len(self._stored))]
 
     # ---- on the workers and the I/O threads -------------------------------------------------
@@ -174,23 +174,23 @@ class LayerJobs:
             layer.reduced = len(layer.slots)
         finally:
             if release:
-                for slab in layer.slabs:
-                    engine.pixels.release(slab)
+                for buffer in layer.buffers:
+                    engine.pixels.release(buffer)
 
     def _encode(self, layer: Layer, number: int, final: bool, release: bool) -> None:
-        """Encode the chunks of one slab and pass them on as one batch."""
+        """Encode the chunks of one buffer and pass them on as one batch."""
         engine, members = self._engine, layer.members
         try:
             if engine.failure:
                 return
-            slab, batch = self._encoded(layer, number, members)
+            buffer, batch = self._encoded(layer, number, members)
         finally:
             if release:
-                engine.pixels.release(layer.slabs[number])
-        arguments = (layer, number, members, slab, batch, final)
+                engine.pixels.release(layer.buffers[number])
+        arguments = (layer, number, members, buffer, batch, final)
         engine.io.submit(self._group, self._store_staged, *arguments)
 
-    def _encoded(self, layer: Layer, number: int, members: list[int]) -> tuple[Slab, Batch]:
+    def _encoded(self, layer: Layer, number: int, members: list[int]) -> tuple[Buffer, Batch]:
         """Encode chunks behind each other into aligned memory.
 
         Each is copied there before the next is encoded: the codec's result then always has the
@@ -198,10 +198,10 @@ class LayerJobs:
         which costs as much as a fast codec itself.
         """
         column, tiles = self._columns[number], layer.tiles[number]
-        slab = self._engine.staging.acquire([self._staging_sizes[number]])[0]
-        self._engine.staging.hand_over(slab, 1)
+        buffer = self._engine.staging.acquire([self._staging_sizes[number]])[0]
+        self._engine.staging.hand_over(buffer, 1)
         try:
-            body = slab.memory[self._room :]
+            body = buffer.memory[self._room :]
             memory, stops = as_view(body), [0]
             for member in members:
                 for row in range(len(column.rows)):
@@ -212,17 +212,17 @@ class LayerJobs:
             nbytes = stops[-1]
             body[nbytes : align(nbytes)] = 0
         except BaseException:
-            self._engine.staging.release(slab)
+            self._engine.staging.release(buffer)
             raise
         sizes = np.diff(stops)
-        return slab, Batch(slab.memory, self._room, nbytes, stops[1:] - sizes, sizes)
+        return buffer, Batch(buffer.memory, self._room, nbytes, stops[1:] - sizes, sizes)
 
     def _store_staged(
         self,
         layer: Layer,
         number: int,
         members: list[int],
-        slab: Slab,
+        buffer: Buffer,
         batch: Batch,
         final: bool,
     ) -> None:
@@ -231,11 +231,11 @@ class LayerJobs:
             if not self._engine.failure:
                 self._store_batch(layer, number, members, batch, final)
         finally:
-            self._engine.staging.release(slab)
+            self._engine.staging.release(buffer)
 
     def _store_plain(self, layer: Layer, number: int, final: bool, release: bool) -> None:
-        """Store the chunks of one slab as they are."""
-        slab, column = layer.slabs[number], self._columns[number]
+        """Store the chunks of one buffer as they are."""
+        buffer, column = layer.buffers[number], self._columns[number]
         try:
             if self._engine.failure:
                 return
@@ -246,11 +246,11 @@ class LayerJobs:
             starts = chunks.ravel() * size - first
             nbytes = int(starts[-1]) + size
             sizes = np.full(starts.size, size)
-            batch = Batch(slab.memory, self._room + first, nbytes, starts, sizes, plain=True)
+            batch = Batch(buffer.memory, self._room + first, nbytes, starts, sizes, plain=True)
             self._store_batch(layer, number, members, batch, final)
         finally:
             if release:
-                self._engine.pixels.release(slab)
+                self._engine.pixels.release(buffer)
 
     def _store_batch(
         self, layer: Layer, number: int, members: list[int], batch: Batch, final: bool
@@ -258,19 +258,19 @@ class LayerJobs:
         """Pass a batch to the store and take note of it."""
         column = self._columns[number]
         lead_chunks = self._lead_chunks(layer, members)
-        nbytes = self._store.store(column, lead_chunks, batch, final=final)
+        nbytes = self._store.put(column, lead_chunks, batch, final=final)
         self._count(layer, column, lead_chunks[0], nbytes, final)
 
     def _store_piece(self, layer: Layer, number: int, final: bool, release: bool) -> None:
-        """Store one slab of a chunk layer that is written in pieces."""
+        """Store one buffer of a chunk layer that is written in pieces."""
         column, tiles = self._columns[number], layer.tiles[number]
         try:
             if not self._engine.failure:
-                nbytes = self._store.store_piece(column, layer.key, tiles.array, final=final)
+                nbytes = self._store.put_piece(column, layer.key, tiles.array, final=final)
                 self._count(layer, column, layer.key[:-1], nbytes, final)
         finally:
             if release:
-                self._engine.pixels.release(layer.slabs[number])
+                self._engine.pixels.release(layer.buffers[number])
 
     def _lead_chunks(self, layer: Layer, members: list[int]) -> list[LeadIndex]:
         """Return the leading chunk coordinates of `members`."""
@@ -280,7 +280,7 @@ class LayerJobs:
     def _count(
         self, layer: Layer, column: Column, lead_chunk: LeadIndex, nbytes: int, final: bool
     ) -> None:
-        """Take note of a slab that is stored, and that readers see it when they do."""
+        """Take note of a buffer that is stored, and that readers see it when they do."""
         self.bytes_stored += nbytes
         if final and layer.complete:
             seen = partial(self._stored.append, layer.key[0])

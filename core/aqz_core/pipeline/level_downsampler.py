@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from aqz_core.planning.layout import ArrayLayout
     from aqz_core.planning.pyramid import LevelGeometry
 
-__all__ = ["LevelReducer"]
+__all__ = ["LevelDownsampler"]
 
 Plane = npt.NDArray[Any]
 LeadIndex = tuple[int, ...]
@@ -24,14 +24,14 @@ class PlaneSink(Protocol):
 
     layout: ArrayLayout
 
-    def write(self, frame: Plane, lead: LeadIndex) -> None:
+    def add_plane(self, frame: Plane, lead: LeadIndex) -> None:
         """Take the plane at a leading index, in any order."""
 
     def skip(self, lead: LeadIndex, count: int = 1) -> int:
         """Leave out planes from a leading index on; return how many."""
 
 
-class LevelReducer:
+class LevelDownsampler:
     """Reduces planes of one level and writes them to the next; called by the workers.
 
     Where z is halved, planes come in pairs (2k, 2k + 1); the first of a pair to arrive waits for
@@ -69,12 +69,12 @@ class LevelReducer:
         if self._halves_plane:
             plane = self._downsampler.reduce_plane(plane)
         if not self._halves_z:
-            self._writer.write(plane, lead)
+            self._writer.add_plane(plane, lead)
             return
         half, which = divmod(lead[-1], 2)
         target = (*lead[:-1], half)
         if which == 0 and lead[-1] == self._z_size - 1:
-            self._writer.write(plane, target)
+            self._writer.add_plane(plane, target)
             return
         with self._lock:
             partner = self._waiting.pop(target, None)
@@ -112,7 +112,7 @@ class LevelReducer:
         if partner is None:  # never recorded: it reads as the fill value
             partner = np.full_like(plane, self._writer.layout.fill_value)
         first, second = (plane, partner) if which == 0 else (partner, plane)
-        self._writer.write(self._downsampler.combine(first, second), target)
+        self._writer.add_plane(self._downsampler.combine(first, second), target)
 
     def finish(self, length: int) -> None:
         """Write the planes whose partners never came.
@@ -126,7 +126,7 @@ class LevelReducer:
             if plane is None:
                 continue
             if which == 0 and 2 * target[-1] == length - 1:
-                self._writer.write(plane, target)
+                self._writer.add_plane(plane, target)
             else:
                 self._write_pair(target, which, plane, None)
         self._waiting.clear()

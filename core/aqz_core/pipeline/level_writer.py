@@ -1,6 +1,6 @@
 """Recording one stored array: planes into layers, layers into chunks, chunks into the store.
 
-An `ArrayWriter` is one level of one array. Planes come in on the caller's thread (level 0) or on
+An `LevelWriter` is one level of one array. Planes come in on the caller's thread (level 0) or on
 the workers (reduced planes); a layer that has all its planes is handed over to `LayerJobs`.
 
 A layer can also be stored before it is complete: at a flush, or when its memory is needed. In the
@@ -14,28 +14,28 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from aqz_core.pipeline.high_water_mark import AppendHead
+from aqz_core.pipeline.high_water_mark import HighWaterMark
 from aqz_core.pipeline.layer import Layer
 from aqz_core.pipeline.layer_jobs import LayerJobs
 from aqz_core.pipeline.tiling import ColumnTiling
-from aqz_core.planning.memory import slab_nbytes
+from aqz_core.planning.memory import buffer_nbytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aqz_core.chunks.store import ChunkStore
     from aqz_core.codecs import CodecChain
-    from aqz_core.pipeline.level_downsampler import LevelReducer
-    from aqz_core.pipeline.runtime import Engine
+    from aqz_core.pipeline.level_downsampler import LevelDownsampler
+    from aqz_core.pipeline.runtime import Runtime
     from aqz_core.planning.layout import ArrayLayout, LayerKey
 
-__all__ = ["ArrayWriter"]
+__all__ = ["LevelWriter"]
 
 Frame = npt.NDArray[Any]
 LeadIndex = tuple[int, ...]
 
 
-class ArrayWriter:
+class LevelWriter:
     """One stored array.
 
     Parameters
@@ -43,7 +43,7 @@ class ArrayWriter:
     engine
         The recording's threads and memory.
     layout
-        The array's lattice.
+        The array's chunk grid.
     codecs
         What chunks pass through on their way to the store.
     store
@@ -56,7 +56,7 @@ class ArrayWriter:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Runtime,
         layout: ArrayLayout,
         codecs: CodecChain,
         store: ChunkStore,
@@ -65,14 +65,14 @@ class ArrayWriter:
     ) -> None:
         self.layout = layout
         self.store = store
-        self.head = AppendHead(layout, start)
+        self.head = HighWaterMark(layout, start)
         self._engine = engine
         self._level = level
         self._tilings = [ColumnTiling(layout, column) for column in layout.columns]
         self._jobs = LayerJobs(engine, layout, codecs, store, self._tilings, level)
         self._skip_reduced: Callable[[LeadIndex], None] | None = None
         self._room = store.room()
-        self._sizes = [slab_nbytes(tiling.nbytes, self._room) for tiling in self._tilings]
+        self._sizes = [buffer_nbytes(tiling.nbytes, self._room) for tiling in self._tilings]
         self._layers: dict[LayerKey, Layer] = {}
         self._shelved: dict[LayerKey, list[int]] = {}
         self._handed_early: dict[LayerKey, int] = {}
@@ -83,7 +83,7 @@ class ArrayWriter:
         self._lock = threading.Lock()
         engine.holders.append(self)
 
-    def feed(self, reducer: LevelReducer) -> None:
+    def feed(self, reducer: LevelDownsampler) -> None:
         """Let the next level have every plane, and know of those that are left out."""
         self._jobs.reduce = reducer
         self._skip_reduced = reducer.skip
@@ -95,7 +95,7 @@ class ArrayWriter:
 
     # ---- planes in --------------------------------------------------------------------------
 
-    def append(self, frame: Frame, lead: Callable[[], LeadIndex]) -> None:
+    def add_next_plane(self, frame: Frame, lead: Callable[[], LeadIndex]) -> None:
         """Take the plane that follows the last one; `lead` is asked where that is, if need be.
 
         A frame of shape (Y, X) in the array's data type, its last axis contiguous.
@@ -105,7 +105,7 @@ class ArrayWriter:
                 self._seek(lead())
             self._take(frame)
 
-    def write(self, frame: Frame, lead: LeadIndex) -> None:
+    def add_plane(self, frame: Frame, lead: LeadIndex) -> None:
         """Take the plane at a leading index, in any order."""
         with self._lock:
             self._seek(lead)
@@ -178,14 +178,14 @@ class ArrayWriter:
 
     def _open(self, key: LayerKey) -> Layer:
         """Find memory for a layer, and the planes that it had when it was shelved."""
-        slabs = self._engine.pixels.acquire(
+        buffers = self._engine.pixels.acquire(
             self._sizes, force=self._level > 0, relieve=self._engine.relieve(self)
         )
         tiles = [
-            tiling.tiles(slab.memory[self._room :])
-            for tiling, slab in zip(self._tilings, slabs, strict=True)
+            tiling.tiles(buffer.memory[self._room :])
+            for tiling, buffer in zip(self._tilings, buffers, strict=True)
         ]
-        layer = Layer(self.layout, key, slabs, tiles)
+        layer = Layer(self.layout, key, buffers, tiles)
         if key in self._shelved:
             layer.slots = self._shelved.pop(key)
             layer.reduced = len(layer.slots)
@@ -193,7 +193,7 @@ class ArrayWriter:
         layer.skipped = self._skipped.pop(key, 0)
         early = self._handed_early.get(key, 0)
         layer.expected -= early
-        layer.first_member = early // self.layout.slab_planes
+        layer.first_member = early // self.layout.buffer_planes
         self._layers[key] = layer
         if not self._level and not self._engine.pixels.has_free(self._sizes[0]):
             self._engine.prepare(self._sizes)
@@ -228,7 +228,7 @@ class ArrayWriter:
             self._jobs.skip_chunks(absent)
 
     def hand_over_whole_chunks(self) -> bool:
-        """Hand over chunks that are complete but share their slabs with later ones.
+        """Hand over chunks that are complete but share their buffers with later ones.
 
         Returns
         -------
@@ -245,12 +245,12 @@ class ArrayWriter:
 
     def _has_whole_chunks_only(self, layer: Layer) -> bool:
         """Tell whether a layer of several chunks has no incomplete one, and nothing is missing."""
-        if self.layout.slab_chunks == 1 or not layer.slots or layer.skipped:
+        if self.layout.buffer_chunks == 1 or not layer.slots or layer.skipped:
             return False
         members = layer.members
         first = layer.first_member
         in_a_row = members == list(range(first, first + len(members)))
-        return in_a_row and len(layer.slots) == len(members) * self.layout.slab_planes
+        return in_a_row and len(layer.slots) == len(members) * self.layout.buffer_planes
 
     @property
     def busy(self) -> bool:
@@ -278,9 +278,9 @@ class ArrayWriter:
         """Give back the memory of layers that a failed recording leaves."""
         with self._lock:
             for layer in self._layers.values():
-                for slab in layer.slabs:
-                    self._engine.pixels.hand_over(slab, 1)
-                    self._engine.pixels.release(slab)
+                for buffer in layer.buffers:
+                    self._engine.pixels.hand_over(buffer, 1)
+                    self._engine.pixels.release(buffer)
             self._layers.clear()
             self._current, self._run = None, 0
 
@@ -314,8 +314,8 @@ class ArrayWriter:
 
     # ---- what readers may see ---------------------------------------------------------------
 
-    def publish(self, *, sync: bool = False) -> int:
+    def advance(self, *, sync: bool = False) -> int:
         """Make what is stored readable; return how far the append axis is complete."""
         stored = self._jobs.take_stored()
-        self.store.publish(sync=sync)
+        self.store.expose(sync=sync)
         return self.head.advance(stored)

@@ -1,6 +1,6 @@
 """The levels of one array: a writer for each, and what makes each from the one before.
 
-`ArrayRecording` knows which frames came and what readers are told; this module knows where the
+`ArrayRecorder` knows which frames came and what readers are told; this module knows where the
 pixels of all levels are. An array without a pyramid has one level.
 """
 
@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING
 from aqz_core.chunks.chunk_files import ChunkFiles
 from aqz_core.chunks.sharded_chunks import ShardedChunks
 from aqz_core.errors import AqzError
-from aqz_core.pipeline.level_downsampler import LevelReducer
-from aqz_core.pipeline.level_writer import ArrayWriter
+from aqz_core.pipeline.level_downsampler import LevelDownsampler
+from aqz_core.pipeline.level_writer import LevelWriter
 from aqz_core.planning.documents import chunk_namer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aqz_core.chunks.store import ChunkStore
-    from aqz_core.pipeline.runtime import Engine
+    from aqz_core.pipeline.runtime import Runtime
     from aqz_core.planning.array import ArrayPlan
-    from aqz_core.planning.resume_point import ArrayProgress
+    from aqz_core.planning.resume_point import ResumePoint
 
-__all__ = ["ArrayLevels"]
+__all__ = ["PyramidWriter"]
 
 
-class ArrayLevels:
+class PyramidWriter:
     """Everything that one array stores, level by level.
 
     Parameters
@@ -57,12 +57,12 @@ class ArrayLevels:
     def __init__(
         self,
         plan: ArrayPlan,
-        engine: Engine,
+        engine: Runtime,
         *,
         live: bool,
         sync: bool,
         protect: bool,
-        progress: ArrayProgress | None,
+        progress: ResumePoint | None,
         on_shard: Callable[[int, str, int, int], None],
     ) -> None:
         self._plan = plan
@@ -81,14 +81,14 @@ class ArrayLevels:
 
     # ---- set up -----------------------------------------------------------------------------
 
-    def _writer(self, level: int, progress: ArrayProgress | None) -> ArrayWriter:
+    def _writer(self, level: int, progress: ResumePoint | None) -> LevelWriter:
         """Make the writer of one level."""
         plan = self._plan
         start = plan.geometry[level].append_size(0 if progress is None else progress.start)
         store = self._store(level, progress)
-        return ArrayWriter(self._engine, plan.layouts[level], plan.codecs, store, level, start)
+        return LevelWriter(self._engine, plan.layouts[level], plan.codecs, store, level, start)
 
-    def _store(self, level: int, progress: ArrayProgress | None) -> ChunkStore:
+    def _store(self, level: int, progress: ResumePoint | None) -> ChunkStore:
         """Make the place where the chunks of one level go."""
         plan, sink = self._plan, self._engine.sink
         layout, namer = plan.layouts[level], chunk_namer(plan, level)
@@ -109,12 +109,12 @@ class ArrayLevels:
             on_shard=on_shard,
         )
 
-    def _reducer(self, level: int) -> LevelReducer:
+    def _reducer(self, level: int) -> LevelDownsampler:
         """Connect the level before to this one."""
         plan = self._plan
         assert plan.downsampler is not None
         before = plan.layouts[level - 1]
-        reducer = LevelReducer(
+        reducer = LevelDownsampler(
             plan.downsampler,
             plan.geometry[level],
             self._writers[level],
@@ -140,12 +140,12 @@ class ArrayLevels:
         """Whether anything that was handed over is not stored yet."""
         return any(writer.busy for writer in self._writers)
 
-    def publish(self, *, sync: bool) -> list[int]:
+    def advance(self, *, sync: bool) -> list[int]:
         """Make stored chunks visible; return the length that each level reaches."""
-        return [writer.publish(sync=sync) for writer in self._writers]
+        return [writer.advance(sync=sync) for writer in self._writers]
 
     def store_incomplete(self) -> None:
-        """Store incomplete layers as they are, level by level, for the next `publish` to show."""
+        """Store incomplete layers as they are, level by level, for the next `advance` to show."""
         for writer in self._writers:
             writer.flush()
             writer.wait()
@@ -199,4 +199,4 @@ class ArrayLevels:
     def commit(self) -> None:
         """Return when every shard, finished by now, would survive a loss of power."""
         for writer in self._writers:
-            writer.store.publish(sync=True)
+            writer.store.expose(sync=True)

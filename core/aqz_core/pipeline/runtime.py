@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.pipeline.buffers import SlabPool
+from aqz_core.pipeline.buffers import BufferPool
 from aqz_core.pipeline.failure import Failure
 from aqz_core.pipeline.threads import JobGroup, TaskPool
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from aqz_core.planning.memory import MemoryPlan
     from aqz_core.storage.sink import Sink
 
-__all__ = ["Engine", "MemoryHolder"]
+__all__ = ["MemoryHolder", "Runtime"]
 
 IO_THREADS = 8
 """They sleep in system calls; a disk is at its best with several requests at a time."""
@@ -42,7 +42,7 @@ class MemoryHolder(Protocol):
         """Give back the memory of layers that a failed recording leaves."""
 
 
-class Engine:
+class Runtime:
     """The threads and the memory of one recording.
 
     Parameters
@@ -65,8 +65,8 @@ class Engine:
         self.sink = sink
         self.stall_timeout = stall_timeout
         self.failure = Failure()
-        self.pixels = SlabPool(memory.pixels, self.failure, stall_timeout)
-        self.staging = SlabPool(memory.staging, self.failure, stall_timeout)
+        self.pixels = BufferPool(memory.pixels, self.failure, stall_timeout)
+        self.staging = BufferPool(memory.staging, self.failure, stall_timeout)
         self.workers = TaskPool("aqz-worker", workers, self.failure, urgencies=2 * levels)
         self.io = TaskPool("aqz-io", IO_THREADS, self.failure, urgencies=2)
         self.holders: list[MemoryHolder] = []

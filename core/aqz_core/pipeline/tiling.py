@@ -40,7 +40,7 @@ class _Patch:
         return rows.reshape(-1, self.height, rows.shape[1]).transpose(0, 2, 1)
 
     def of_tiles(self, tiles: Array) -> Array:
-        """View the patch in every slot of a slab, with the same three axes last."""
+        """View the patch in every slot of a buffer, with the same three axes last."""
         cut = tiles[:, self.tile_rows, self.tile_cols, :, : self.height, : self.width]
         return cut.view(self.row_type)[..., 0].transpose(0, 3, 1, 2, 4)
 
@@ -51,7 +51,7 @@ class ColumnTiling:
     Parameters
     ----------
     layout
-        The array's lattice.
+        The array's chunk grid.
     column
         One of ``layout.columns``.
     """
@@ -62,14 +62,14 @@ class ColumnTiling:
         self.fill_value = layout.fill_value
         height, width = layout.chunk_shape[-2:]
         self.shape = (
-            layout.slab_chunks,
+            layout.buffer_chunks,
             len(column.rows),
             len(column.cols),
-            layout.slab_planes,
+            layout.buffer_planes,
             height,
             width,
         )
-        self.nbytes = layout.slab_nbytes(column)
+        self.nbytes = layout.buffer_nbytes(column)
         frame_height, frame_width = layout.frame_shape
         self.patches = tuple(
             _patch(rows, cols, layout.dtype)
@@ -87,7 +87,7 @@ class ColumnTiling:
         return Tiles(self, tiles)
 
     def _pad_edges(self, tiles: Array) -> None:
-        """Give pixels outside the array the fill value: slabs come with old pixels in them."""
+        """Give pixels outside the array the fill value: buffers come with old pixels in them."""
         if self._cut_rows > 0:
             tiles[:, -1, :, :, -self._cut_rows :, :] = self.fill_value
         if self._cut_cols > 0:
@@ -95,7 +95,7 @@ class ColumnTiling:
 
 
 class Tiles:
-    """The tiles of one column in one slab: the destination of frames.
+    """The tiles of one column in one buffer: the destination of frames.
 
     Attributes
     ----------

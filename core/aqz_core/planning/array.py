@@ -42,9 +42,9 @@ class ArrayPlan:
     axes
         In storage order.
     lead_shape
-        Sizes of the leading axes in the order in which frames arrive.
+        Sizes of the index axes in the order in which frames arrive.
     lead_order
-        For each leading axis of the store, its position in the order of arrival.
+        For each index axis of the store, its position in the order of arrival.
     transposed
         Whether planes are stored with X in front of Y.
     geometry, layouts
@@ -109,7 +109,7 @@ class ArrayPlan:
 
     @cached_property
     def _arrival(self) -> tuple[int, ...]:
-        """For each leading axis in the order of arrival, its position in the store."""
+        """For each index axis in the order of arrival, its position in the store."""
         return tuple(self.lead_order.index(axis) for axis in range(len(self.lead_order)))
 
     def _position(self, given: int | str, axis: str, size: int) -> int:

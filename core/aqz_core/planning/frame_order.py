@@ -1,7 +1,7 @@
 """From the order in which frames arrive to where they are stored.
 
-Only this module knows both orders. Frames arrive with the last leading axis counting fastest, in
-the order of the settings' dimensions; in the store, the leading axes may stand in another order.
+Only this module knows both orders. Frames arrive with the last index axis counting fastest, in
+the order of the settings' dimensions; in the store, the index axes may stand in another order.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ __all__ = ["FrameRouter", "WrittenFrames"]
 
 
 class FrameRouter:
-    """Leading storage indices of consecutive frames.
+    """Storage indices of consecutive frames.
 
     Parameters
     ----------
     lead_shape
-        Sizes of the leading axes in the order of arrival; the first may be 0 (unlimited).
+        Sizes of the index axes in the order of arrival; the first may be 0 (unlimited).
     storage_order
-        For each leading axis of the store, its position in the order of arrival.
+        For each index axis of the store, its position in the order of arrival.
     """
 
     def __init__(self, lead_shape: tuple[int, ...], storage_order: tuple[int, ...]) -> None:
@@ -33,7 +33,7 @@ class FrameRouter:
         self.limit = math.prod(lead_shape) if 0 not in lead_shape else None
 
     def lead(self, frame: int) -> tuple[int, ...]:
-        """Return the leading storage index of the frame with this number, counted from 0."""
+        """Return the storage index of the frame with this number, counted from 0."""
         if not self._storage_order:
             return ()
         index = []
@@ -54,7 +54,7 @@ class FrameRouter:
         return number
 
     def arrived(self, lead: object) -> tuple[int, ...] | None:
-        """Return a leading storage index, as a log has it, in the order of arrival.
+        """Return a storage index, as a log has it, in the order of arrival.
 
         None if it is none of this array.
         """

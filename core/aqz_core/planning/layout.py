@@ -1,12 +1,12 @@
-"""Where every plane of an array goes: pure arithmetic on one chunk and shard lattice.
+"""Where every plane of an array goes: pure arithmetic on one chunk and shard chunk grid.
 
 An array of N axes is recorded as *planes* (its last two axes, Y and X). The N - 2 axes in front of
 them are the *leading* axes; the first of those is the append axis and may be unlimited (size 0).
 
-A plane is cut into tiles, one for each chunk it crosses. Tiles are collected in *slabs*: a slab
+A plane is cut into tiles, one for each chunk it crosses. Tiles are collected in *buffers*: a buffer
 holds, for one *column* (a rectangle of chunks inside one shard), either a run of planes of one
-chunk layer, or several whole chunk layers. All slabs that the same planes go to form a *layer*.
-This module says which layer and slot a plane has, and which chunks a slab holds; it touches no
+chunk layer, or several whole chunk layers. All buffers that the same planes go to form a *layer*.
+This module says which layer and slot a plane has, and which chunks a buffer holds; it touches no
 memory, no file and no thread.
 """
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-__all__ = ["ArrayLayout", "Column", "LayerKey", "Place", "plan_layout"]
+__all__ = ["ArrayLayout", "Column", "LayerKey", "PlaneSlot", "plan_layout"]
 
 
 MAX_SLAB_NBYTES = 16 << 20
-"""A column is split by chunk rows until its slab is about this small, so that memory comes free
+"""A column is split by chunk rows until its buffer is about this small, so that memory comes free
 in steps and several threads share the work on one layer."""
 
 MIN_SLAB_NBYTES = 512 << 10
-"""Small chunk layers share a slab until it is this large, so that one write carries many."""
+"""Small chunk layers share a buffer until it is this large, so that one write carries many."""
 
 MAX_PIECE_LAYER_NBYTES = 128 << 20
 """An uncompressed chunk layer larger than this is written in pieces while it fills."""
@@ -41,10 +41,10 @@ MIN_PIECE_NBYTES = 64 << 10
 """Pieces smaller than this would cost more in write calls than they save in memory."""
 
 LayerKey = tuple[int, ...]
-"""Chunk coordinate on each leading axis (the last one in groups), then the piece number."""
+"""Chunk coordinate on each index axis (the last one in groups), then the piece number."""
 
 
-class Place(NamedTuple):
+class PlaneSlot(NamedTuple):
     """Where a plane is stored, and for how many following planes the next slot is right."""
 
     layer: LayerKey
@@ -54,7 +54,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A rectangle of chunks that lies in one shard: rows and columns of the chunk lattice.
+    """A rectangle of chunks that lies in one shard: rows and columns of the chunk chunk grid.
 
     Attributes
     ----------
@@ -76,7 +76,7 @@ class Column:
 
 @dataclass(frozen=True)
 class ArrayLayout:
-    """The lattice of one stored array (one level of a pyramid).
+    """The chunk grid of one stored array (one level of a pyramid).
 
     Parameters
     ----------
@@ -91,10 +91,10 @@ class ArrayLayout:
         Little-endian pixel type.
     fill_value
         What pixels that were never recorded read as.
-    slab_planes
-        Planes of one chunk layer that a slab holds; all of them unless chunks go out in pieces.
-    slab_chunks
-        Chunk layers, along the last leading axis, that a slab holds.
+    buffer_planes
+        Planes of one chunk layer that a buffer holds; all of them unless chunks go out in pieces.
+    buffer_chunks
+        Chunk layers, along the last index axis, that a buffer holds.
     """
 
     shape: tuple[int, ...]
@@ -102,8 +102,8 @@ class ArrayLayout:
     shard_chunks: tuple[int, ...] | None
     dtype: np.dtype[np.generic]
     fill_value: int | float = 0
-    slab_planes: int = 1
-    slab_chunks: int = 1
+    buffer_planes: int = 1
+    buffer_chunks: int = 1
 
     # ---- sizes ------------------------------------------------------------------------------
 
@@ -119,12 +119,12 @@ class ArrayLayout:
 
     @property
     def lead_shape(self) -> tuple[int, ...]:
-        """Sizes of the leading axes."""
+        """Sizes of the index axes."""
         return self.shape[:-2]
 
     @property
     def lead_chunk(self) -> tuple[int, ...]:
-        """Chunk sizes on the leading axes."""
+        """Chunk sizes on the index axes."""
         return self.chunk_shape[:-2]
 
     @cached_property
@@ -150,16 +150,16 @@ class ArrayLayout:
     @cached_property
     def slots(self) -> int:
         """Planes that a layer has room for."""
-        return self.slab_planes * self.slab_chunks
+        return self.buffer_planes * self.buffer_chunks
 
     @property
     def in_pieces(self) -> bool:
         """Whether a chunk is written in several runs of planes."""
-        return self.slab_planes < self.chunk_planes
+        return self.buffer_planes < self.chunk_planes
 
     @cached_property
     def layer_nbytes(self) -> int:
-        """Bytes of pixels of all slabs of one layer."""
+        """Bytes of pixels of all buffers of one layer."""
         return self.slots * self.tile_nbytes * math.prod(self.grid[-2:])
 
     # ---- columns and shards -----------------------------------------------------------------
@@ -179,14 +179,16 @@ class ArrayLayout:
                 shard_cols = range(x0, min(x0 + per_shard[1], cols))
                 row_nbytes = len(shard_cols) * self.tile_nbytes * self.slots
                 step = max(1, min(len(shard_rows), MAX_SLAB_NBYTES // row_nbytes))
-                if self.slab_chunks > 1:  # a slab of several layers must be one run of the shard
+                if (
+                    self.buffer_chunks > 1
+                ):  # a buffer of several layers must be one run of the shard
                     step = len(shard_rows)
                 for first in range(0, len(shard_rows), step):
                     part = shard_rows[first : first + step]
                     yield Column(part, shard_cols, (y0 // per_shard[0], x0 // per_shard[1]))
 
-    def slab_nbytes(self, column: Column) -> int:
-        """Bytes of pixels that a slab of `column` holds."""
+    def buffer_nbytes(self, column: Column) -> int:
+        """Bytes of pixels that a buffer of `column` holds."""
         return self.slots * self.tile_nbytes * column.chunks
 
     @cached_property
@@ -215,16 +217,16 @@ class ArrayLayout:
 
     # ---- planes to layers, and back ---------------------------------------------------------
 
-    def place(self, lead: tuple[int, ...]) -> Place:
+    def place(self, lead: tuple[int, ...]) -> PlaneSlot:
         """Return where the plane at leading index `lead` is stored.
 
-        ``run`` counts the planes, this one included, that follow it on the last leading axis into
+        ``run`` counts the planes, this one included, that follow it on the last index axis into
         the next slots of the same layer.
         """
         if len(lead) == 1:
             return self._place_on_one_axis(lead[0])
         if not lead:
-            return Place((0,), 0, 1)
+            return PlaneSlot((0,), 0, 1)
         plane = 0
         chunk = []
         for index, size in zip(lead, self.lead_chunk, strict=True):
@@ -232,32 +234,32 @@ class ArrayLayout:
             chunk.append(k)
             plane = plane * size + rest
         size, last = self.lead_chunk[-1], lead[-1]
-        if self.slab_chunks > 1:
-            group, member = divmod(chunk[-1], self.slab_chunks)
+        if self.buffer_chunks > 1:
+            group, member = divmod(chunk[-1], self.buffer_chunks)
             chunk[-1] = group
             slot = member * size + plane
-            end = (group + 1) * self.slab_chunks * size
-            return Place((*chunk, 0), slot, min(end, self.shape[-3]) - last)
-        piece, slot = divmod(plane, self.slab_planes)
+            end = (group + 1) * self.buffer_chunks * size
+            return PlaneSlot((*chunk, 0), slot, min(end, self.shape[-3]) - last)
+        piece, slot = divmod(plane, self.buffer_planes)
         end = min((chunk[-1] + 1) * size, self.shape[-3])
-        return Place((*chunk, piece), slot, min(end - last, self.slab_planes - slot))
+        return PlaneSlot((*chunk, piece), slot, min(end - last, self.buffer_planes - slot))
 
-    def _place_on_one_axis(self, index: int) -> Place:
-        """Do the same with one leading axis, where slots simply count on."""
+    def _place_on_one_axis(self, index: int) -> PlaneSlot:
+        """Do the same with one index axis, where slots simply count on."""
         layer, slot = divmod(index, self.slots)
-        pieces = self.chunk_planes // self.slab_planes
+        pieces = self.chunk_planes // self.buffer_planes
         if pieces > 1:
-            return Place(divmod(layer, pieces), slot, self.slots - slot)
-        return Place((layer, 0), slot, self.slots - slot)
+            return PlaneSlot(divmod(layer, pieces), slot, self.slots - slot)
+        return PlaneSlot((layer, 0), slot, self.slots - slot)
 
     def lead_of(self, key: LayerKey, slot: int) -> tuple[int, ...]:
         """Return the leading index of a slot: the inverse of `place`."""
         if len(self.lead_shape) == 0:
             return ()
         *chunk, piece = key
-        member, plane = divmod(slot, self.slab_planes)
-        plane += piece * self.slab_planes
-        chunk[-1] = chunk[-1] * self.slab_chunks + member
+        member, plane = divmod(slot, self.buffer_planes)
+        plane += piece * self.buffer_planes
+        chunk[-1] = chunk[-1] * self.buffer_chunks + member
         lead = []
         for k, size in zip(reversed(chunk), reversed(self.lead_chunk), strict=True):
             plane, rest = divmod(plane, size)
@@ -271,33 +273,33 @@ class ArrayLayout:
         for axis, (k, n, c) in enumerate(
             zip(chunk, self.lead_shape, self.lead_chunk, strict=False)
         ):
-            size = c * self.slab_chunks if axis == len(self.lead_shape) - 1 else c
+            size = c * self.buffer_chunks if axis == len(self.lead_shape) - 1 else c
             valid = min(size, n - k * size) if n else size
             if self.in_pieces and c > 1:  # the only axis that has more than one plane a chunk
-                valid = min(self.slab_planes, valid - piece * self.slab_planes)
+                valid = min(self.buffer_planes, valid - piece * self.buffer_planes)
             count *= valid
         return count
 
     def pieces_of(self, lead_chunk: tuple[int, ...]) -> int:
         """Return in how many pieces the planes of a chunk layer that lie in the array come."""
         return math.prod(
-            -(-(min(c, n - k * c) if n else c) // self.slab_planes)
+            -(-(min(c, n - k * c) if n else c) // self.buffer_planes)
             for k, n, c in zip(lead_chunk, self.lead_shape, self.lead_chunk, strict=True)
         )
 
     def group_of(self, lead_chunk: tuple[int, ...]) -> tuple[int, ...]:
-        """Return what is the same for all chunk layers that share a slab with this one."""
+        """Return what is the same for all chunk layers that share a buffer with this one."""
         if not lead_chunk:
             return ()
-        return (*lead_chunk[:-1], lead_chunk[-1] // self.slab_chunks)
+        return (*lead_chunk[:-1], lead_chunk[-1] // self.buffer_chunks)
 
     def lead_chunks(self, key: LayerKey) -> list[tuple[int, ...]]:
         """Return the leading chunk coordinates of a layer that lie inside the array."""
         *chunk, _ = key
         if not self.lead_shape:
             return [()]
-        first = chunk[-1] * self.slab_chunks
-        stop = first + self.slab_chunks
+        first = chunk[-1] * self.buffer_chunks
+        stop = first + self.buffer_chunks
         if self.grid[-3]:
             stop = min(stop, self.grid[-3])
         return [(*chunk[:-1], last) for last in range(first, stop)]
@@ -309,18 +311,18 @@ class ArrayLayout:
         """Indices of the append axis that one chunk coordinate of a `LayerKey` stands for."""
         if not self.lead_shape:
             return 1
-        return self.lead_chunk[0] * (self.slab_chunks if len(self.lead_shape) == 1 else 1)
+        return self.lead_chunk[0] * (self.buffer_chunks if len(self.lead_shape) == 1 else 1)
 
-    def slabs_per_unit(self, unit: int) -> int:
-        """Return how many slabs hold the planes of one unit of the append axis."""
+    def buffers_per_unit(self, unit: int) -> int:
+        """Return how many buffers hold the planes of one unit of the append axis."""
         count = len(self.columns)
         for axis, (n, c) in enumerate(zip(self.lead_shape, self.lead_chunk, strict=True)):
-            size = c * self.slab_chunks if axis == len(self.lead_shape) - 1 else c
+            size = c * self.buffer_chunks if axis == len(self.lead_shape) - 1 else c
             first = unit * size if axis == 0 else 0
             stop = first + size if axis == 0 else n
             if axis == 0 and n:
                 stop = min(stop, n)
-            step = self.slab_planes if self.in_pieces and c > 1 else size
+            step = self.buffer_planes if self.in_pieces and c > 1 else size
             count *= -(-(stop - first) // step)
         return count
 
@@ -330,7 +332,7 @@ class ArrayLayout:
         Parameters
         ----------
         arrival
-            For each leading axis, its position in the order of arrival, slowest first; left out
+            For each index axis, its position in the order of arrival, slowest first; left out
             where planes come in storage order.
         """
         depth = 1
@@ -338,14 +340,14 @@ class ArrayLayout:
         for axis in _by_position(arrival, len(self.lead_shape)):
             n, c = self.lead_shape[axis], self.lead_chunk[axis]
             if axis == len(self.lead_shape) - 1:
-                c *= self.slab_chunks
+                c *= self.buffer_chunks
             if outer_open:
                 depth *= max(1, -(-n // c))
             outer_open = outer_open or (c > 1 and n != 1)
         return depth
 
     def waiting_planes(self, arrival: Sequence[int] = ()) -> int:
-        """Return how many planes wait at most for their neighbour on the last leading axis.
+        """Return how many planes wait at most for their neighbour on the last index axis.
 
         Parameters
         ----------
@@ -374,7 +376,7 @@ def plan_layout(
     pieces: bool = False,
     grouped: bool = True,
 ) -> ArrayLayout:
-    """Choose how many planes and chunk layers a slab holds.
+    """Choose how many planes and chunk layers a buffer holds.
 
     Parameters
     ----------
@@ -385,13 +387,13 @@ def plan_layout(
         a codec, in shards that can be written at any offset, and unwritten bytes read as the fill
         value.
     grouped
-        Whether small chunk layers may share a slab. They should not where such a slab would stay
+        Whether small chunk layers may share a buffer. They should not where that buffer would stay
         incomplete for long: planes come in another order, or many arrays take turns.
 
     Returns
     -------
     ArrayLayout
-        With the slab sizes set.
+        With the buffer sizes set.
     """
     whole = ArrayLayout(
         shape, chunk_shape, shard_chunks, dtype, fill_value, math.prod(chunk_shape[:-2]), 1
@@ -407,7 +409,7 @@ def plan_layout(
 
 
 def _by_position(arrival: Sequence[int], axes: int) -> list[int]:
-    """Return the leading axes in the order of arrival, slowest first."""
+    """Return the index axes in the order of arrival, slowest first."""
     return sorted(range(axes), key=lambda axis: arrival[axis] if arrival else axis)
 
 
@@ -430,7 +432,7 @@ def _piece_planes(whole: ArrayLayout) -> int:
 
 
 def _grouped_chunks(whole: ArrayLayout) -> int:
-    """Return how many small chunk layers share a slab without leaving their shard."""
+    """Return how many small chunk layers share a buffer without leaving their shard."""
     if not whole.lead_shape or any(c > 1 for c in whole.lead_chunk[:-1]):
         return 1
     wanted = MIN_SLAB_NBYTES // whole.layer_nbytes

@@ -24,12 +24,12 @@ __all__ = [
     "ArrayMemory",
     "MemoryPlan",
     "PartNeeds",
+    "buffer_nbytes",
     "object_bound",
     "open_shards",
     "part_needs",
     "plan_memory",
     "size_class",
-    "slab_nbytes",
     "staging_nbytes",
 ]
 
@@ -60,7 +60,7 @@ class MemoryPlan:
     total
         Bound of everything below together.
     pixels
-        For slabs of level 0: frames that were appended and are not stored yet.
+        For buffers of level 0: frames that were appended and are not stored yet.
     staging
         For encoded chunks on their way to the store.
     minimum
@@ -83,17 +83,17 @@ class ArrayMemory:
     Attributes
     ----------
     open_layers
-        Level 0 slabs of layers that are incomplete at the same time.
+        Level 0 buffers of layers that are incomplete at the same time.
     layer
-        Level 0 slabs of one layer.
+        Level 0 buffers of one layer.
     upper_share
         Bytes that the other levels take for each byte of level 0 in flight.
     upper_open
-        Slabs of incomplete layers of the other levels, and planes that wait for a neighbour.
+        Buffers of incomplete layers of the other levels, and planes that wait for a neighbour.
     upper_layers
-        Slabs of one layer of each of the other levels.
+        Buffers of one layer of each of the other levels.
     staging
-        The largest slab, encoded as badly as can be; 0 if chunks are stored as they are.
+        The largest buffer, encoded as badly as can be; 0 if chunks are stored as they are.
     scratch
         What each worker needs to reduce a plane.
     plane_by_plane
@@ -138,7 +138,7 @@ class ArrayMemory:
         codecs
             What chunks pass through.
         room
-            Bytes that a slab has in front and behind.
+            Bytes that a buffer has in front and behind.
         arrival
             Order of the planes, as for `ArrayLayout.open_layers`.
         """
@@ -207,8 +207,8 @@ def plan_memory(
     in_turn = [array for array in arrays if array.plane_by_plane]
     arrays = [array for array in arrays if not array.plane_by_plane] + in_turn[:1]
     fields = [*fields, *in_turn[1:]]
-    slab = max((array.staging for array in every), default=0)
-    staging = max(MIN_STAGING, (workers + 2) * slab) if slab else 0
+    buffer = max((array.staging for array in every), default=0)
+    staging = max(MIN_STAGING, (workers + 2) * buffer) if buffer else 0
     share = 1 + max((array.upper_share for array in every), default=0.0)
     if fields:  # each that is in memory may begin a layer of every level
         share = max(share, 1 + max(field.upper_layers / field.layer for field in fields))
@@ -244,10 +244,10 @@ def plan_memory(
 
 
 def staging_nbytes(layout: ArrayLayout, column: Column, codecs: CodecChain, room: int) -> int:
-    """Return the size of a slab for all chunks of a column, encoded as badly as can be."""
-    chunks = column.chunks * layout.slab_chunks
+    """Return the size of a buffer for all chunks of a column, encoded as badly as can be."""
+    chunks = column.chunks * layout.buffer_chunks
     body = chunks * codecs.max_encoded_size(layout.chunk_nbytes)
-    return size_class(slab_nbytes(body, room))
+    return size_class(buffer_nbytes(body, room))
 
 
 def _relief(arrays: Sequence[ArrayMemory], limit: int) -> str:
@@ -260,7 +260,7 @@ def _relief(arrays: Sequence[ArrayMemory], limit: int) -> str:
 
 def _remedy(levels: Sequence[ArrayLayout], room: int) -> str:
     """Say what an array should have less of, to need less memory."""
-    if 2 * room > max(level.slab_nbytes(level.columns[0]) for level in levels):
+    if 2 * room > max(level.buffer_nbytes(level.columns[0]) for level in levels):
         return "shards of fewer chunks"  # it is their indexes
     if max(level.chunk_planes for level in levels) > 1:
         return "chunks with fewer planes"
@@ -268,8 +268,8 @@ def _remedy(levels: Sequence[ArrayLayout], room: int) -> str:
 
 
 def _layer_nbytes(layout: ArrayLayout, room: int) -> int:
-    """Return the bytes of all slabs of one layer."""
-    return sum(align(layout.slab_nbytes(column)) + 2 * room for column in layout.columns)
+    """Return the bytes of all buffers of one layer."""
+    return sum(align(layout.buffer_nbytes(column)) + 2 * room for column in layout.columns)
 
 
 def _waiting_nbytes(level: ArrayLayout, below: ArrayLayout, arrival: Sequence[int]) -> int:
@@ -317,9 +317,9 @@ def open_shards(layout: ArrayLayout, arrival: Sequence[int] = ()) -> int:
     Parameters
     ----------
     layout
-        The array's lattice.
+        The array's chunk grid.
     arrival
-        For each leading axis, its position in the order in which planes come; in storage order if
+        For each index axis, its position in the order in which planes come; in storage order if
         empty.
     """
     if layout.shard_chunks is None:
@@ -381,11 +381,11 @@ def object_bound(layout: ArrayLayout, codecs: CodecChain) -> int:
 
 
 def size_class(nbytes: int) -> int:
-    """Round up to one of a few sizes, an eighth apart at most, so that slabs fit again."""
+    """Round up to one of a few sizes, an eighth apart at most, so that buffers fit again."""
     step = max(1 << 14, 1 << max(0, nbytes.bit_length() - 4))
     return align(nbytes, step)
 
 
-def slab_nbytes(body: int, room: int) -> int:
-    """Return the size of a slab for a body with `room` in front, and behind if there is any."""
+def buffer_nbytes(body: int, room: int) -> int:
+    """Return the size of a buffer for a body with `room` in front, and behind if there is any."""
     return room + align(body) + (align(room + 1) if room else 0)

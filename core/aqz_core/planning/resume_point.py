@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from aqz_core.settings.stream import StreamSettings
     from aqz_core.storage.lock import StoreLock
 
-__all__ = ["ArrayProgress", "ResumedStore"]
+__all__ = ["ResumePoint", "ResumedStore"]
 
 LeadIndex = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class ArrayProgress:
+class ResumePoint:
     """Where the recording of one array is resumed.
 
     Attributes
@@ -39,7 +39,7 @@ class ArrayProgress:
     written
         Numbers of all stored frames of a recording by index; None if they came in order.
     read_plane
-        Reads a plane, shape (Y, X) as stored, by its leading storage index.
+        Reads a plane, shape (Y, X) as stored, by its storage index.
     read_nbytes
         Bytes of memory that reading planes takes.
     is_final
@@ -88,5 +88,5 @@ class ResumedStore:
     settings: StreamSettings
     lock: StoreLock | None
     attributes: Mapping[str, Document]
-    resume_point_of: Callable[[ArrayPlan], ArrayProgress]
+    resume_point_of: Callable[[ArrayPlan], ResumePoint]
     close: Callable[[], None]

@@ -1,7 +1,7 @@
 """What the settings of a stream come to: its arrays, the groups of its plates, its memory.
 
-Nothing is stored here, and nothing is known of the store but how it takes shards. `Recording`
-carries the plan out.
+Nothing is stored here, and nothing is known of the store but how it takes shards.
+`RecordingSession` carries the plan out.
 """
 
 from __future__ import annotations

@@ -66,7 +66,7 @@ class ZarrArrayReader:
                     f"{self.path / 'zarr.json'}: the codec {codec['name']!r} is unknown here; read "
                     "the array with a library that has it"
                 )
-        # What was decoded last: all chunks at one place of the leading axes.
+        # What was decoded last: all chunks at one place of the index axes.
         self._layer: tuple[int, ...] | None = None
         self._chunks: dict[tuple[int, ...], np.ndarray[Any, Any] | None] = {}
         self._indexes: dict[Path, np.ndarray[Any, Any] | None] = {}

@@ -37,7 +37,7 @@ def logged_numbers(
     files, log
         The store, and the log's name in it; None if there is no log.
     router
-        Of the array; what is outside of its leading axes is passed over.
+        Of the array; what is outside of its index axes is passed over.
     """
     logged: set[int] = set()
     skipped: set[int] = set()
@@ -136,7 +136,7 @@ def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> 
 
 
 def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """Yield what a log tells of single frames, by leading storage index."""
+    """Yield what a log tells of single frames, by storage index."""
     for entry in _entries(files, log):
         try:
             yield tuple(entry["index"]), entry.get("metadata", {})

@@ -40,9 +40,9 @@ class FrameRecord:
     axes
         Names of the axes in front of the frame's own, in the order of arrival.
     order
-        For each leading axis as stored, its position in the order of arrival.
+        For each index axis as stored, its position in the order of arrival.
     shape
-        Sizes of the leading axes as the array reaches by now, in the order of arrival.
+        Sizes of the index axes as the array reaches by now, in the order of arrival.
     router
         From numbers of frames to places in the store.
     in_order
@@ -89,7 +89,7 @@ class FrameRecord:
         return self.in_order and not self.gaps and self.live and local and idle
 
     def planes(self) -> Flags:
-        """Return which planes are told, by their leading storage index."""
+        """Return which planes are told, by their storage index."""
         return self.told.reshape(self.shape).transpose(self.order)
 
 
@@ -201,7 +201,7 @@ def _leading_axes(owner: Node) -> tuple[str, ...]:
 
 
 def _storage_order(axes: tuple[str, ...], owner: Node, base: Node) -> Index:
-    """Return, for each leading axis as stored, its position in the order of arrival."""
+    """Return, for each index axis as stored, its position in the order of arrival."""
     assert base.array is not None
     names = axis_names(owner, base.array)[: len(axes)]
     if len(base.array.shape) != len(axes) + 2 or sorted(map(str, names)) != sorted(axes):

@@ -151,7 +151,7 @@ class StoredPlanes:
         return None
 
     def _layer_of(self, lead: Coordinate) -> Coordinate:
-        """Return the chunk coordinate of a plane on the leading axes."""
+        """Return the chunk coordinate of a plane on the index axes."""
         return tuple(k // size for k, size in zip(lead, self._array.chunk_shape, strict=False))
 
     def _chunk(self, coordinate: Coordinate) -> npt.NDArray[Any] | None:

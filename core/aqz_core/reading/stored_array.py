@@ -176,13 +176,13 @@ def _parse(document: Mapping[str, Any]) -> StoredArray:
     if document["chunk_grid"]["name"] != "regular":
         raise ValueError(f"unknown chunk grid {document['chunk_grid']['name']!r}")
 
-    chunk_shape = _lattice(document["chunk_grid"]["configuration"]["chunk_shape"], shape)
+    chunk_shape = _chunk_shape(document["chunk_grid"]["configuration"]["chunk_shape"], shape)
     shard_shape, index_at_end, codecs = None, True, document["codecs"]
     if codecs[0]["name"] == "sharding_indexed":
         if len(codecs) > 1:
             raise ValueError(f"codec {codecs[1]['name']!r} around shards is not supported")
         sharding = codecs[0]["configuration"]
-        shard_shape, chunk_shape = chunk_shape, _lattice(sharding["chunk_shape"], shape)
+        shard_shape, chunk_shape = chunk_shape, _chunk_shape(sharding["chunk_shape"], shape)
         if any(s % c for s, c in zip(shard_shape, chunk_shape, strict=True)):
             raise ValueError(f"shard shape {shard_shape} is no multiple of chunks {chunk_shape}")
         index_at_end, codecs = _index_at_end(sharding), sharding["codecs"]
@@ -223,7 +223,7 @@ def _parse_v2(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> Sto
         shape=shape,
         dtype=dtype,
         byte_order=">" if document["dtype"][0] == ">" else "<",
-        chunk_shape=_lattice(document["chunks"], shape),
+        chunk_shape=_chunk_shape(document["chunks"], shape),
         shard_shape=None,
         index_at_end=True,
         codecs=_v2_codecs(document["compressor"], dtype),
@@ -263,12 +263,12 @@ def _v2_codecs(
     return ({"name": name, "configuration": configuration},)
 
 
-def _lattice(chunk_shape: Iterable[int], shape: Sequence[int]) -> tuple[int, ...]:
+def _chunk_shape(chunk_shape: Iterable[int], shape: Sequence[int]) -> tuple[int, ...]:
     """Return a chunk shape that has been checked against the array's axes."""
-    lattice = tuple(int(n) for n in chunk_shape)
-    if len(lattice) != len(shape) or min(lattice, default=1) < 1:
-        raise ValueError(f"chunk shape {lattice} does not fit the shape {tuple(shape)}")
-    return lattice
+    grid = tuple(int(n) for n in chunk_shape)
+    if len(grid) != len(shape) or min(grid, default=1) < 1:
+        raise ValueError(f"chunk shape {grid} does not fit the shape {tuple(shape)}")
+    return grid
 
 
 def _index_at_end(sharding: Mapping[str, Any]) -> bool:

@@ -45,7 +45,7 @@ class ChunkFile:
     name
         The file.
     coordinate
-        Its place in the array's lattice of files.
+        Its place in the array's chunk grid of files.
     nbytes
         Its size when the store was listed.
     """

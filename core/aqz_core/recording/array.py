@@ -19,10 +19,10 @@ from aqz_core.errors import (
     MemoryBudgetError,
     OutOfBoundsError,
 )
-from aqz_core.pipeline.pyramid_writer import ArrayLevels
+from aqz_core.pipeline.pyramid_writer import PyramidWriter
 from aqz_core.planning.frame_order import FrameRouter, WrittenFrames
 from aqz_core.recording.array_metadata import ArrayMetadata
-from aqz_core.recording.frame_input import FrameReader
+from aqz_core.recording.frame_input import FrameAssembler
 from aqz_core.recording.frame_log import FrameLog
 from aqz_core.settings.keys import join
 from aqz_core.storage.names import LOG_NAME
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aqz_core.metadata import Document
-    from aqz_core.pipeline.runtime import Engine
+    from aqz_core.pipeline.runtime import Runtime
     from aqz_core.planning.array import ArrayPlan
-    from aqz_core.planning.resume_point import ArrayProgress
+    from aqz_core.planning.resume_point import ResumePoint
     from aqz_core.plugins import FrameFunction
 
-__all__ = ["ArrayRecording"]
+__all__ = ["ArrayRecorder"]
 
 Frame = npt.NDArray[Any]
 
@@ -47,7 +47,7 @@ MAX_SKIPPED_FRAMES = 10_000_000
 """Frames that one call may skip: each layer of them is visited, which takes 2 us."""
 
 
-class ArrayRecording:
+class ArrayRecorder:
     """One array that takes frames.
 
     Parameters
@@ -75,14 +75,14 @@ class ArrayRecording:
     def __init__(
         self,
         plan: ArrayPlan,
-        engine: Engine,
+        engine: Runtime,
         *,
         attributes: Document,
         process: FrameFunction | None,
         live: bool,
         sync: bool,
         protect: bool = True,
-        progress: ArrayProgress | None = None,
+        progress: ResumePoint | None = None,
         on_shard: Callable[[int, str, int, int], None],
     ) -> None:
         self.plan = plan
@@ -96,9 +96,11 @@ class ArrayRecording:
         self._process = process
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
         where = f"array {plan.key!r}"
-        self._reader = FrameReader(plan.frame_shape, plan.base.dtype, where, plan.base.fill_value)
+        self._reader = FrameAssembler(
+            plan.frame_shape, plan.base.dtype, where, plan.base.fill_value
+        )
         self._plain_append = process is None and not plan.transposed
-        self._levels = ArrayLevels(
+        self._levels = PyramidWriter(
             plan,
             engine,
             live=self._live,
@@ -121,7 +123,7 @@ class ArrayRecording:
         if progress is not None:
             self._take_up(progress)
 
-    def _take_up(self, progress: ArrayProgress) -> None:
+    def _take_up(self, progress: ResumePoint) -> None:
         """Begin where an earlier recording ended; `restore` brings its last frames back."""
         self.frames = progress.frames
         self.metadata.take_up(progress)
@@ -167,13 +169,13 @@ class ArrayRecording:
         finally:
             pool.capacity += progress.read_nbytes
 
-    def _replay(self, progress: ArrayProgress) -> None:
+    def _replay(self, progress: ResumePoint) -> None:
         """Record stored frames once more."""
         if self._engine.pixels.capacity <= 0:
             raise MemoryBudgetError("nothing is left for pixels")
         for number in progress.replay:
             lead = self._router.lead(number)
-            self._levels.base.write(progress.read_plane(lead), lead)
+            self._levels.base.add_plane(progress.read_plane(lead), lead)
 
     def prepare(self) -> None:
         """Have memory for the first frames before they come."""
@@ -283,7 +285,7 @@ class ArrayRecording:
             if number in self._written:
                 self._replace(frame, lead, index, replace=replace)
             else:
-                self._levels.base.write(self._prepared(frame, lead), lead)
+                self._levels.base.add_plane(self._prepared(frame, lead), lead)
                 self._written.add(number)
                 self.frames = max(self.frames, number + 1)
                 self._taken += 1
@@ -329,10 +331,10 @@ class ArrayRecording:
         """Store the frame that follows the last one."""
         writer = self._levels.base
         if self._plain_append and self._router.in_order:
-            writer.append(frame, self._next_lead)
+            writer.add_next_plane(frame, self._next_lead)
         else:
             lead = self._next_lead()
-            writer.write(self._prepared(frame, lead), lead)
+            writer.add_plane(self._prepared(frame, lead), lead)
         if self._written is not None:
             self._written.add(self.frames)
             if not logged:
@@ -348,7 +350,7 @@ class ArrayRecording:
         return np.ascontiguousarray(frame.T) if self.plan.transposed else frame
 
     def _next_lead(self) -> tuple[int, ...]:
-        """Return the leading storage index of the next frame."""
+        """Return the storage index of the next frame."""
         return self._router.lead(self.frames)
 
     # ---- numbers ----------------------------------------------------------------------------
@@ -398,7 +400,7 @@ class ArrayRecording:
 
     def _publish(self, *, sync: bool) -> None:
         """Make stored chunks visible, then the length that they reach."""
-        reached = self._levels.publish(sync=sync)
+        reached = self._levels.advance(sync=sync)
         flushed = [level.append_size(self._flushed) for level in self.plan.geometry]
         lengths = [max(pair) for pair in zip(reached, flushed, strict=True)]
         certain = self._certain_frames(reached)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.planning.documents import IndexLocation
-    from aqz_core.planning.resume_point import ArrayProgress
+    from aqz_core.planning.resume_point import ResumePoint
     from aqz_core.storage.sink import Sink
 
 __all__ = ["ArrayMetadata"]
@@ -71,7 +71,7 @@ class ArrayMetadata:
         self._stored: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def take_up(self, progress: ArrayProgress) -> None:
+    def take_up(self, progress: ResumePoint) -> None:
         """Go on with the metadata of an earlier recording."""
         self.certain = progress.certain
         self._image_attributes = progress.image_attributes

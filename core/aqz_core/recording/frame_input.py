@@ -12,12 +12,12 @@ from aqz_core.errors import FrameShapeError, FrameTypeError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["FrameReader"]
+__all__ = ["FrameAssembler"]
 
 Array = npt.NDArray[Any]
 
 
-class FrameReader:
+class FrameAssembler:
     """Cuts appended arrays into frames of one shape and type.
 
     Parameters

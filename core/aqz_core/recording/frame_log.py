@@ -2,7 +2,7 @@
 
 The log lies in the directory of the full-resolution array, where Zarr readers do not look, so that
 it costs the same for every frame and no metadata file ever grows with the recording. A line is an
-object with ``index``, the frame's leading storage index, and ``metadata``, what the user gave.
+object with ``index``, the frame's storage index, and ``metadata``, what the user gave.
 Where frames are left out or come by index, lines with ``appended`` or ``skipped`` tell of others by
 their numbers. `frame_log_reading` reads them.
 """

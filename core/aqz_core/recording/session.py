@@ -35,12 +35,12 @@ from aqz_core.events import (
     StreamStatistics,
 )
 from aqz_core.metadata import ngff_problems
-from aqz_core.pipeline.runtime import Engine
+from aqz_core.pipeline.runtime import Runtime
 from aqz_core.pipeline.threads import JobGroup
 from aqz_core.planning.stream import plan_stream
 from aqz_core.plugins import FrameSpec, Hooks, frame_function
 from aqz_core.recording.acquire_json import AcquireJson
-from aqz_core.recording.array import ArrayRecording
+from aqz_core.recording.array import ArrayRecorder
 from aqz_core.recording.image_series import write_series
 from aqz_core.recording.observers import EventDispatcher
 from aqz_core.recording.opening import (
@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from aqz_core.planning.stream import StreamPlan
     from aqz_core.settings.stream import StreamSettings
 
-__all__ = ["Recording"]
+__all__ = ["RecordingSession"]
 
 
 FEW_ARRAYS = 8
@@ -72,7 +72,7 @@ FEW_ARRAYS = 8
 _log = logging.getLogger("aqz")
 
 
-class Recording:
+class RecordingSession:
     """Everything behind one stream.
 
     Parameters
@@ -123,7 +123,7 @@ class Recording:
             self._clear_uploads()
         check_free_space(self.sink, self._plans)
         _warn_of_axes(self._plans)
-        self._engine = Engine(
+        self._engine = Runtime(
             self.sink, self.memory, plan.workers, plan.levels, settings.stall_timeout
         )
         self._events = EventDispatcher(hooks)
@@ -154,7 +154,7 @@ class Recording:
         self._publisher = Publisher(self._publish, self._engine.failure)
         self._events.publish(StreamOpened(self.sink.url, tuple(self._arrays)))
 
-    def _begin_metadata(self, arrays: tuple[ArrayRecording, ...]) -> None:
+    def _begin_metadata(self, arrays: tuple[ArrayRecorder, ...]) -> None:
         """Store the metadata of new arrays before their first frame."""
         # Hundreds of arrays are flushed to the device together, not each on its own.
         many = len(arrays) > FEW_ARRAYS
@@ -183,7 +183,7 @@ class Recording:
         attributes: Mapping[str, Any],
         hooks: Hooks,
         resumption: ResumedStore | None,
-    ) -> ArrayRecording:
+    ) -> ArrayRecorder:
         """Begin one array."""
         spec = FrameSpec(plan.key, plan.frame_shape, plan.base.dtype)
 
@@ -192,7 +192,7 @@ class Recording:
                 event = ShardWritten(plan.key, level, name, nbytes, chunks, self.sink.url)
                 self._events.publish(event)
 
-        return ArrayRecording(
+        return ArrayRecorder(
             plan,
             self._engine,
             attributes=dict(attributes),
@@ -287,7 +287,7 @@ class Recording:
         array = self._begin(key)
         array.write(data, array.plan.index_of(index), metadata, replace=replace)
 
-    def _begin(self, key: str | None) -> ArrayRecording:
+    def _begin(self, key: str | None) -> ArrayRecorder:
         """Return the array that frames are for, if the recording can go on."""
         array = self._array_for(key)
         self._engine.failure.check()
@@ -319,7 +319,7 @@ class Recording:
         self._engine.failure.check()
         self._acquire_json.write(metadata, overwrite=overwrite)
 
-    def _array_for(self, key: str | None) -> ArrayRecording:
+    def _array_for(self, key: str | None) -> ArrayRecorder:
         """Return the array that a call means."""
         self._check_open()
         if key is None and len(self._arrays) == 1:

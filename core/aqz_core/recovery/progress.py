@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import ResumeError
 from aqz_core.planning.frame_order import FrameRouter
-from aqz_core.planning.resume_point import ArrayProgress, LeadIndex
+from aqz_core.planning.resume_point import LeadIndex, ResumePoint
 from aqz_core.reading.planes import StoredPlanes
 
 if TYPE_CHECKING:
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.survey import Node
 
-__all__ = ["find_progress"]
+__all__ = ["find_resume_point"]
 
 
-def find_progress(
+def find_resume_point(
     files: StoredFiles,
     plan: ArrayPlan,
     owner: Node,
@@ -37,7 +37,7 @@ def find_progress(
     logged: Collection[int],
     *,
     live: bool,
-) -> ArrayProgress:
+) -> ResumePoint:
     """Find out how far an array was recorded.
 
     Parameters
@@ -93,7 +93,7 @@ class _Search:
 
     # ---- frames that were appended ----------------------------------------------------------
 
-    def in_order(self, certain: int) -> ArrayProgress:
+    def in_order(self, certain: int) -> ResumePoint:
         """Find the progress of frames that came in order, of which `certain` are stored."""
         plan, per_index = self._plan, self.router.frames_per_index
         frames = self._frames_from(certain)
@@ -104,7 +104,7 @@ class _Search:
         first = start * per_index
         if not self._gaps:
             self._check_certain(first, certain, start)
-        return ArrayProgress(
+        return ResumePoint(
             frames=frames,
             certain=certain,
             lengths=self._lengths,
@@ -171,7 +171,7 @@ class _Search:
 
     # ---- frames that were written by index --------------------------------------------------
 
-    def by_index(self, logged: Collection[int], *, closed: bool) -> ArrayProgress:
+    def by_index(self, logged: Collection[int], *, closed: bool) -> ResumePoint:
         """Find the progress of frames that were written by index, with gaps.
 
         Nothing tells which chunks of a pyramid are complete, unless the stream was closed.
@@ -193,7 +193,7 @@ class _Search:
         while start // self._unit in complete:
             start += self._unit
         written = sorted(stored)
-        return ArrayProgress(
+        return ResumePoint(
             frames=written[-1] + 1 if written else 0,
             certain=None,
             lengths=self._lengths,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.survey import Node
 
-__all__ = ["Rebuilt", "rebuild", "stored_lattices"]
+__all__ = ["Rebuilt", "rebuild", "stored_grids"]
 
 _ADVICE = (
     "Put back the metadata of a recording with the same settings, then repair again; until then "
@@ -198,7 +198,7 @@ def _level_documents(
         downsamplers=hooks.downsamplers(),
         random_access=True,
     )
-    wanted = stored_lattices(plan)
+    wanted = stored_grids(plan)
     for node in known:
         assert node.array is not None
         level = names.index(node.name)
@@ -215,7 +215,7 @@ def _level_documents(
     return array_documents(plan, lengths if has_length else None, {}, location)
 
 
-def stored_lattices(plan: ArrayPlan) -> list[tuple[Any, ...]]:
+def stored_grids(plan: ArrayPlan) -> list[tuple[Any, ...]]:
     """Return shape without its first axis, chunks and shards of each level of a plan, pixels."""
     wanted = []
     for layout in plan.layouts:

@@ -22,8 +22,8 @@ from aqz_core.reading.stored_settings import differences, stored_settings
 from aqz_core.reading.survey import Node, survey
 from aqz_core.recovery.changes import LocalChanges, changing
 from aqz_core.recovery.planned_repairs import Repairs
-from aqz_core.recovery.progress import find_progress
-from aqz_core.recovery.rebuilding import stored_lattices
+from aqz_core.recovery.progress import find_resume_point
+from aqz_core.recovery.rebuilding import stored_grids
 from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.location import S3_SCHEMES, is_local, s3_location
 from aqz_core.settings.paths import local_path, url_scheme, without_password
@@ -39,13 +39,13 @@ if TYPE_CHECKING:
 
     from aqz_core.metadata import Document
     from aqz_core.planning.array import ArrayPlan
-    from aqz_core.planning.resume_point import ArrayProgress
+    from aqz_core.planning.resume_point import ResumePoint
     from aqz_core.plugins import CodecProvider, Hooks
     from aqz_core.reading.files import StoredFiles
     from aqz_core.settings.array import ArraySettings
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["open_resumption"]
+__all__ = ["open_resumed_store"]
 
 
 @dataclass(frozen=True)
@@ -66,12 +66,12 @@ class _Found:
     providers: Mapping[str, CodecProvider]
     live: bool
 
-    def resume_point_of(self, plan: ArrayPlan) -> ArrayProgress:
+    def resume_point_of(self, plan: ArrayPlan) -> ResumePoint:
         """Find out how far an array came; see `ResumedStore`."""
         found = self.recorded[plan.key]
         _check_levels(plan, found)
         router = FrameRouter(plan.lead_shape, plan.lead_order)
-        progress = find_progress(
+        progress = find_resume_point(
             self.files,
             plan,
             found.owner,
@@ -83,7 +83,7 @@ class _Found:
         return replace(progress, image_attributes=_image_attributes(found.owner))
 
 
-def open_resumption(
+def open_resumed_store(
     store: str | os.PathLike[str],
     settings: StreamSettings | None,
     hooks: Hooks,
@@ -285,7 +285,7 @@ def _stream_settings(
 
 def _check_levels(plan: ArrayPlan, found: _Recorded) -> None:
     """Raise if the arrays of an image are not those that its settings come to."""
-    wanted = stored_lattices(plan)
+    wanted = stored_grids(plan)
     stored = [
         (node.array.shape[1:], node.array.chunk_shape, node.array.shard_shape)
         for node in found.levels

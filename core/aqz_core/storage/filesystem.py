@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from aqz_core.storage.alignment import PAGE
-from aqz_core.storage.fsync import DurableNames
+from aqz_core.storage.fsync import DirectorySync
 from aqz_core.storage.names import PARTIAL
 from aqz_core.storage.sink import as_view
 
@@ -64,7 +64,7 @@ class FilesystemSink:
         self.root = root
         self.url = str(root)
         self._known: set[str] = set()
-        self.names_changed = DurableNames(self.url)
+        self.names_changed = DirectorySync(self.url)
         root.mkdir(parents=True, exist_ok=True)
         self._direct = _takes_direct(root)
 
@@ -200,7 +200,7 @@ class _ShardOnDisk:
         self._visible = visible
         self.current = current
 
-    def write(self, offset: int, data: Bytes) -> None:
+    def write_at(self, offset: int, data: Bytes) -> None:
         """Write `data` at `offset`; a visible shard gets its name now: none is ever empty."""
         self._sink.write_at(self.current, offset, data)
         if self._visible and self.current != self._final:

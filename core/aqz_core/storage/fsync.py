@@ -13,13 +13,13 @@ import os
 import sys
 import threading
 
-__all__ = ["DurableNames"]
+__all__ = ["DirectorySync"]
 
 FEW = 8
 """Directories that are flushed one by one."""
 
 
-class DurableNames:
+class DirectorySync:
     """Directories below one root in which names have changed since they were flushed.
 
     Parameters

@@ -87,7 +87,7 @@ class _ShardInMemory:
         self._lock = threading.Lock()
         self.content = content
 
-    def write(self, offset: int, data: Bytes) -> None:
+    def write_at(self, offset: int, data: Bytes) -> None:
         """Copy `data` to `offset`, growing as needed."""
         view = as_view(data)
         with self._lock:

@@ -34,7 +34,7 @@ def as_view(data: Bytes) -> memoryview:
 class ShardFile(Protocol):
     """A shard that is being written."""
 
-    def write(self, offset: int, data: Bytes) -> None:
+    def write_at(self, offset: int, data: Bytes) -> None:
         """Write `data` at `offset`; different ranges may be written at the same time."""
 
     def read(self, offset: int, nbytes: int) -> bytes:

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from aqz_core.storage.objects.unfinished import UnfinishedUploads
     from aqz_core.storage.sink import Bytes
 
-__all__ = ["GrowingObject"]
+__all__ = ["MultipartObject"]
 
 
-class GrowingObject:
+class MultipartObject:
     """One object that is written from its start to its end.
 
     Parameters
@@ -73,7 +73,7 @@ class GrowingObject:
 
     # ---- bytes in ---------------------------------------------------------------------------
 
-    def write(self, offset: int, data: Bytes) -> None:
+    def write_at(self, offset: int, data: Bytes) -> None:
         """Add `data`; a gap before it becomes zeros.
 
         Raises

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
     from aqz_core.settings.s3 import S3Settings
     from aqz_core.storage.objects.service import ObjectService
 
-__all__ = ["DEFAULT_IN_FLIGHT", "Place", "place_of"]
+__all__ = ["DEFAULT_IN_FLIGHT", "ObjectLocation", "place_of"]
 
 DEFAULT_IN_FLIGHT = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ObjectLocation:
     """A store in an object store.
 
     Attributes
@@ -51,7 +51,7 @@ class Place:
     address: str
 
 
-def place_of(url: str, s3: S3Settings | None) -> Place:
+def place_of(url: str, s3: S3Settings | None) -> ObjectLocation:
     """Find out where a store is.
 
     Parameters
@@ -75,15 +75,17 @@ def place_of(url: str, s3: S3Settings | None) -> Place:
     if not service.root:
         raise StorageError(f"{where!r} names no place in the store; add a path to it")
     policy = RetryPolicy()
-    return Place(service, service.root, where, where, policy, DEFAULT_IN_FLIGHT, url.rstrip("/"))
+    return ObjectLocation(
+        service, service.root, where, where, policy, DEFAULT_IN_FLIGHT, url.rstrip("/")
+    )
 
 
-def _in_bucket(url: str, s3: S3Settings | None) -> Place:
+def _in_bucket(url: str, s3: S3Settings | None) -> ObjectLocation:
     """Return the place of a store in a bucket."""
     from aqz_core.storage.objects.s3_service import S3Service
 
     location = s3_location(url, s3)
-    return Place(
+    return ObjectLocation(
         S3Service(location, s3),
         location.prefix,
         location.url,

@@ -1,6 +1,6 @@
 """Storing in an object store: Amazon S3 and its like, and whatever else fsspec reaches.
 
-Objects cannot be changed once they are there. A shard is filled in order (`GrowingObject`) and
+Objects cannot be changed once they are there. A shard is filled in order (`MultipartObject`) and
 becomes visible when it is complete; metadata are replaced whole. An object that was stored is
 safe: there is nothing to flush.
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aqz_core.settings.stream import StreamSettings
-    from aqz_core.storage.objects.multipart import GrowingObject
-    from aqz_core.storage.objects.place import Place
+    from aqz_core.storage.objects.multipart import MultipartObject
+    from aqz_core.storage.objects.place import ObjectLocation
     from aqz_core.storage.sink import Bytes
 
 __all__ = ["ObjectStoreSink", "open_objects"]
@@ -53,7 +53,7 @@ class ObjectStoreSink:
 
     random_access = False
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: ObjectLocation) -> None:
         from aqz_core.storage.objects.connection import Connection
         from aqz_core.storage.objects.parts import PartPool
         from aqz_core.storage.objects.probe import probe
@@ -106,7 +106,7 @@ class ObjectStoreSink:
             self._write_small(name, view)
             return
         growing = self.create_shard(name, len(view), visible=False)
-        growing.write(0, view)
+        growing.write_at(0, view)
         growing.finish(len(view), sync=sync)
 
     def _write_small(self, name: str, content: memoryview) -> None:
@@ -125,14 +125,14 @@ class ObjectStoreSink:
         elif not connection.tidy(lambda: put(key, body)):
             connection.check()
 
-    def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> GrowingObject:
+    def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> MultipartObject:
         """Start an object of at most `nbytes` bytes."""
-        from aqz_core.storage.objects.multipart import GrowingObject
+        from aqz_core.storage.objects.multipart import MultipartObject
 
         bound = PART_NBYTES * 1000 if nbytes is None else nbytes
         part_nbytes = part_size(bound) if self._service.parts is not None else bound
         key = self._root + name
-        return GrowingObject(
+        return MultipartObject(
             self._connection, self._pool, self._unfinished, key, bound, part_nbytes
         )
 

@@ -1,4 +1,4 @@
-"""What a stream knows of its store without asking it: `StoreMemory`.
+"""What a stream knows of its store without asking it: `KnownStore`.
 
 An array that is added to a stream after the store has failed must still find what the stream has
 recorded: the groups that it goes into, and arrays that are in its way. So the metadata that went
@@ -17,10 +17,10 @@ from aqz_core.storage.names import ACQUIRE_JSON, METADATA
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["StoreMemory"]
+__all__ = ["KnownStore"]
 
 
-class StoreMemory:
+class KnownStore:
     """Metadata of one store by name, and the names that its root had when recording began.
 
     Parameters

@@ -5,7 +5,7 @@ retries, and all that come after it, go into the folder. An object store shows n
 before it is complete, and cannot give back what was sent of it; so each shard that is being written
 is copied into the folder as it goes, and the copy is deleted when the store has the shard. Logs,
 which the store takes as a whole, are kept in memory until then. After the failure the store is not
-read either: what it has of this stream is known (`StoreMemory`). Only deleting is always its own.
+read either: what it has of this stream is known (`KnownStore`). Only deleting is always its own.
 
 A small object in the store marks it as the one that the folder belongs to.
 """
@@ -24,7 +24,7 @@ from aqz_core.errors import AqzError, StorageError
 from aqz_core.storage.filesystem import FilesystemSink
 from aqz_core.storage.names import PARTIAL
 from aqz_core.storage.sink import as_view
-from aqz_core.storage.spill.known_store import StoreMemory
+from aqz_core.storage.spill.known_store import KnownStore
 from aqz_core.storage.whole_logs import WholeLogs
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class SpillingSink:
         self.local = FilesystemSink(folder.objects)
         self._store = store
         self._marked = False
-        self._known = StoreMemory(store.url)
+        self._known = KnownStore(store.url)
         self._logs = WholeLogs()
         self._lock = threading.RLock()
 
@@ -274,11 +274,11 @@ class _CopiedShard:
         self._copy: ShardFile | None = None
         self._lost: OSError | None = None
 
-    def write(self, offset: int, data: Bytes) -> None:
+    def write_at(self, offset: int, data: Bytes) -> None:
         """Write in order, to both."""
         view = as_view(data)
         self._keep(offset, view)
-        self._at_store(lambda remote: remote.write(offset, view))
+        self._at_store(lambda remote: remote.write_at(offset, view))
 
     def _keep(self, offset: int, view: memoryview) -> None:
         """Write to the copy. While the store works, a copy that cannot be kept ends nothing."""
@@ -287,7 +287,7 @@ class _CopiedShard:
         try:
             if self._copy is None:
                 self._copy = self._sink.local.create_shard(self._name, None, visible=False)
-            self._copy.write(offset, view)
+            self._copy.write_at(offset, view)
         except OSError as error:
             self._lost = error
             if self._copy is not None:
