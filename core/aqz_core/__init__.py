@@ -58,7 +58,11 @@ from aqz_core.reading.frame_log import read_frame_metadata
 from aqz_core.recovery import RepairReport, ValidationReport, repair_store, validate_store
 from aqz_core.recovery.frame_listing import FrameList, list_frames, missing_frames
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
-from aqz_core.settings.compression import CompressionSettings
+from aqz_core.settings.compression import (
+    COMPRESSION_NAMES,
+    CompressionSettings,
+    compression_settings,
+)
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
 from aqz_core.settings.s3 import S3Settings
@@ -69,6 +73,7 @@ from aqz_core.upload import upload_spill, upload_store
 from aqz_core.version import __version__ as __version__
 
 __all__ = [
+    "COMPRESSION_NAMES",
     "Acquisition",
     "AqzError",
     "ArrayReport",
@@ -126,6 +131,7 @@ __all__ = [
     "ZarrArrayReader",
     "ZarrStream",
     "ZarrVersion",
+    "compression_settings",
     "exit_on_sigterm",
     "get_log_level",
     "hookimpl",

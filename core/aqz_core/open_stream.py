@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from aqz_core.enums import (
-    CompressionCodec,
-    Compressor,
     DataType,
     DimensionType,
     DownsamplingMethod,
@@ -28,7 +26,7 @@ from aqz_core.settings.checks import (
     values_by_name,
     whole_number,
 )
-from aqz_core.settings.compression import CompressionSettings
+from aqz_core.settings.compression import COMPRESSION_NAMES, compression_settings
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
 from aqz_core.settings.stream import StreamSettings
@@ -43,16 +41,7 @@ if TYPE_CHECKING:
 
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["COMPRESSIONS", "open_stream"]
-
-COMPRESSIONS = {
-    "none": None,
-    "blosc-lz4": (Compressor.BLOSC1, CompressionCodec.BLOSC_LZ4, 1, 1),
-    "blosc-zstd": (Compressor.BLOSC1, CompressionCodec.BLOSC_ZSTD, 1, 1),
-    "zstd": (Compressor.ZSTD, CompressionCodec.ZSTD, 3, 0),
-    "gzip": (Compressor.GZIP, CompressionCodec.GZIP, 1, 0),
-}
-"""Short names of codecs: compressor, codec, level, shuffle."""
+__all__ = ["open_stream"]
 
 
 def _channel() -> Check:
@@ -161,7 +150,14 @@ def open_stream(
     shard = _per_axis("shards", shards, names)
     if chunk is None or shard is None:
         target = "recording" if is_local(store_path, s3) else "object-store"
-        layout = suggest_layout(sizes, data_type, names, target=target, chunk_shape=chunk)
+        layout = suggest_layout(
+            sizes,
+            data_type,
+            names,
+            target=target,
+            chunk_shape=chunk,
+            pyramid=pyramid is not None,
+        )
         chunk = list(layout.chunk_shape)
         shard = list(layout.shard_chunks) if shard is None else shard
     scales = values_by_name("scale", real_number(), scale, 'for example scale={"x": 0.65}')
@@ -170,7 +166,7 @@ def open_stream(
         if unknown := sorted(set(values) - set(names)):
             raise SettingsError(f"{what} names the axis {unknown[0]!r}; the axes are {names}")
     labels = argument("channels", _CHANNELS, channels, 'for example channels=["DAPI", "GFP"]')
-    known = f"choose one of {', '.join(COMPRESSIONS)}"
+    known = f"choose one of {', '.join(COMPRESSION_NAMES)}"
     compression = argument("compression", text(), compression, known)
     known = f"choose one of {', '.join(one.name.lower() for one in DownsamplingMethod)}"
     pyramid = argument("pyramid", optional(text()), pyramid, known)
@@ -189,7 +185,7 @@ def open_stream(
             for name, size, pixels, count in zip(names, sizes, chunk, shard, strict=True)
         ],
         data_type=data_type,
-        compression=compression_settings(compression),
+        compression=compression_settings(compression, data_type),
         downsampling_method=_method(pyramid),
         is_ngff=True,
         channels=labels,
@@ -251,19 +247,6 @@ def _is_there(settings: StreamSettings) -> bool:
     if is_local(settings.store_path, settings.s3):
         return local_path(settings.store_path).exists()
     return bool(found)
-
-
-def compression_settings(name: str) -> CompressionSettings | None:
-    """Return the settings that one of `COMPRESSIONS` stands for."""
-    if name not in COMPRESSIONS:
-        raise SettingsError(
-            f"compression {name!r} is unknown; choose one of {', '.join(COMPRESSIONS)}"
-        )
-    given = COMPRESSIONS[name]
-    if given is None:
-        return None
-    compressor, codec, level, shuffle = given
-    return CompressionSettings(compressor=compressor, codec=codec, level=level, shuffle=shuffle)
 
 
 def _method(name: str | None) -> DownsamplingMethod | None:

@@ -16,11 +16,11 @@ import pluggy
 import pytest
 
 import aqz_core as aqz
-from aqz_core.open_stream import compression_settings
 from aqz_core.pipeline import tiling
 from aqz_core.pipeline.runtime import IO_THREADS
 from aqz_core.planning.stream import worker_count
 from aqz_core.recording import publishing as publisher
+from aqz_core.settings.compression import compression_settings
 from aqz_core.storage.memory import MemorySink
 from tests.support.counting_sink import CountingSink, is_mapped, is_shard
 from tests.support.memory_probe import probe_memory
@@ -58,7 +58,7 @@ def settings(layout, path="counted://store", *, codec="none", frame=FRAME, **opt
         dimensions=dimensions,
         compression=aqz.PluginCompression(codec)
         if codec == InspectedCodec.name
-        else compression_settings(codec),
+        else compression_settings(codec, "uint16"),
     )
     return aqz.StreamSettings(store_path=str(path), arrays=[array], **options)
 

@@ -78,7 +78,7 @@ def warming_up(job):
 
 def settings_of(aqz, job):
     """Return the settings of a job; nothing is forced to the disk."""
-    from aqz_core.open_stream import compression_settings
+    from aqz_core.settings.compression import compression_settings
 
     sizes = (0, *job["shape"])
     return aqz.StreamSettings(
@@ -91,7 +91,7 @@ def settings_of(aqz, job):
             aqz.ArraySettings(
                 data_type="uint16",
                 is_ngff=True,
-                compression=compression_settings(job["codec"]),
+                compression=compression_settings(job["codec"], "uint16"),
                 downsampling_method=job["pyramid"] and aqz.DownsamplingMethod.MEAN,
                 dimensions=[
                     aqz.Dimension(

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from aqz_core.errors import AqzError, SettingsError
+from aqz_core.settings.compression import COMPRESSION_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -44,14 +45,9 @@ class CameraChoice(StrEnum):
     SIMULATED = "simulated"
 
 
-class CodecChoice(StrEnum):
-    """Values of ``--codec``."""
-
-    NONE = "none"
-    BLOSC_LZ4 = "blosc-lz4"
-    BLOSC_ZSTD = "blosc-zstd"
-    ZSTD = "zstd"
-    GZIP = "gzip"
+# Values of ``--codec``; typer makes options of enumerations only, mypy none of computed names.
+CodecChoice = StrEnum("CodecChoice", [(name, name) for name in COMPRESSION_NAMES])  # type: ignore[misc]
+USUAL_CODEC = CodecChoice("blosc-lz4")
 
 
 class TargetChoice(StrEnum):
@@ -125,7 +121,7 @@ def demo(
     shape: Annotated[
         str, typer.Option(metavar="ROWSxCOLUMNS", help="Size of a frame, pixels.")
     ] = "512x512",
-    codec: Annotated[CodecChoice, typer.Option(help="Compression.")] = CodecChoice.BLOSC_LZ4,
+    codec: Annotated[CodecChoice, typer.Option(help="Compression.")] = USUAL_CODEC,
     pyramid: Annotated[
         bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
     ] = True,
@@ -181,7 +177,7 @@ def record(
     buffer: Annotated[
         int, typer.Option(min=1, help="Buffer between camera and program, MiB.")
     ] = 1024,
-    codec: Annotated[CodecChoice, typer.Option(help="Compression.")] = CodecChoice.BLOSC_LZ4,
+    codec: Annotated[CodecChoice, typer.Option(help="Compression.")] = USUAL_CODEC,
     pyramid: Annotated[
         bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
     ] = False,
@@ -373,12 +369,12 @@ def bench(
     from aqz_core.cli.bench.command import BenchOptions, run_bench
     from aqz_core.cli.bench.load import CameraLoad
 
-    usual = [CodecChoice.NONE, CodecChoice.BLOSC_LZ4, CodecChoice.BLOSC_ZSTD]
+    usual = ["none", "blosc-lz4", "blosc-zstd"]
     options = BenchOptions(
         folder=folder,
         camera=_understood(CameraLoad.parse, camera),
         seconds=seconds,
-        codecs=tuple(dict.fromkeys(one.value for one in codec or usual)),
+        codecs=tuple(dict.fromkeys(map(str, codec or usual))),
         pyramid=pyramid,
         json=json,
         plot=plot,

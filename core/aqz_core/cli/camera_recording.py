@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.cli.cameras import CameraError
-from aqz_core.cli.demo_settings import settings_for_demo
 from aqz_core.cli.progress import RecordingProgress
 from aqz_core.cli.wording import write_shape
+from aqz_core.open_stream import open_stream
 from aqz_core.process import exit_on_sigterm
-from aqz_core.stream import ZarrStream
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from aqz_core.cli.cameras import Camera
     from aqz_core.events import StreamStatistics
     from aqz_core.settings.s3 import S3Settings
+    from aqz_core.stream import ZarrStream
 
 __all__ = ["CameraRecording", "StoreChoices", "present", "record_camera"]
 
@@ -38,7 +38,7 @@ class StoreChoices:
     folder
         A folder on its disk; None if it is none of this machine's.
     codec
-        One of the names of `aqz_core.cli.demo_settings.COMPRESSIONS`.
+        One of the names of `COMPRESSION_NAMES`.
     pyramid
         Whether smaller versions are stored, too.
     overwrite
@@ -116,22 +116,11 @@ def record_camera(
     SystemExit
         SIGTERM ended it; the store is finished.
     """
-    settings = settings_for_demo(
-        choices.output,
-        shape=camera.shape,
-        dtype=camera.dtype,
-        pixel_size_um=camera.pixel_size_um,
-        codec=choices.codec,
-        pyramid=choices.pyramid,
-        overwrite=choices.overwrite,
-    )
-    settings.s3 = choices.s3
-    settings.spill = None if choices.spill is None else str(choices.spill)
     failure: CameraError | None = None
     interrupted, begun = False, time.monotonic()
     with (
         exit_on_sigterm(),
-        ZarrStream(settings) as stream,
+        _opened(camera, choices) as stream,
         RecordingProgress(console, frames, choices.folder) as progress,
     ):
         try:
@@ -151,3 +140,21 @@ def record_camera(
         statistics = stream.statistics()
     seconds = max(1e-9, time.monotonic() - begun)
     return CameraRecording(statistics, seconds, interrupted, failure)
+
+
+def _opened(camera: Camera, choices: StoreChoices) -> ZarrStream:
+    """Open a stream for any number of the camera's frames."""
+    pixel_um = camera.pixel_size_um
+    return open_stream(
+        choices.output,
+        shape=(0, *camera.shape),
+        dtype=camera.dtype,
+        axes="tyx",
+        compression=choices.codec,
+        pyramid="mean" if choices.pyramid else None,
+        scale=None if pixel_um is None else dict.fromkeys("yx", pixel_um),
+        units=None if pixel_um is None else dict.fromkeys("yx", "micrometer"),
+        overwrite=choices.overwrite,
+        s3=choices.s3,
+        spill=choices.spill,
+    )

@@ -41,7 +41,7 @@ class DemoOptions:
     shape
         Size of a frame, ``(Y, X)`` pixels.
     codec
-        One of the names of `aqz_core.cli.demo_settings.COMPRESSIONS`.
+        One of the names of `COMPRESSION_NAMES`.
     pyramid
         Whether smaller versions are stored, too.
     output

@@ -41,7 +41,7 @@ class RecordOptions:
     buffer_mb
         Size of the buffer between camera and program, MiB.
     codec
-        One of the names of `aqz_core.cli.demo_settings.COMPRESSIONS`.
+        One of the names of `COMPRESSION_NAMES`.
     pyramid
         Whether smaller versions are stored, too.
     output

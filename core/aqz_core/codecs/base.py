@@ -22,17 +22,15 @@ from aqz_core.errors import SettingsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from aqz_core.settings.compression import CompressionSettings
 
 __all__ = [
     "ChunkBuffer",
     "Codec",
     "CodecProvider",
-    "Compression",
     "NamedCompression",
     "PluginCompression",
+    "configuration_of",
     "configured",
-    "named_configuration",
     "require_integer",
 ]
 
@@ -111,16 +109,10 @@ class PluginCompression:
             )
 
 
-Compression: TypeAlias = "CompressionSettings | NamedCompression"
-"""What ``ArraySettings.compression`` may hold, besides None."""
-
-
-def named_configuration(compression: Compression) -> Mapping[str, Any] | None:
-    """Return the configuration of a compression given by name, None for `CompressionSettings`."""
-    if isinstance(compression, NamedCompression):
-        configuration: Mapping[str, Any] = getattr(compression, "configuration", {})
-        return configuration
-    return None
+def configuration_of(compression: NamedCompression) -> Mapping[str, Any]:
+    """Return what a compression configures its codec with; nothing if it does not say."""
+    configuration: Mapping[str, Any] = getattr(compression, "configuration", {})
+    return configuration
 
 
 def configured(
@@ -172,12 +164,13 @@ class CodecProvider:
         (``PluginCompression(name)``).
     build : callable
         ``build(compression, dtype) -> Codec``: the record for one array. `compression`
-        is what the user set, `dtype` the array's numpy data type. Refuse what cannot
-        be with `aqz_core.SettingsError`.
+        asks for the codec by its name and has its ``configuration``, by the names of its
+        V3 metadata; `dtype` is the array's numpy data type. Refuse what cannot be with
+        `aqz_core.SettingsError`.
     """
 
     name: str
-    build: Callable[[Compression, np.dtype[Any]], Codec]
+    build: Callable[[NamedCompression, np.dtype[Any]], Codec]
 
     def __post_init__(self) -> None:
         """Check the types of the fields."""

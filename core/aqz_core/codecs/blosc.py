@@ -13,14 +13,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from aqz_core.codecs.base import configured, named_configuration, require_integer
+from aqz_core.codecs.base import configuration_of, configured, require_integer
 from aqz_core.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from aqz_core.codecs.base import ChunkBuffer, Compression
-    from aqz_core.settings.compression import CompressionSettings
+    from aqz_core.codecs.base import ChunkBuffer, NamedCompression
 
 __all__ = ["SHUFFLES", "BloscCodec", "build_blosc"]
 
@@ -143,25 +142,6 @@ class BloscCodec:
         }
 
 
-def build_blosc(compression: Compression, dtype: np.dtype[Any]) -> BloscCodec:
+def build_blosc(compression: NamedCompression, dtype: np.dtype[Any]) -> BloscCodec:
     """Return the codec that `compression` asks for, shuffling items of `dtype`."""
-    configuration = named_configuration(compression)
-    if configuration is not None:
-        return configured(BloscCodec, configuration, typesize=dtype.itemsize)
-    from aqz_core.enums import CompressionCodec
-
-    cnames = {
-        CompressionCodec.BLOSC_LZ4: "lz4",
-        CompressionCodec.BLOSC_LZ4HC: "lz4hc",
-        CompressionCodec.BLOSC_ZSTD: "zstd",
-        CompressionCodec.BLOSC_ZLIB: "zlib",
-        CompressionCodec.BLOSC_BLOSCLZ: "blosclz",
-    }
-    settings = cast("CompressionSettings", compression)
-    require_integer("blosc", "shuffle", settings.shuffle, 0, len(SHUFFLES) - 1)
-    return BloscCodec(
-        typesize=dtype.itemsize,
-        cname=cnames[settings.codec],
-        clevel=settings.level,
-        shuffle=SHUFFLES[settings.shuffle],
-    )
+    return configured(BloscCodec, configuration_of(compression), typesize=dtype.itemsize)

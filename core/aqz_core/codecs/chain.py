@@ -11,13 +11,7 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.codecs.base import (
-    ChunkBuffer,
-    Codec,
-    Compression,
-    NamedCompression,
-    PluginCompression,
-)
+from aqz_core.codecs.base import ChunkBuffer, Codec, NamedCompression, PluginCompression
 from aqz_core.errors import AqzError, PluginError, SettingsError, StorageError
 
 if TYPE_CHECKING:
@@ -27,7 +21,7 @@ if TYPE_CHECKING:
 
     from aqz_core.codecs.base import CodecProvider
 
-__all__ = ["CodecChain", "chain_for", "chain_from_v3", "provider_name"]
+__all__ = ["CodecChain", "chain_for", "chain_from_v3"]
 
 
 def _encoder(codecs: tuple[Codec, ...]) -> Callable[[ChunkBuffer], bytes]:
@@ -141,33 +135,8 @@ class CodecChain:
         return metadata
 
 
-def provider_name(compression: Compression | None) -> str | None:
-    """Return the name of the codec provider that `compression` asks for, None for none.
-
-    Raises
-    ------
-    SettingsError
-        If a compressor is set without one of its codecs.
-    """
-    if compression is None:
-        return None
-    if isinstance(compression, NamedCompression):
-        return compression.codec_name
-    from aqz_core.enums import CompressionCodec, Compressor
-
-    if compression.compressor == Compressor.NONE:
-        return None  # the codec is then ignored, as acquire-zarr does
-    codec = compression.codec
-    if codec == CompressionCodec.NONE:
-        raise SettingsError(
-            f"compressor {compression.compressor.name} needs a codec, but codec is NONE; "
-            "set codec, for example CompressionCodec.BLOSC_LZ4"
-        )
-    return {CompressionCodec.ZSTD: "zstd", CompressionCodec.GZIP: "gzip"}.get(codec, "blosc")
-
-
 def chain_for(
-    compression: Compression | None,
+    compression: NamedCompression | None,
     dtype: np.dtype[Any],
     registry: Mapping[str, CodecProvider],
 ) -> CodecChain:
@@ -175,8 +144,8 @@ def chain_for(
 
     Parameters
     ----------
-    compression : CompressionSettings, PluginCompression, or None
-        ``ArraySettings.compression``.
+    compression : NamedCompression or None
+        Asks for a codec by the name of its provider; None stores chunks as they are.
     dtype : numpy.dtype
         Data type of the array; its item size is the stride of a shuffle.
     registry : mapping of str to CodecProvider
@@ -189,10 +158,9 @@ def chain_for(
     PluginError
         If a provider fails, or builds something that is not a codec.
     """
-    name = provider_name(compression)
-    if name is None or compression is None:
+    if compression is None:
         return CodecChain()
-    return CodecChain((_built(name, compression, dtype, registry),))
+    return CodecChain((_built(compression, dtype, registry),))
 
 
 def chain_from_v3(
@@ -231,19 +199,19 @@ def chain_from_v3(
         )
     return CodecChain(
         tuple(
-            _built(name, PluginCompression(name, configuration), dtype, registry)
+            _built(PluginCompression(name, configuration), dtype, registry)
             for name, configuration in parts[1:]
         )
     )
 
 
 def _built(
-    name: str,
-    compression: Compression,
+    compression: NamedCompression,
     dtype: np.dtype[Any],
     registry: Mapping[str, CodecProvider],
 ) -> Codec:
-    """Return the codec that the provider `name` builds, checked to be one."""
+    """Return the codec that the provider of that name builds, checked to be one."""
+    name = compression.codec_name
     provider = registry.get(name)
     if provider is None:
         raise SettingsError(

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 import google_crc32c
 import numpy as np
 
-from aqz_core.codecs.base import configured, named_configuration
-from aqz_core.errors import SettingsError, StorageError
+from aqz_core.codecs.base import configuration_of, configured
+from aqz_core.errors import StorageError
 
 if TYPE_CHECKING:
-    from aqz_core.codecs.base import ChunkBuffer, Compression
+    from aqz_core.codecs.base import ChunkBuffer, NamedCompression
 
 __all__ = ["CRC32C_NBYTES", "Crc32cCodec", "build_crc32c", "crc32c"]
 
@@ -74,9 +74,6 @@ class Crc32cCodec:
         """Return None: V2 metadata cannot name this codec."""
 
 
-def build_crc32c(compression: Compression, dtype: np.dtype[Any]) -> Crc32cCodec:
-    """Return the codec; `compression` must ask for it by name."""
-    configuration = named_configuration(compression)
-    if configuration is None:
-        raise SettingsError("crc32c is no compressor; ask for it by PluginCompression('crc32c')")
-    return configured(Crc32cCodec, configuration)
+def build_crc32c(compression: NamedCompression, dtype: np.dtype[Any]) -> Crc32cCodec:
+    """Return the codec that `compression` asks for; the data type does not matter."""
+    return configured(Crc32cCodec, configuration_of(compression))

@@ -14,14 +14,13 @@ import gzip
 import zlib
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from aqz_core.codecs.base import configured, named_configuration, require_integer
+from aqz_core.codecs.base import configuration_of, configured, require_integer
 from aqz_core.errors import StorageError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from aqz_core.codecs.base import ChunkBuffer, Compression
-    from aqz_core.settings.compression import CompressionSettings
+    from aqz_core.codecs.base import ChunkBuffer, NamedCompression
 
 __all__ = ["GzipCodec", "build_gzip"]
 
@@ -85,9 +84,6 @@ class GzipCodec:
         return {"id": self.name, "level": self.level}
 
 
-def build_gzip(compression: Compression, dtype: np.dtype[Any]) -> GzipCodec:
+def build_gzip(compression: NamedCompression, dtype: np.dtype[Any]) -> GzipCodec:
     """Return the codec that `compression` asks for; the data type does not matter."""
-    configuration = named_configuration(compression)
-    if configuration is not None:
-        return configured(GzipCodec, configuration)
-    return GzipCodec(level=cast("CompressionSettings", compression).level)
+    return configured(GzipCodec, configuration_of(compression))

@@ -12,14 +12,13 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from aqz_core.codecs.base import configured, named_configuration, require_integer
+from aqz_core.codecs.base import configuration_of, configured, require_integer
 from aqz_core.errors import SettingsError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from aqz_core.codecs.base import ChunkBuffer, Compression
-    from aqz_core.settings.compression import CompressionSettings
+    from aqz_core.codecs.base import ChunkBuffer, NamedCompression
 
 __all__ = ["ZstdCodec", "build_zstd"]
 
@@ -85,9 +84,6 @@ class ZstdCodec:
         return metadata | {"checksum": True} if self.checksum else metadata
 
 
-def build_zstd(compression: Compression, dtype: np.dtype[Any]) -> ZstdCodec:
+def build_zstd(compression: NamedCompression, dtype: np.dtype[Any]) -> ZstdCodec:
     """Return the codec that `compression` asks for; the data type does not matter."""
-    configuration = named_configuration(compression)
-    if configuration is not None:
-        return configured(ZstdCodec, configuration)
-    return ZstdCodec(level=cast("CompressionSettings", compression).level)
+    return configured(ZstdCodec, configuration_of(compression))

@@ -19,6 +19,7 @@ from aqz_core.planning.pyramid import LevelGeometry, clamped, level_geometry
 from aqz_core.settings.acquire_zarr import NEWEST, AcquireZarrRules
 from aqz_core.settings.array import storage_permutation
 from aqz_core.settings.checks import describe
+from aqz_core.settings.compression import named_compression
 from aqz_core.settings.keys import join, normalise_key
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def plan_array(
     permutation = storage_permutation(settings)
     stored = [dimensions[axis] for axis in permutation]
     dtype = settings.data_type.dtype
-    codecs = chain_for(settings.compression, dtype, codec_providers)
+    codecs = chain_for(named_compression(settings.compression), dtype, codec_providers)
     if settings.checksum:
         codecs = CodecChain((*codecs.codecs, Crc32cCodec()))
     method = settings.downsampling_method

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aqz_core.enums import (
-    CompressionCodec,
-    Compressor,
     DataType,
     DimensionType,
     DownsamplingMethod,
@@ -22,7 +20,7 @@ from aqz_core.planning.stream import plan_stream
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.settings.array import ArraySettings, Dimension
 from aqz_core.settings.checks import UINT32_MAX, argument, list_of, text, whole_number
-from aqz_core.settings.compression import CompressionSettings
+from aqz_core.settings.compression import compression_settings
 from aqz_core.settings.s3 import S3Settings
 from aqz_core.settings.stream import StreamSettings
 
@@ -47,7 +45,6 @@ UNLIMITED = 2**31
 
 _SIZES = list_of(f"integers from 0 to {UINT32_MAX}", whole_number(0, UINT32_MAX))
 
-LZ4 = CompressionSettings(compressor=Compressor.BLOSC1, codec=CompressionCodec.BLOSC_LZ4)
 """Stands for every codec: they need the same memory, but for a few bytes."""
 
 
@@ -82,6 +79,10 @@ TARGETS = {
     "object-store": Target(1024, 4 << 20, 512 << 20, False, "few, large objects and requests"),
 }
 """What layouts can be proposed for, by name."""
+
+
+MIN_HALVED = 64
+"""Pixels of a plane's edge below which a smaller version of it helps no viewer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +170,8 @@ def suggest_layout(
     compressed : bool, default True
         Whether chunks are compressed; affects the need of memory only.
     pyramid : bool, default False
-        Whether smaller versions are recorded as well; affects the need of memory only.
+        Whether smaller versions are recorded as well. Planes that are not tiny then have two
+        chunks at least on each axis: a pyramid goes down to the level that fits one chunk.
 
     Returns
     -------
@@ -193,7 +195,7 @@ def suggest_layout(
     sizes, names = _checked(shape, axes)
     data_type = DataType.of(dtype)
     itemsize = data_type.dtype.itemsize
-    chunk = _chunk(sizes, names, itemsize, wanted)
+    chunk = _chunk(sizes, names, itemsize, wanted, pyramid=pyramid)
     if chunk_shape is not None:
         chunk = tuple(argument("chunk_shape", _SIZES, chunk_shape))
         if len(chunk) != len(sizes) or min(chunk) < 1:
@@ -213,7 +215,7 @@ def suggest_layout(
             )
             for name, size, pixels, chunks in zip(names, sizes, chunk, shard, strict=True)
         ],
-        compression=LZ4 if compressed else None,
+        compression=compression_settings("blosc-lz4" if compressed else "none", data_type),
         downsampling_method=DownsamplingMethod.MEAN if pyramid else None,
     )
     memory = _memory(array, wanted)
@@ -262,10 +264,14 @@ def _checked(
 
 
 def _chunk(
-    shape: tuple[int, ...], names: list[str], itemsize: int, target: Target
+    shape: tuple[int, ...], names: list[str], itemsize: int, target: Target, *, pyramid: bool
 ) -> tuple[int, ...]:
     """Choose the pixels of a chunk."""
-    edges = [_even_part(size, target.edge) for size in shape[-2:]]
+    parts = [2 if pyramid and size >= MIN_HALVED else 1 for size in shape[-2:]]
+    edges = [
+        _even_part(size, min(target.edge, math.ceil(size / least)))
+        for size, least in zip(shape[-2:], parts, strict=True)
+    ]
     lead = [1] * (len(shape) - 2)
     along = _shared_axis(shape, names)
     if along is not None:

@@ -14,6 +14,7 @@ from aqz_core.errors import AqzError, ResumeError
 from aqz_core.metadata.units import normalise_unit
 from aqz_core.reading.extent import axis_names
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
+from aqz_core.settings.compression import named_compression
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +90,9 @@ def differences(
     if labels[0] != labels[1]:
         found.append(f"channels are {labels[0]} in the store, {labels[1]} in the settings")
     codecs = [
-        chain_for(one.compression, stored.data_type.dtype, providers).v3_metadata()[1:]
+        chain_for(
+            named_compression(one.compression), stored.data_type.dtype, providers
+        ).v3_metadata()[1:]
         for one in (stored, given)
     ]
     if codecs[0] != codecs[1]:

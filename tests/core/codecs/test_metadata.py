@@ -23,7 +23,7 @@ from aqz_core.codecs import (
 from aqz_core.enums import CompressionCodec, Compressor
 from aqz_core.errors import PluginError, SettingsError
 from aqz_core.plugins import CodecProvider, create_plugin_manager
-from aqz_core.settings.compression import CompressionSettings
+from aqz_core.settings.compression import CompressionSettings, named_compression
 
 REGISTRY = create_plugin_manager(load_entry_points=False).codecs()
 LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -54,7 +54,7 @@ BLOSC_CODECS = {
 
 
 def chain_of(compression, dtype="<u2"):
-    return chain_for(compression, np.dtype(dtype), REGISTRY)
+    return chain_for(named_compression(compression), np.dtype(dtype), REGISTRY)
 
 
 def v3_document(chain):
