@@ -63,15 +63,20 @@ class Dimension(SettingsBase):
         For a wrong type, an integer outside 0..2**32-1, or `kind` and `type` that differ.
     """
 
-    name: str = attrs.field(default="", metadata=checked(check.text()))
+    name: str = attrs.field(default="", metadata=checked(check.text(), required=True))
     kind: DimensionType = attrs.field(
-        default=DimensionType.SPACE, metadata=checked(check.member(DimensionType))
+        default=DimensionType.SPACE,
+        metadata=checked(check.member(DimensionType), key="type", required=True),
     )
-    unit: str | None = attrs.field(default=None, metadata=checked(check.optional(check.text())))
-    scale: float = attrs.field(default=1.0, metadata=checked(check.real_number()))
-    array_size_px: int = attrs.field(default=0, metadata=checked(_SIZE))
-    chunk_size_px: int = attrs.field(default=0, metadata=checked(_SIZE))
-    shard_size_chunks: int | None = attrs.field(default=1, metadata=checked(check.optional(_SIZE)))
+    unit: str | None = attrs.field(
+        default=None, metadata=checked(check.optional(check.text()), always=True, absent="")
+    )
+    scale: float = attrs.field(default=1.0, metadata=checked(check.real_number(), always=True))
+    array_size_px: int = attrs.field(default=0, metadata=checked(_SIZE, required=True))
+    chunk_size_px: int = attrs.field(default=0, metadata=checked(_SIZE, required=True))
+    shard_size_chunks: int | None = attrs.field(
+        default=1, metadata=checked(check.optional(_SIZE), always=True, absent="none")
+    )
     origin: float = attrs.field(default=0.0, metadata=checked(check.real_number()))
 
     def __init__(
@@ -128,7 +133,7 @@ class Channel(SettingsBase):
         that of the data type if left out.
     """
 
-    name: str = attrs.field(default="", metadata=checked(check.text()))
+    name: str = attrs.field(default="", metadata=checked(check.text(), always=True))
     color: str | None = attrs.field(default=None, metadata=checked(check.optional(check.text())))
     window: tuple[float, ...] | None = attrs.field(
         default=None, metadata=checked(check.optional(check.display_window()))
@@ -196,20 +201,26 @@ class ArraySettings(SettingsBase):
         ),
     )
     dimensions: list[Dimension] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Dimension", check.instance(Dimension)))
+        factory=list,
+        metadata=checked(check.list_of("Dimension", check.instance(Dimension)), required=True),
     )
     data_type: DataType = attrs.field(
-        default=DataType.UINT8, converter=_given_data_type, metadata=checked(check.data_type())
+        default=DataType.UINT8,
+        converter=_given_data_type,
+        metadata=checked(check.data_type(), required=True),
     )
     downsampling_method: DownsamplingMethod | None = attrs.field(
-        default=None, metadata=checked(check.optional(check.member(DownsamplingMethod)))
+        default=None,
+        metadata=checked(
+            check.optional(check.member(DownsamplingMethod)), always=True, absent="none"
+        ),
     )
     max_levels: int = attrs.field(default=0, metadata=checked(_SIZE))
     storage_dimension_order: list[str | int] = attrs.field(
         factory=list,
         metadata=checked(check.list_of("dimension names or positions", check.name_or_index())),
     )
-    _is_ngff: bool = attrs.field(default=False, metadata=checked(check.flag()))
+    _is_ngff: bool = attrs.field(default=False, metadata=checked(check.flag(), always=True))
     fill_value: float = attrs.field(default=0, metadata=checked(check.pixel_value()))
     channels: list[Channel] = attrs.field(
         factory=list, metadata=checked(check.list_of("Channel", check.instance(Channel)))

@@ -26,6 +26,7 @@ __all__ = [
     "UINT32_MAX",
     "UINT64_MAX",
     "Check",
+    "FileSpelling",
     "Refused",
     "argument",
     "check_key_text",
@@ -74,15 +75,49 @@ class Check:
         What is accepted, to stand after "must be".
     convert : callable
         Returns the value to store; raises `Refused`.
+    kind : type, optional
+        Class of the values where there is one: an enumeration, settings, str, int or float.
+    many : bool
+        Whether they are in a list.
     """
 
     expected: str
     convert: Callable[[Any], Any]
+    kind: type | None = None
+    many: bool = False
 
 
-def checked(check: Check) -> Mapping[str, Check]:
-    """Wrap `check` as the ``metadata`` of an attrs field."""
-    return {"check": check}
+@dataclass(frozen=True, slots=True)
+class FileSpelling:
+    """How a field stands in a config file.
+
+    Attributes
+    ----------
+    key : str, optional
+        Its key there, if that is not its name.
+    required : bool
+        Whether a file must have it; it is then written always.
+    always : bool
+        Whether it is written even where it has its default value.
+    secret : bool
+        Whether it is never written.
+    absent : str, optional
+        What stands for None.
+    written : callable, optional
+        Turns the value into what is written: a URL into one without its password.
+    """
+
+    key: str | None = None
+    required: bool = False
+    always: bool = False
+    secret: bool = False
+    absent: str | None = None
+    written: Callable[[Any], Any] | None = None
+
+
+def checked(check: Check, **spelling: Any) -> Mapping[str, Any]:
+    """Return the ``metadata`` of an attrs field: its check, and the fields of `FileSpelling`."""
+    return {"check": check, "file": FileSpelling(**spelling)}
 
 
 def describe(value: object) -> str:
@@ -101,7 +136,7 @@ def text() -> Check:
             raise Refused
         return _encodable(str.__str__(value))  # numpy strings become plain ones
 
-    return Check("a string", convert)
+    return Check("a string", convert, str)
 
 
 def path_text() -> Check:
@@ -115,7 +150,7 @@ def path_text() -> Check:
             raise Refused
         return _encodable(str.__str__(path), os.fsencode)
 
-    return Check("a string or a path", convert)
+    return Check("a string or a path", convert, str)
 
 
 def flag() -> Check:
@@ -153,7 +188,7 @@ def whole_number(low: int | None = None, high: int | None = None) -> Check:
             raise Refused
         return number
 
-    return Check(f"an integer{limits}", convert)
+    return Check(f"an integer{limits}", convert, int)
 
 
 def real_number() -> Check:
@@ -167,7 +202,7 @@ def real_number() -> Check:
         except OverflowError:
             raise Refused("an integer too large for a float") from None
 
-    return Check("a number", convert)
+    return Check("a number", convert, float)
 
 
 def display_window() -> Check:
@@ -195,7 +230,7 @@ def pixel_value() -> Check:
             return float(value)
         raise Refused
 
-    return Check("a number or a bool", convert)
+    return Check("a number or a bool", convert, float)
 
 
 def member(kind: type[enum.IntEnum]) -> Check:
@@ -211,7 +246,7 @@ def member(kind: type[enum.IntEnum]) -> Check:
         except ValueError:
             raise Refused from None
 
-    return Check(f"a {kind.__name__} ({', '.join(kind.__members__)})", convert)
+    return Check(f"a {kind.__name__} ({', '.join(kind.__members__)})", convert, kind)
 
 
 def data_type() -> Check:
@@ -222,7 +257,7 @@ def data_type() -> Check:
             raise Refused
         return DataType.of(value)
 
-    return Check("a DataType or a numpy dtype", convert)
+    return Check("a DataType or a numpy dtype", convert, DataType)
 
 
 def instance(kind: type, *, or_having: str | None = None) -> Check:
@@ -234,7 +269,7 @@ def instance(kind: type, *, or_having: str | None = None) -> Check:
         raise Refused
 
     alternative = f" or have a {or_having}" if or_having else ""
-    return Check(f"of type {kind.__name__}{alternative}", convert)
+    return Check(f"of type {kind.__name__}{alternative}", convert, kind)
 
 
 def name_or_index() -> Check:
@@ -251,6 +286,8 @@ def optional(check: Check) -> Check:
     return Check(
         f"{check.expected} or None",
         lambda value: None if value is None else check.convert(value),
+        check.kind,
+        check.many,
     )
 
 
@@ -266,7 +303,7 @@ def list_of(noun: str, check: Check) -> Check:
                 raise Refused(f"{describe(item)} at position {position}") from None
         return converted
 
-    return Check(f"a list of {noun}", convert)
+    return Check(f"a list of {noun}", convert, check.kind, many=True)
 
 
 def _encodable(text: str, encode: Callable[[str], bytes] = str.encode) -> str:

@@ -42,13 +42,18 @@ class CompressionSettings(SettingsBase):
     """
 
     compressor: Compressor = attrs.field(
-        default=Compressor.NONE, metadata=checked(check.member(Compressor))
+        default=Compressor.NONE, metadata=checked(check.member(Compressor), required=True)
     )
     codec: CompressionCodec = attrs.field(
-        default=CompressionCodec.NONE, metadata=checked(check.member(CompressionCodec))
+        default=CompressionCodec.NONE,
+        metadata=checked(check.member(CompressionCodec), required=True),
     )
-    level: int = attrs.field(default=1, metadata=checked(check.whole_number(0, UINT8_MAX)))
-    shuffle: int = attrs.field(default=0, metadata=checked(check.whole_number(0, UINT8_MAX)))
+    level: int = attrs.field(
+        default=1, metadata=checked(check.whole_number(0, UINT8_MAX), always=True)
+    )
+    shuffle: int = attrs.field(
+        default=0, metadata=checked(check.whole_number(0, UINT8_MAX), always=True)
+    )
 
 
 _BLOSC_CNAMES = {

@@ -38,7 +38,7 @@ class Acquisition(SettingsBase):
         Unix time of begin and end (NGFF: an integer epoch timestamp).
     """
 
-    id: int = attrs.field(default=0, metadata=checked(_COUNT))
+    id: int = attrs.field(default=0, metadata=checked(_COUNT, required=True))
     name: str | None = attrs.field(default=None, metadata=checked(check.optional(check.text())))
     description: str | None = attrs.field(
         default=None, metadata=checked(check.optional(check.text()))
@@ -61,10 +61,11 @@ class FieldOfView(SettingsBase):
         The image; its ``output_key`` stays empty, and it is always an NGFF image.
     """
 
-    path: str = attrs.field(default="", metadata=checked(check.text()))
+    path: str = attrs.field(default="", metadata=checked(check.text(), required=True))
     acquisition_id: int | None = attrs.field(default=None, metadata=checked(check.optional(_COUNT)))
     array_settings: ArraySettings = attrs.field(
-        factory=ArraySettings, metadata=checked(check.instance(ArraySettings))
+        factory=ArraySettings,
+        metadata=checked(check.instance(ArraySettings), key="array", required=True),
     )
 
 
@@ -80,10 +81,11 @@ class Well(SettingsBase):
         At least one.
     """
 
-    row_name: str = attrs.field(default="", metadata=checked(check.text()))
-    column_name: str = attrs.field(default="", metadata=checked(check.text()))
+    row_name: str = attrs.field(default="", metadata=checked(check.text(), required=True))
+    column_name: str = attrs.field(default="", metadata=checked(check.text(), required=True))
     images: list[FieldOfView] = attrs.field(
-        factory=list, metadata=checked(check.list_of("FieldOfView", check.instance(FieldOfView)))
+        factory=list,
+        metadata=checked(check.list_of("FieldOfView", check.instance(FieldOfView)), required=True),
     )
 
 
@@ -105,16 +107,16 @@ class Plate(SettingsBase):
         May be empty.
     """
 
-    path: str = attrs.field(default="", metadata=checked(check.text()))
-    name: str = attrs.field(default="", metadata=checked(check.text()))
+    path: str = attrs.field(default="", metadata=checked(check.text(), required=True))
+    name: str = attrs.field(default="", metadata=checked(check.text(), always=True))
     row_names: list[str] = attrs.field(
-        factory=list, metadata=checked(check.list_of("strings", check.text()))
+        factory=list, metadata=checked(check.list_of("strings", check.text()), required=True)
     )
     column_names: list[str] = attrs.field(
-        factory=list, metadata=checked(check.list_of("strings", check.text()))
+        factory=list, metadata=checked(check.list_of("strings", check.text()), required=True)
     )
     wells: list[Well] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Well", check.instance(Well)))
+        factory=list, metadata=checked(check.list_of("Well", check.instance(Well)), required=True)
     )
     acquisitions: list[Acquisition] = attrs.field(
         factory=list, metadata=checked(check.list_of("Acquisition", check.instance(Acquisition)))

@@ -47,12 +47,18 @@ class S3Settings(SettingsBase):
         Seconds after which a request that keeps failing ends the stream.
     """
 
-    endpoint: str = attrs.field(default="", metadata=checked(check.text()))
-    bucket_name: str = attrs.field(default="", metadata=checked(check.text()))
+    endpoint: str = attrs.field(default="", metadata=checked(check.text(), required=True))
+    bucket_name: str = attrs.field(default="", metadata=checked(check.text(), required=True))
     region: str | None = attrs.field(default=None, metadata=checked(_TEXT_OR_NONE))
-    key: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
-    secret: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
-    token: str | None = attrs.field(default=None, repr=False, metadata=checked(_TEXT_OR_NONE))
+    key: str | None = attrs.field(
+        default=None, repr=False, metadata=checked(_TEXT_OR_NONE, secret=True)
+    )
+    secret: str | None = attrs.field(
+        default=None, repr=False, metadata=checked(_TEXT_OR_NONE, secret=True)
+    )
+    token: str | None = attrs.field(
+        default=None, repr=False, metadata=checked(_TEXT_OR_NONE, secret=True)
+    )
     profile: str | None = attrs.field(default=None, metadata=checked(_TEXT_OR_NONE))
     anon: bool = attrs.field(default=False, metadata=checked(check.flag()))
     addressing_style: Literal["auto", "path", "virtual"] = attrs.field(

@@ -17,6 +17,7 @@ import attrs
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.settings import checks as check
+from aqz_core.settings import files
 from aqz_core.settings.acquire_zarr import NEWEST, V0_5, AcquireZarrRules
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.base import SettingsBase
@@ -97,22 +98,24 @@ class StreamSettings(SettingsBase):
     store_path: str = attrs.field(
         default="",
         repr=lambda url: repr(without_password(url)),
-        metadata=checked(check.path_text()),
+        metadata=checked(check.path_text(), required=True, written=without_password),
     )
     s3: S3Settings | None = attrs.field(
         default=None, metadata=checked(check.optional(check.instance(S3Settings)))
     )
     version: ZarrVersion = attrs.field(
-        default=ZarrVersion.V3, metadata=checked(check.member(ZarrVersion))
+        default=ZarrVersion.V3, metadata=checked(check.member(ZarrVersion), key="zarr_version")
     )
-    max_threads: int = attrs.field(default=0, metadata=checked(check.whole_number(0, UINT32_MAX)))
-    overwrite: bool = attrs.field(default=False, metadata=checked(check.flag()))
+    max_threads: int = attrs.field(
+        default=0, metadata=checked(check.whole_number(0, UINT32_MAX), always=True)
+    )
+    overwrite: bool = attrs.field(default=False, metadata=checked(check.flag(), always=True))
     arrays: list[ArraySettings] = attrs.field(
         factory=list,
         metadata=checked(check.list_of("ArraySettings", check.instance(ArraySettings))),
     )
     hcs_plates: list[Plate] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Plate", check.instance(Plate)))
+        factory=list, metadata=checked(check.list_of("Plate", check.instance(Plate)), key="plates")
     )
     max_memory: int | None = attrs.field(
         default=None, metadata=checked(check.optional(check.whole_number()))
@@ -198,41 +201,29 @@ class StreamSettings(SettingsBase):
         StorageError
             The file cannot be read.
         """
-        from aqz_core.settings import files as config
-
-        return config.from_file(path)
+        return files.from_file(StreamSettings, path)
 
     @staticmethod
     def from_string(text: str) -> StreamSettings:
         """Read settings from YAML or JSON text; errors as for `from_file`."""
-        from aqz_core.settings import files as config
-
-        return config.from_string(text)
+        return files.from_string(StreamSettings, text)
 
     @staticmethod
     def from_dict(document: Mapping[str, Any]) -> StreamSettings:
         """Read settings from plain JSON values; errors as for `from_file`."""
-        from aqz_core.settings import files as config
-
-        return config.from_dict(document)
+        return files.from_dict(StreamSettings, document)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the settings as plain JSON values, without secrets."""
-        from aqz_core.settings import files as config
-
-        return config.to_dict(self)
+        return files.to_dict(self)
 
     def to_json(self) -> str:
         """Return the settings as JSON text, without secrets."""
-        from aqz_core.settings import files as config
-
-        return config.to_json(self)
+        return files.to_json(self)
 
     def to_yaml(self) -> str:
         """Return the settings as YAML text, without secrets."""
-        from aqz_core.settings import files as config
-
-        return config.to_yaml(self)
+        return files.to_yaml(self)
 
     def to_file(self, path: str | os.PathLike[str]) -> None:
         """Write the settings to a file, without secrets.
@@ -242,9 +233,7 @@ class StreamSettings(SettingsBase):
         path : str or os.PathLike
             JSON if it ends with ``.json``, YAML otherwise.
         """
-        from aqz_core.settings import files as config
-
-        config.to_file(self, path)
+        files.to_file(self, path)
 
     def get_maximum_memory_usage(self) -> int:
         """Return the most bytes that a stream with these settings takes for pixels.

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import difflib
+import enum
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from aqz_core.codecs import PluginCompression
+from aqz_core.enums import ZarrVersion
 from aqz_core.errors import SettingsError, SettingsTypeError, StorageError
 from aqz_core.settings.array import ArraySettings
+from aqz_core.settings.base import SettingsBase
 from aqz_core.settings.checks import argument, path_text
 from aqz_core.settings.files.located import Located, located, parsed
-from aqz_core.settings.files.schema import (
-    READABLE_VERSIONS,
-    SCHEMAS,
-    VERSION,
-    Schema,
-    attributes_of,
-    spelling,
-)
-from aqz_core.settings.stream import StreamSettings
+from aqz_core.settings.files.schema import READABLE_VERSIONS, FileField, file_fields, spelling
 
 if TYPE_CHECKING:
-    import enum
     import os
-
-    from aqz_core.settings.base import SettingsBase
 
 __all__ = ["from_dict", "from_file", "from_string"]
 
+SettingsT = TypeVar("SettingsT", bound=SettingsBase)
 
-def from_file(path: str | os.PathLike[str]) -> StreamSettings:
-    """Read settings from a YAML or JSON file.
+
+def from_file(cls: type[SettingsT], path: str | os.PathLike[str]) -> SettingsT:
+    """Read the settings of a stream, of class `cls`, from a YAML or JSON file.
 
     Raises
     ------
@@ -48,21 +42,21 @@ def from_file(path: str | os.PathLike[str]) -> StreamSettings:
         raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise SettingsError(f"{path}: this is no text in UTF-8: {error}") from error
-    return _Reader(str(path)).settings(parsed(text, str(path)))
+    return _Reader(str(path)).settings(cls, parsed(text, str(path)))
 
 
-def from_string(text: str) -> StreamSettings:
+def from_string(cls: type[SettingsT], text: str) -> SettingsT:
     """Read settings from YAML or JSON text; errors as for `from_file`."""
     if not isinstance(text, str):
         raise SettingsTypeError(f"from_string takes text, not {type(text).__name__}")
-    return _Reader("config text").settings(parsed(text, "config text"))
+    return _Reader("config text").settings(cls, parsed(text, "config text"))
 
 
-def from_dict(document: Mapping[str, Any]) -> StreamSettings:
+def from_dict(cls: type[SettingsT], document: Mapping[str, Any]) -> SettingsT:
     """Read settings from plain JSON values; errors as for `from_file`, without a line."""
     if not isinstance(document, Mapping):
         raise SettingsTypeError(f"from_dict takes a mapping, not {type(document).__name__}")
-    return _Reader("config").settings(located(document))
+    return _Reader("config").settings(cls, located(document))
 
 
 class _Reader:
@@ -77,7 +71,7 @@ class _Reader:
     def __init__(self, source: str) -> None:
         self._source = source
 
-    def settings(self, document: Located) -> StreamSettings:
+    def settings(self, cls: type[SettingsT], document: Located) -> SettingsT:
         """Return the stream that a document describes."""
         members = self._members(document, "the settings of a stream")
         members.pop("version", None)
@@ -89,52 +83,49 @@ class _Reader:
                 f"config version {version.value!r} is not known, only {known}; "
                 f"zarr_version is the version of the format",
             )
-        settings = self._record(StreamSettings, Located(members, "", document.line))
-        assert isinstance(settings, StreamSettings)
-        if not settings.arrays and not settings.hcs_plates:
+        if not _records(members, "arrays") and not _records(members, "plates"):
             raise self._error(document, "there are neither arrays nor plates; give some")
-        return settings
+        return self._record(cls, Located(members, "", document.line))
 
-    def _record(self, cls: type[SettingsBase], node: Located) -> Any:
+    def _record(self, cls: type[SettingsT], node: Located) -> SettingsT:
         """Return a settings object."""
-        schema = SCHEMAS[cls]
         members = self._members(node, f"the fields of {cls.__name__}")
         if cls is ArraySettings and "multiscale" in members:  # schema version 1
             members.setdefault("is_ngff", members.pop("multiscale"))
-        names = {schema.key(name): name for name in attributes_of(cls)}
+        fields = {field.key: field for field in file_fields(cls)}
         for key, member in members.items():
-            if key not in names:
+            if key not in fields:
                 raise self._error(
-                    member, f"there is no field {key!r}; {_closest(key, names)}", about=node
+                    member, f"there is no field {key!r}; {_closest(key, fields)}", about=node
                 )
-        given = {names[key]: member for key, member in members.items()}
-        missing = sorted(schema.key(name) for name in schema.required - set(given))
-        if missing:
+        required = {key for key, field in fields.items() if field.spelling.required}
+        if missing := sorted(required - set(members)):
             raise self._error(node, f"{missing[0]!r} is missing; {cls.__name__} needs it")
-        values = {name: self._value(schema, name, member) for name, member in given.items()}
+        values = {
+            fields[key].name: self._value(fields[key], member) for key, member in members.items()
+        }
         if cls is ArraySettings:
             _name_axes(values)
         record = cls()
-        for name, value in values.items():
+        for member, (name, value) in zip(members.values(), values.items(), strict=True):
             try:
                 setattr(record, name, value)
             except (TypeError, SettingsError) as error:
-                raise self._error(given[name], str(error)) from error
+                raise self._error(member, str(error)) from error
         return record
 
-    def _value(self, schema: Schema, name: str, node: Located) -> Any:
+    def _value(self, field: FileField, node: Located) -> Any:
         """Return the value of one field."""
-        if name in schema.absent and node.value == schema.absent[name]:
+        kind, absent = field.check.kind, field.spelling.absent
+        if absent is not None and node.value == absent:
             return None
-        if name in schema.enums:
-            return self._member(schema.enums[name], node, schema.absent.get(name))
-        default = attributes_of(schema.cls)[name]
-        if name in schema.records:
-            return self._nested(schema.records[name], node, many=isinstance(default, list))
-        if name in schema.texts or isinstance(default, str):
+        if kind is not None and issubclass(kind, SettingsBase):
+            return self._nested(kind, node, many=field.check.many)
+        if kind is not None and issubclass(kind, enum.IntEnum) and kind is not ZarrVersion:
+            return self._member(kind, node, absent)
+        if kind is str:
             return _as_text(node)
-        is_number = isinstance(default, float | int) and not isinstance(default, bool)
-        return _as_number(node) if is_number else _plain(node)
+        return _as_number(node) if kind in (int, float, ZarrVersion) else _plain(node)
 
     def _nested(self, cls: type[SettingsBase], node: Located, *, many: bool) -> Any:
         """Return nested settings, or a list of them."""
@@ -223,4 +214,6 @@ def _name_axes(values: dict[str, Any]) -> None:
         ]
 
 
-assert VERSION in READABLE_VERSIONS
+def _records(members: Mapping[str, Located], key: str) -> bool:
+    """Return whether a document lists something under `key`."""
+    return key in members and members[key].value not in ([], {})

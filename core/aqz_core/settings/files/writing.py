@@ -17,9 +17,7 @@ from aqz_core.errors import SettingsError, StorageError
 from aqz_core.settings.array import ArraySettings
 from aqz_core.settings.base import SettingsBase
 from aqz_core.settings.checks import argument, path_text
-from aqz_core.settings.files.schema import SCHEMAS, VERSION, Schema, attributes_of, spelling
-from aqz_core.settings.paths import without_password
-from aqz_core.settings.stream import StreamSettings
+from aqz_core.settings.files.schema import VERSION, FileField, file_fields, spelling
 
 if TYPE_CHECKING:
     import os
@@ -29,24 +27,24 @@ __all__ = ["to_dict", "to_file", "to_json", "to_yaml"]
 Document = dict[str, Any]
 
 
-def to_dict(settings: StreamSettings) -> Document:
+def to_dict(settings: SettingsBase) -> Document:
     """Return settings as plain JSON values."""
     return {**_record(settings), "version": VERSION}
 
 
-def to_json(settings: StreamSettings) -> str:
+def to_json(settings: SettingsBase) -> str:
     """Return settings as JSON text."""
     return json.dumps(to_dict(settings), indent=2, sort_keys=True, ensure_ascii=False)
 
 
-def to_yaml(settings: StreamSettings) -> str:
+def to_yaml(settings: SettingsBase) -> str:
     """Return settings as YAML text."""
     import yaml
 
     return yaml.safe_dump(to_dict(settings), sort_keys=True, allow_unicode=True)
 
 
-def to_file(settings: StreamSettings, path: str | os.PathLike[str]) -> None:
+def to_file(settings: SettingsBase, path: str | os.PathLike[str]) -> None:
     """Write settings to a file: JSON if its name ends with ``.json``, YAML otherwise.
 
     Raises
@@ -76,26 +74,24 @@ def to_file(settings: StreamSettings, path: str | os.PathLike[str]) -> None:
 
 def _record(record: SettingsBase) -> Document:
     """Return one settings object, its fields by their keys."""
-    schema = SCHEMAS[type(record)]
     document: Document = {}
-    for name, default in attributes_of(schema.cls).items():
-        value = getattr(record, name)
-        if name in schema.secret or (name not in schema.always and _same(value, default)):
+    for field in file_fields(type(record)):
+        value, own = getattr(record, field.name), field.spelling
+        always = own.always or own.required
+        if own.secret or (not always and _same(value, field.default)):
             continue
-        document[schema.key(name)] = _value(record, schema, name, value)
+        document[field.key] = _value(record, field, value)
     return document
 
 
-def _value(record: SettingsBase, schema: Schema, name: str, value: Any) -> Any:
-    """Return one field as a JSON value."""
+def _value(record: SettingsBase, field: FileField, value: Any) -> Any:
+    """Return the value of one field as a JSON value."""
     if value is None:
-        return schema.absent.get(name)
-    if isinstance(record, ArraySettings) and name == "storage_dimension_order":
+        return field.spelling.absent
+    if isinstance(record, ArraySettings) and field.name == "storage_dimension_order":
         names = [dimension.name for dimension in record.dimensions]
         return [names.index(item) if item in names else item for item in value]
-    if isinstance(record, StreamSettings) and name == "store_path":
-        return without_password(value)
-    return _plain(value)
+    return _plain(value if field.spelling.written is None else field.spelling.written(value))
 
 
 def _plain(value: Any) -> Any:
