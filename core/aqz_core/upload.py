@@ -210,9 +210,8 @@ def upload_spill(
                 _check_marker(sink, folder)
                 sizes = _send_all(sink, folder)
                 sink.commit()
-                clear_uploads = getattr(sink, "clear_uploads", None)
-                if clear_uploads is not None:  # those that the failure has cut off
-                    clear_uploads(set(folder.names()).__contains__)
+                # Those that the failure has cut off.
+                sink.abort_unfinished(set(folder.names()).__contains__)
                 folder.update(state="sent")
             # Also of a spill that was sent before: this may be all that failed then.
             sink.remove(folder.manifest.marker)

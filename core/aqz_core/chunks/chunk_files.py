@@ -46,7 +46,7 @@ class ChunkFiles:
         on_shard: ShardListener,
     ) -> None:
         # what a store that may fail holds cannot be relied on for more than reading
-        self.can_load: bool = getattr(sink, "reads_back", True)
+        self.can_load = sink.reads_back
         self._sink = sink
         self._name = name
         self._sync = sync

@@ -54,7 +54,6 @@ from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.validation.stream import check_extension
 from aqz_core.storage.opening import lock_store, open_sink
-from aqz_core.storage.spill import SpillingSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -120,15 +119,15 @@ class RecordingSession:
             )
         else:
             existing = {key: dict(found) for key, found in resumption.attributes.items()}
-            self._clear_uploads()
+            starts = tuple(f"{one.key}/" if one.key else "" for one in self._plans)
+            self.sink.abort_unfinished(lambda name: name.startswith(starts))
         check_free_space(self.sink, self._plans)
         _warn_of_axes(self._plans)
         self._engine = Runtime(
             self.sink, self.memory, plan.workers, plan.levels, settings.stall_timeout
         )
         self._events = EventDispatcher(hooks)
-        if isinstance(self.sink, SpillingSink):
-            self.sink.on_spill = self._tell_spill
+        self.sink.on_failover = self._announce_failover
         self._acquire_json = AcquireJson(self.sink, several=len(self._plans) > 1)
         self._begun: float | None = None
         self._closing = threading.Lock()
@@ -162,13 +161,6 @@ class RecordingSession:
             array.metadata.begin(protect=not many)
         if many and self.settings.durability != "none":
             self.sink.commit()
-
-    def _clear_uploads(self) -> None:
-        """Throw away what an earlier recording of the same arrays left half uploaded."""
-        clear_uploads = getattr(self.sink, "clear_uploads", None)
-        if clear_uploads is not None:
-            starts = tuple(f"{plan.key}/" if plan.key else "" for plan in self._plans)
-            clear_uploads(lambda name: name.startswith(starts))
 
     def _write_groups(self, plan: StreamPlan, existing: Mapping[str, Mapping[str, Any]]) -> None:
         """Store the metadata of everything that arrays stand in."""
@@ -234,8 +226,7 @@ class RecordingSession:
         self.memory = plan.memory
         self._engine.pixels.capacity = plan.memory.pixels
         self._engine.staging.capacity = plan.memory.staging
-        if allow := getattr(self.sink, "allow_memory", None):
-            allow(plan.memory.parts)
+        self.sink.set_part_memory(plan.memory.parts)
         extra = dict(self._hooks.metadata(self.settings))
         new = {
             one.key: self._array(one, {**existing.get(one.key, {}), **extra}, self._hooks, None)
@@ -338,10 +329,9 @@ class RecordingSession:
                 f"The stream to {self.sink.url} is closed and takes nothing more; open a new one."
             )
 
-    def _tell_spill(self, reason: BaseException) -> None:
-        """Tell observers that the store failed and a folder has taken over."""
-        assert isinstance(self.sink, SpillingSink)
-        self._events.publish(StreamSpilled(reason, str(self.sink.folder.path), self.sink.url))
+    def _announce_failover(self, reason: BaseException, place: str) -> None:
+        """Notify observers that the store failed and a folder has taken over."""
+        self._events.publish(StreamSpilled(reason, place, self.sink.url))
 
     def statistics(self) -> StreamStatistics:
         """Return how the recording is doing."""
@@ -355,7 +345,7 @@ class RecordingSession:
             queue_fill=min(1.0, pixels.in_use / pixels.capacity) if pixels.capacity else 0.0,
             megabytes_per_second=bytes_in / seconds / 1e6 if seconds else 0.0,
             seconds=seconds,
-            spilled=isinstance(self.sink, SpillingSink) and self.sink.reason is not None,
+            spilled=self.sink.failover is not None,
         )
 
     def current_nbytes(self) -> int:
@@ -443,8 +433,7 @@ class RecordingSession:
         # Object stores take logs as a whole at a commit: it must fail before the end is told.
         if self.settings.durability != "none" or not self.sink.random_access:
             engine.run(self.sink.commit)
-        if isinstance(self.sink, SpillingSink):
-            engine.run(self.sink.finished)
+        engine.run(self.sink.finished)
         self._events.publish(StreamClosed(self._report(), self.sink.url))
 
     def _abandon(self) -> None:

@@ -24,7 +24,7 @@ import numpy as np
 from aqz_core.storage.alignment import PAGE
 from aqz_core.storage.fsync import DirectorySync
 from aqz_core.storage.names import PARTIAL
-from aqz_core.storage.sink import as_view
+from aqz_core.storage.sink import Sink, as_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -49,7 +49,7 @@ MAX_KNOWN = 4096
 """Directories that are remembered as made."""
 
 
-class FilesystemSink:
+class FilesystemSink(Sink):
     """A directory of a local or mounted filesystem.
 
     Parameters

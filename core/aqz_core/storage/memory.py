@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from aqz_core.storage.sink import as_view
+from aqz_core.storage.sink import Sink, as_view
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["MemorySink"]
 
 
-class MemorySink:
+class MemorySink(Sink):
     """Objects in ``objects``, a dictionary of names to bytes."""
 
     random_access = True
@@ -67,13 +67,6 @@ class MemorySink:
             for other in list(self.objects):
                 if not name or other == name or other.startswith(f"{name}/"):
                     del self.objects[other]
-
-    def free_nbytes(self) -> int | None:
-        """Return None: nobody knows."""
-        return None
-
-    def close(self) -> None:
-        """Do nothing."""
 
 
 class _ShardInMemory:

@@ -89,16 +89,14 @@ def open_sink(
     provider = sink_provider(settings, providers)
     sink = provider.open(settings.store_path, settings)
     ordered = provider.storage != "random"
-    allow = getattr(sink, "allow_memory", None)
-    if sink.random_access == ordered or (ordered and allow is None):
+    if sink.random_access == ordered:
         sink.close()
         raise PluginError(
             f"the sink for {store_scheme(settings)}:// says random_access={sink.random_access}, "
-            f"its provider storage={provider.storage!r}; these must agree, and a sink without "
-            "random access needs a method allow_memory"
+            f"its provider storage={provider.storage!r}; these must agree"
         )
-    if allow is not None and part_memory:
-        allow(part_memory)
+    if part_memory:
+        sink.set_part_memory(part_memory)
     return sink
 
 

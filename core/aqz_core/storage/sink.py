@@ -8,6 +8,7 @@ system are let through: the engine adds what it was doing.
 
 from __future__ import annotations
 
+import abc
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -59,8 +60,10 @@ class ShardFile(Protocol):
         """Give up the shard; what was visible of it stays."""
 
 
-class Sink(Protocol):
+class Sink(abc.ABC):
     """A store that a recording goes to.
+
+    What only some stores can do, or need, has a default here that does nothing.
 
     Attributes
     ----------
@@ -69,20 +72,33 @@ class Sink(Protocol):
     random_access
         Whether a shard file can be written at any offset, again and again. If not, it takes bytes
         in order only, and stays invisible until it is finished.
+    reads_back
+        Whether objects that were stored can be read again while the recording runs.
+    failover
+        Why another place has taken over, once it has.
+    on_failover
+        Called with that reason, and with the place, when it does.
     """
 
     url: str
     random_access: bool
+    reads_back: bool = True
+    failover: BaseException | None = None
+    on_failover: Callable[[BaseException, str], None] | None = None
 
+    @abc.abstractmethod
     def read(self, name: str) -> bytes | None:
         """Return the object `name`, or None when there is none."""
 
+    @abc.abstractmethod
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names directly below `prefix`, objects and groups of objects alike."""
 
+    @abc.abstractmethod
     def write(self, name: str, data: Bytes, *, sync: bool) -> None:
         """Store or replace the object `name`; a reader sees the old or the new one, whole."""
 
+    @abc.abstractmethod
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> ShardFile:
         """Start the shard `name`.
 
@@ -96,25 +112,42 @@ class Sink(Protocol):
             Whether readers shall see it from its first write on, which is one call alone.
         """
 
+    @abc.abstractmethod
     def open_shard(self, name: str) -> ShardFile | None:
         """Return the shard `name` for more writing, or None when there is none or it cannot be."""
 
+    @abc.abstractmethod
     def append(self, name: str, data: Bytes) -> None:
         """Add `data` to the end of the object `name`, which begins empty; for logs."""
 
+    @abc.abstractmethod
     def commit(self, names: Iterable[str] = ()) -> None:
         """Return when objects stored without `sync`, given by name, would survive a power loss.
 
         The same then holds for the names of all objects that were stored before.
         """
 
+    @abc.abstractmethod
     def remove(self, name: str) -> None:
         """Delete the object `name`, or everything below it; nothing there is no error."""
 
     def free_nbytes(self) -> int | None:
         """Return how many bytes still fit, or None where nobody knows."""
+        return None
 
-    def close(self) -> None:
+    def set_part_memory(self, nbytes: int) -> None:  # noqa: B027
+        """Set how many bytes parts of shards may take on their way, where there are parts."""
+
+    def abort_unfinished(self, ours: Callable[[str], bool]) -> None:  # noqa: B027
+        """Abort uploads that never ended of the objects that are `ours` by name; never raises."""
+
+    def give_up(self, error: BaseException) -> None:  # noqa: B027
+        """Drop what is under way; every further call fails with this error."""
+
+    def finished(self) -> None:  # noqa: B027
+        """Note that the recording was finished."""
+
+    def close(self) -> None:  # noqa: B027
         """Let go of connections."""
 
 
@@ -132,7 +165,7 @@ class SinkProvider:
         How it takes shards: bytes at any place and any time, or from start to end and invisible
         until they are complete, in parts of some mebibytes or each as a whole object. Says how
         much memory is needed, before anything is opened. The sink's ``random_access`` is true for
-        the first alone; the others have a method ``allow_memory(nbytes)`` as well.
+        the first alone; the others are told by ``set_part_memory`` how much they may take.
     lock : callable, optional
         ``lock(url, settings) -> StoreLock or None``: taken before anything of a store is read that
         is going to be written, and released after its sink was closed.

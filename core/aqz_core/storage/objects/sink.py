@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import SettingsError
 from aqz_core.storage.objects.part_sizes import PART_NBYTES, part_size
 from aqz_core.storage.objects.place import place_of
-from aqz_core.storage.sink import as_view
+from aqz_core.storage.sink import Sink, as_view
 from aqz_core.storage.whole_logs import WholeLogs
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ MAX_SMALL_NBYTES = 256 << 10
 """Objects up to this size are metadata, or cost no more memory than such."""
 
 
-class ObjectStoreSink:
+class ObjectStoreSink(Sink):
     """A store in an object store.
 
     Parameters
@@ -72,7 +72,7 @@ class ObjectStoreSink:
             self._connection.close()
             raise
 
-    def allow_memory(self, nbytes: int) -> None:
+    def set_part_memory(self, nbytes: int) -> None:
         """Set how many bytes parts may take, being filled and sent together."""
         self._pool.capacity = nbytes
 
@@ -179,7 +179,7 @@ class ObjectStoreSink:
         # a service that deletes them one by one needs its time
         self._connection.call(lambda: self._service.delete(keys), what, nbytes=len(keys) * 50_000)
 
-    def clear_uploads(self, ours: Callable[[str], bool]) -> None:
+    def abort_unfinished(self, ours: Callable[[str], bool]) -> None:
         """Abort uploads that never ended of the objects that are `ours` by name; never raises."""
         self._abort_uploads(self._root, ours)
 
@@ -201,10 +201,6 @@ class ObjectStoreSink:
     def give_up(self, error: BaseException) -> None:
         """Drop what is under way; every further call fails with this error."""
         self._connection.fail(error)
-
-    def free_nbytes(self) -> int | None:
-        """Return None: nobody knows."""
-        return None
 
     def close(self) -> None:
         """Store the logs, abort what was not completed and let go of connections."""

@@ -23,14 +23,14 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import AqzError, StorageError
 from aqz_core.storage.filesystem import FilesystemSink
 from aqz_core.storage.names import PARTIAL
-from aqz_core.storage.sink import as_view
+from aqz_core.storage.sink import Sink, as_view
 from aqz_core.storage.spill.known_store import KnownStore
 from aqz_core.storage.whole_logs import WholeLogs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from aqz_core.storage.sink import Bytes, ShardFile, Sink
+    from aqz_core.storage.sink import Bytes, ShardFile
     from aqz_core.storage.spill.folder import SpillFolder
 
 __all__ = ["SpillingSink"]
@@ -38,7 +38,7 @@ __all__ = ["SpillingSink"]
 _log = logging.getLogger("aqz")
 
 
-class SpillingSink:
+class SpillingSink(Sink):
     """A store with a local folder behind it.
 
     Parameters
@@ -47,13 +47,6 @@ class SpillingSink:
         Takes shards in order only.
     folder
         Where everything goes once the store has failed.
-
-    Attributes
-    ----------
-    reason
-        Why the store failed; None while it works.
-    on_spill
-        Called with the reason when it fails.
     """
 
     random_access = False
@@ -62,8 +55,6 @@ class SpillingSink:
     def __init__(self, store: Sink, folder: SpillFolder) -> None:
         self.url = store.url
         self.folder = folder
-        self.reason: BaseException | None = None
-        self.on_spill: Callable[[BaseException], None] | None = None
         self.local = FilesystemSink(folder.objects)
         self._store = store
         self._marked = False
@@ -75,7 +66,7 @@ class SpillingSink:
 
     def stored(self, call: Callable[[], object]) -> bool:
         """Try a call at the store; tell whether it succeeded. If not, the folder takes over."""
-        if self.reason is not None:
+        if self.failover is not None:
             return False
         try:
             call()
@@ -84,17 +75,16 @@ class SpillingSink:
             return False
         return True
 
-    def allow_memory(self, nbytes: int) -> None:
+    def set_part_memory(self, nbytes: int) -> None:
         """Set how many bytes the parts of shards may take on their way into the store."""
-        if (allow := getattr(self._store, "allow_memory", None)) is not None:
-            allow(nbytes)
+        self._store.set_part_memory(nbytes)
 
     def _spill(self, error: BaseException) -> None:
         """Turn to the folder for good, and say so."""
         with self._lock:
-            if self.reason is not None:
+            if self.failover is not None:
                 return
-            self.reason = error
+            self.failover = error
             _log.warning(
                 "%s. The recording goes on in %s; `aqz upload %s` sends it when %s works again.",
                 str(error).rstrip("."),
@@ -102,15 +92,13 @@ class SpillingSink:
                 self.folder.path,
                 self.url,
             )
-            give_up = getattr(self._store, "give_up", None)
-            if give_up is not None:
-                give_up(error)
+            self._store.give_up(error)
             with self.locally():
                 self.folder.update(state="spilled", reason=str(error))
                 for name, content in self._logs.take_all():
                     self.local.write(name, content, sync=False)
-        if self.on_spill is not None:
-            self.on_spill(error)
+        if self.on_failover is not None:
+            self.on_failover(error, str(self.folder.path))
 
     @contextlib.contextmanager
     def locally(self) -> Iterator[None]:
@@ -121,7 +109,7 @@ class SpillingSink:
             raise StorageError(
                 error.errno,
                 f"the spill {self.folder.path} failed: {error}. It was needed because the store "
-                f"had failed: {self.reason}",
+                f"had failed: {self.failover}",
             ) from error
 
     def _mark(self) -> None:
@@ -154,7 +142,7 @@ class SpillingSink:
             return content
         with self.locally():
             content = self.local.read(name)
-        return self._known.read(name, self.reason) if content is None else content
+        return self._known.read(name, self.failover) if content is None else content
 
     def names(self, prefix: str) -> Iterator[str]:
         """Yield the names directly below `prefix`; after a failure, those of this stream."""
@@ -162,7 +150,7 @@ class SpillingSink:
         if not self._asked(lambda: found.extend(self._store.names(prefix))):
             with self.locally():
                 here = {n for n in self.local.names(prefix) if not n.endswith(PARTIAL)}
-            found = sorted(here | self._known.names(prefix, self.reason))
+            found = sorted(here | self._known.names(prefix, self.failover))
         yield from found
 
     def _asked(self, call: Callable[[], object]) -> bool:
@@ -198,10 +186,10 @@ class SpillingSink:
     def append(self, name: str, data: Bytes) -> None:
         """Add to a log, which the store gets as a whole at `commit`."""
         before: list[bytes] = []
-        if name not in self._logs and self.reason is None:
+        if name not in self._logs and self.failover is None:
             self.stored(lambda: before.append(self._store.read(name) or b""))
         with self._lock:
-            if self.reason is None:
+            if self.failover is None:
                 self._logs.add(name, data, b"".join(before))
                 return
             with self.locally():
@@ -228,11 +216,9 @@ class SpillingSink:
         """Delete an object and everything below it, in the store."""
         self._store.remove(name)
 
-    def clear_uploads(self, ours: Callable[[str], bool]) -> None:
-        """Have the store throw away uploads that never ended, if it knows such."""
-        clear_uploads = getattr(self._store, "clear_uploads", None)
-        if clear_uploads is not None:
-            clear_uploads(ours)
+    def abort_unfinished(self, ours: Callable[[str], bool]) -> None:
+        """Have the store throw away uploads that never ended."""
+        self._store.abort_unfinished(ours)
 
     def free_nbytes(self) -> int | None:
         """Return how many bytes still fit into the store."""
@@ -242,7 +228,7 @@ class SpillingSink:
 
     def finished(self) -> None:
         """Take note that the recording was finished."""
-        if self.reason is not None:
+        if self.failover is not None:
             with self.locally():
                 self.folder.update(state="complete")
 
@@ -250,7 +236,7 @@ class SpillingSink:
         """Store the logs, let go of the store and, if it never failed, remove the folder."""
         try:
             self.commit()
-            if self.reason is None and self._marked:
+            if self.failover is None and self._marked:
                 with contextlib.suppress(AqzError, OSError):
                     self._store.remove(self.folder.manifest.marker)
         finally:
@@ -292,7 +278,7 @@ class _CopiedShard:
             self._lost = error
             if self._copy is not None:
                 self._copy.discard()
-            if self._remote is not None and self._sink.reason is None:
+            if self._remote is not None and self._sink.failover is None:
                 _log.warning(
                     "the spill %s cannot keep a copy of %s: %s. If the store fails before this "
                     "shard is complete, its frames are lost.",
