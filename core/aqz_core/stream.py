@@ -7,13 +7,13 @@ import logging
 import operator
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, MetadataError, SettingsTypeError
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.process import ParentsRecording, leave_to_parent
-from aqz_core.recording.session import RecordingSession
+from aqz_core.recording.opening import extend, open_new, open_resumed
 from aqz_core.settings.acquire_zarr import NEWEST
 from aqz_core.settings.checks import check_plugins, describe, store_text
 from aqz_core.settings.stream import StreamSettings
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from aqz_core.events import StreamReport, StreamStatistics
+    from aqz_core.recording.session import RecordingSession
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["PartialFrameWarning", "ZarrStream"]
@@ -135,26 +136,26 @@ class ZarrStream:
             _check_settings("resume", settings)
         check_plugins(plugins)
         hooks = create_plugin_manager(plugins)
-        resumption = open_resumed_store(store, settings, hooks, s3)
+        resumed = open_resumed_store(store, settings, hooks, s3)
         stream = cls.__new__(cls)
         try:
-            stream._hold(RecordingSession(resumption.settings, hooks, resumption))
+            stream._hold(open_resumed(resumed, hooks))
         finally:
-            resumption.close()
+            resumed.close()
         return stream
 
-    def _hold(self, recording: RecordingSession) -> None:
-        """Take charge of a recording: until `close`, this object is dropped, or a fork."""
-        self._recording: RecordingSession | ParentsRecording = recording
-        self._forgotten = weakref.finalize(self, _finish_forgotten, recording)
+    def _hold(self, session: RecordingSession) -> None:
+        """Take charge of a session: until `close`, this object is dropped, or a fork."""
+        self._session = session
+        self._forgotten = weakref.finalize(self, _finish_forgotten, session)
         leave_to_parent(self)
 
     def _disown(self) -> None:
         """In a forked child: leave the recording to the parent."""
         self._forgotten.detach()
-        if self._recording.lock is not None:
-            self._recording.lock.disown()
-        self._recording = ParentsRecording(self._recording.sink.url)
+        if self._session.lock is not None:
+            self._session.lock.disown()
+        self._session = cast("RecordingSession", ParentsRecording(self._session.sink.url))
 
     def append(
         self, data: Any, key: str | None = None, metadata: Mapping[str, Any] | None = None
@@ -189,7 +190,7 @@ class ZarrStream:
         StorageError
             Something appended earlier could not be stored.
         """
-        self._recording.append(data, key, metadata)
+        self._session.array(key).append(data, metadata)
 
     def write(
         self,
@@ -228,7 +229,7 @@ class ZarrStream:
         FrameTypeError, FrameShapeError, UnknownArrayError, StreamClosedError, StorageError
             As for `append`.
         """
-        self._recording.write(data, index, key, metadata, replace=replace)
+        self._session.array(key).write(data, index, metadata, replace=replace)
 
     def skip(self, n_bytes: int, key: str | None = None) -> None:
         """Pass over pixels as if they had been appended; they read as the fill value.
@@ -249,7 +250,7 @@ class ZarrStream:
         OutOfBoundsError, UnknownArrayError, StreamClosedError, StorageError
             As for `append`.
         """
-        self._recording.skip_bytes(_count(n_bytes, "n_bytes"), key)
+        self._session.array(key).skip_bytes(_count(n_bytes, "n_bytes"))
 
     def skip_frames(self, n: int, key: str | None = None) -> None:
         """Pass over whole frames, a camera's lost ones for instance; see `skip`.
@@ -261,7 +262,7 @@ class ZarrStream:
         key : str, optional
             As for `append`.
         """
-        self._recording.skip_frames(_count(n, "n"), key)
+        self._session.array(key).skip_frames(_count(n, "n"))
 
     def flush(self, key: str | None = None) -> None:
         """Return when all frames taken so far can be read, and would survive a loss of power.
@@ -280,7 +281,7 @@ class ZarrStream:
         UnknownArrayError, StreamClosedError, StorageError
             As for `append`.
         """
-        self._recording.flush(key)
+        self._session.flush(key)
 
     def extend(self, settings: StreamSettings) -> None:
         """Begin more arrays, or fields of plates, while the stream is open.
@@ -302,7 +303,7 @@ class ZarrStream:
             As for `append`.
         """
         _check_settings("extend", settings)
-        self._recording.extend(copy.deepcopy(settings))
+        extend(self._session, copy.deepcopy(settings))
 
     def write_custom_metadata(
         self,
@@ -353,30 +354,30 @@ class ZarrStream:
                     "write_custom_metadata takes (metadata, array_key, metadata_key) or, as in "
                     "acquire-zarr 0.5.1, (custom_metadata, overwrite); the two cannot be mixed"
                 )
-            self._recording.write_acquire_json(given[0], overwrite=any(flags))
+            self._session.write_acquire_json(given[0], overwrite=any(flags))
             return True
         if metadata_key is not None and not isinstance(metadata_key, str):
             raise MetadataError(f"metadata_key must be a string, got {describe(metadata_key)}")
         assert not isinstance(array_key, bool)
-        self._recording.add_metadata(metadata, array_key, metadata_key)
+        self._session.add_metadata(metadata, array_key, metadata_key)
         return True
 
     def is_active(self) -> bool:
         """Tell whether frames can be appended: the stream is open and nothing has failed."""
-        return self._recording.is_open
+        return self._session.is_open
 
     def statistics(self) -> StreamStatistics:
         """Return counts and rates of this moment."""
-        return self._recording.statistics()
+        return self._session.statistics()
 
     def get_current_memory_usage(self) -> int:
         """Return the bytes of memory that pixels take at the moment."""
-        return self._recording.current_nbytes()
+        return self._session.nbytes
 
     @property
     def store_path(self) -> str:
         """Where the store is."""
-        return self._recording.sink.url
+        return self._session.sink.url
 
     def close(self) -> None:
         """Store everything that was appended and finish the store. Later calls do nothing.
@@ -392,7 +393,7 @@ class ZarrStream:
             Pixels at the end made up no whole frame and were not stored.
         """
         self._forgotten.detach()
-        report = self._recording.close()
+        report = self._session.close()
         if report is not None:
             _warn_of_partial_frames(report)
 
@@ -442,7 +443,7 @@ def _check_settings(function: str, settings: object) -> None:
 
 def _opened(settings: StreamSettings, plugins: Iterable[object]) -> RecordingSession:
     """Begin recording with a copy of the settings."""
-    return RecordingSession(copy.deepcopy(settings), create_plugin_manager(plugins))
+    return open_new(copy.deepcopy(settings), create_plugin_manager(plugins))
 
 
 def _warn_of_zarr_v2(settings: StreamSettings) -> None:
@@ -453,16 +454,16 @@ def _warn_of_zarr_v2(settings: StreamSettings) -> None:
         warnings.warn(message, DeprecationWarning, stacklevel=3)
 
 
-def _finish_forgotten(recording: RecordingSession) -> None:
+def _finish_forgotten(session: RecordingSession) -> None:
     """Close a recording whose stream nobody holds any more, or that is open at exit."""
     try:
-        report = recording.close()
+        report = session.close()
     except AqzError as error:
-        _log.error("the stream to %s could not be finished: %s", recording.sink.url, error)
+        _log.error("the stream to %s could not be finished: %s", session.sink.url, error)
         _log.debug("where that came from:", exc_info=error)
         report = None
     warnings.warn(
-        f"The stream to {recording.sink.url} was not closed; it was finished now. "
+        f"The stream to {session.sink.url} was not closed; it was finished now. "
         "Call close(), or use the stream in a with statement.",
         ResourceWarning,
         stacklevel=2,

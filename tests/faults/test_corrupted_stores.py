@@ -161,7 +161,7 @@ def test_damage_is_reported_and_never_made_worse(originals, data):
             stream = aqz.ZarrStream.resume(store)
         except AqzError:
             return
-        stream.append(np.full(stream._recording._plans[0].frame_shape, 99, "uint16"))
+        stream.append(np.full(stream._session.plan.arrays[0].frame_shape, 99, "uint16"))
         stream.close()
 
 

@@ -105,7 +105,7 @@ def test_overwrite_deletes_the_store_and_nothing_else(bucket):
 def test_more_objects_than_one_request_deletes(bucket):
     s3 = bucket.settings()
     with aqz.ZarrStream(settings("a.zarr", s3, chunk=1, shard=1)) as stream:
-        sink = stream._recording.sink
+        sink = stream._session.sink
         with ThreadPoolExecutor(8) as threads:
             for number in range(1005):
                 threads.submit(sink.write, f"junk/{number}", b"x", sync=False)
@@ -168,7 +168,7 @@ def test_many_shards_open_at_once_stay_inside_the_budget(bucket):
     for frame in pixels:
         stream.append(frame)
     stream.close()
-    memory = stream._recording.memory
-    assert stream._recording.sink.peak_part_nbytes <= memory.parts <= 160 << 20
+    memory = stream._session.plan.memory
+    assert stream._session.sink.peak_part_nbytes <= memory.parts <= 160 << 20
     assert len([key for key in bucket.listing() if "/c/" in key]) == 64
     assert np.array_equal(with_zarr(bucket, "a.zarr"), pixels)

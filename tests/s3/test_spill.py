@@ -339,7 +339,7 @@ def test_log_of_frames_goes_on_behind_what_the_store_has(endpoint, tmp_path):
     given = of_kind("shards", "a", at(endpoint), spill=tmp_path / "spill")
     endpoint.objects["a/x.jsonl"] = b"old\n"
     with aqz.ZarrStream(given) as stream:
-        sink = stream._recording.sink
+        sink = stream._session.sink
         endpoint.fail("denied", "")
         sink.append("x.jsonl", b"new\n")
         sink.append("x.jsonl", b"newer\n")

@@ -259,5 +259,5 @@ class ZarrStream(aqz_core.ZarrStream):
                 "write_custom_metadata takes (custom_metadata: str, overwrite: bool), "
                 f"got ({kinds})"
             )
-        self._recording.write_acquire_json(custom_metadata, overwrite=overwrite)
+        self._session.write_acquire_json(custom_metadata, overwrite=overwrite)
         return True

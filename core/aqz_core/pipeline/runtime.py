@@ -90,6 +90,11 @@ class Runtime:
 
         return shelve_one
 
+    def resize(self, memory: MemoryPlan) -> None:
+        """Divide another budget, from now on."""
+        self.pixels.capacity = memory.pixels
+        self.staging.capacity = memory.staging
+
     @property
     def nbytes(self) -> int:
         """Bytes of pixel memory allocated now."""

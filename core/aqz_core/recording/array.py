@@ -28,7 +28,7 @@ from aqz_core.settings.keys import join
 from aqz_core.storage.names import LOG_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from aqz_core.metadata import Document
     from aqz_core.pipeline.runtime import Runtime
@@ -216,6 +216,20 @@ class ArrayRecorder:
                 self._take(frame, logged=checked is not None)
             return count
 
+    def skip_bytes(self, nbytes: int) -> None:
+        """Pass over pixels, given in bytes; see `skip`."""
+        itemsize = self.plan.base.dtype.itemsize
+        if nbytes % itemsize:
+            raise FrameShapeError(
+                f"array {self.plan.key!r} has pixels of {itemsize} bytes; {nbytes} bytes are not a "
+                "whole number of them"
+            )
+        self.skip(nbytes // itemsize)
+
+    def skip_frames(self, frames: int) -> None:
+        """Pass over whole frames; see `skip`."""
+        self.skip(frames * math.prod(self.plan.frame_shape))
+
     def skip(self, pixels: int) -> None:
         """Pass over pixels that follow those taken before; they read as the fill value.
 
@@ -250,9 +264,14 @@ class ArrayRecorder:
                 whole -= skipped
 
     def write(
-        self, data: object, index: tuple[int, ...], metadata: object, *, replace: bool
+        self,
+        data: object,
+        position: Mapping[str, int | str],
+        metadata: object = None,
+        *,
+        replace: bool = False,
     ) -> None:
-        """Take the frame at an index, in the order of arrival.
+        """Take the frame at a position on each index axis, by name.
 
         Raises
         ------
@@ -261,6 +280,7 @@ class ArrayRecorder:
         FrameTypeError, FrameShapeError, AqzError
             As for `append`.
         """
+        index = self.plan.index_of(position)
         with self._appending:
             checked = FrameLog.check(metadata)
             array, count, begun = self._reader.check(data)

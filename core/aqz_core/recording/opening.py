@@ -1,211 +1,268 @@
-"""Before the first frame: what is in the store already, and the groups that arrays stand in."""
+"""Before the first frame: a store is locked, opened and claimed, and its arrays begin.
+
+`open_new` and `open_resumed` return a session that takes frames, or raise and leave nothing
+locked or running. `extend` begins more arrays in a session that is open.
+"""
 
 from __future__ import annotations
 
-import json
-from types import MappingProxyType
+import contextlib
+import logging
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.errors import SettingsError, StoreExistsError
-from aqz_core.metadata import Document, to_json
-from aqz_core.planning.documents import group_documents, node_names
-from aqz_core.settings.keys import ancestors, join
-from aqz_core.storage.names import LOCK_SUFFIX, METADATA, PARTIAL
+from aqz_core.errors import AqzError, SettingsError, StorageError
+from aqz_core.events import ShardWritten
+from aqz_core.metadata import ngff_problems
+from aqz_core.pipeline.runtime import Runtime
+from aqz_core.planning.stream import plan_stream
+from aqz_core.plugins import FrameSpec, Hooks, frame_function
+from aqz_core.recording.array import ArrayRecorder
+from aqz_core.recording.image_series import write_series
+from aqz_core.recording.nodes import (
+    check_free_space,
+    claim_nodes,
+    stored_attributes,
+    write_groups,
+)
+from aqz_core.recording.observers import EventDispatcher
+from aqz_core.recording.session import OpenStore, RecordingSession
+from aqz_core.settings.paths import without_password
+from aqz_core.settings.validation.stream import check_extension
+from aqz_core.storage.opening import lock_store, open_sink
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from aqz_core.planning.array import ArrayPlan
+    from aqz_core.planning.resume_point import ResumedStore, ResumePoint
+    from aqz_core.planning.stream import StreamPlan
+    from aqz_core.settings.stream import StreamSettings
+    from aqz_core.storage.lock import StoreLock
     from aqz_core.storage.sink import Sink
 
-__all__ = ["check_free_space", "claim_nodes", "stored_attributes", "write_groups"]
+__all__ = ["extend", "open_new", "open_resumed"]
 
-NOTHING: Mapping[str, Document] = MappingProxyType({})
+FEW_ARRAYS = 8
+"""Arrays whose metadata are flushed to the device one by one."""
+
+_log = logging.getLogger("aqz")
 
 
-def claim_nodes(
-    sink: Sink,
-    plans: Sequence[ArrayPlan],
-    groups: Mapping[str, Document] = NOTHING,
-    *,
-    overwrite: bool,
-) -> dict[str, Document]:
-    """Make sure that nothing stored would be damaged.
+def open_new(settings: StreamSettings, hooks: Hooks) -> RecordingSession:
+    """Begin a recording in a place that nobody else records to.
 
     Parameters
     ----------
-    sink
-        The store.
-    plans
-        The arrays that will be recorded.
-    groups
-        Attributes of the groups of plates, by key.
-    overwrite
-        Whether to remove everything that is there.
-
-    Returns
-    -------
-    dict
-        Attributes of groups that are there already and become images or parts of plates, by key:
-        they are kept.
+    settings
+        Valid, and nobody else's.
+    hooks
+        The plug-ins.
 
     Raises
     ------
-    StoreExistsError
-        An array is stored at one of the keys, or above it; or a plate at the key of one. What
-        would be removed on this machine is no Zarr store.
+    AqzError
+        As `ZarrStream` says.
     """
-    if overwrite:
-        _check_removable(sink)
-        sink.remove("")
-        return {}
-    above = {group: plan.key for plan in reversed(plans) for group in ancestors(plan.key)}
-    for group, key in above.items():
-        if _node_kind(sink, group) == "array":
-            raise StoreExistsError(_taken(sink, group, f"so {key!r} cannot be inside it"))
-    attributes = {key: _claim_plate_group(sink, key) for key in groups}
-    for plan in plans:
-        attributes[plan.key] = _claim(sink, plan)
-    return attributes
+    with _undone_on_error(settings) as undo:
+        plan = plan_stream(settings, hooks)
+        lock = lock_store(settings, hooks.sinks())
+        if lock is not None:
+            undo.callback(lock.release)
+        sink = _opened_sink(settings, hooks, plan, undo)
+        existing = claim_nodes(sink, plan.arrays, plan.groups, overwrite=settings.overwrite)
+        _check(sink, plan.arrays)
+        store = _started(settings, hooks, plan, lock, sink, undo)
+        arrays = _begin_arrays(store, settings, plan.arrays, existing)
+        _write_groups(store, settings, plan, existing)
+        return _begun(store, settings, plan, arrays)
 
 
-def _check_removable(sink: Sink) -> None:
-    """Refuse to remove a directory whose files are of something else."""
-    if not sink.random_access:  # what an upload that was cut off left has no metadata either
-        return
-    names = {name for name in sink.names("") if not name.endswith((PARTIAL, LOCK_SUFFIX))}
-    if names and names.isdisjoint(METADATA):
-        raise StoreExistsError(
-            f"{sink.url} has {min(names)!r} in it and no Zarr metadata: overwrite=True removes "
-            "Zarr stores only. Remove it yourself, or choose another store_path."
+def open_resumed(resumed: ResumedStore, hooks: Hooks) -> RecordingSession:
+    """Resume an earlier recording at its next frame.
+
+    Parameters
+    ----------
+    resumed
+        What was found in the store; its lock becomes the session's.
+    hooks
+        The plug-ins.
+
+    Raises
+    ------
+    AqzError
+        As `ZarrStream.resume` says.
+    """
+    settings, lock = resumed.settings, resumed.lock
+    with _undone_on_error(settings) as undo:
+        if lock is not None:
+            undo.callback(lock.release)
+        plan = plan_stream(settings, hooks)
+        sink = _opened_sink(settings, hooks, plan, undo)
+        keys = tuple(f"{one.key}/" if one.key else "" for one in plan.arrays)
+        sink.abort_unfinished(lambda name: name.startswith(keys))
+        _check(sink, plan.arrays)
+        store = _started(settings, hooks, plan, lock, sink, undo)
+        arrays = _begin_arrays(
+            store, settings, plan.arrays, resumed.attributes, resumed.resume_point_of
         )
+        return _begun(store, settings, plan, arrays)
 
 
-def _claim_plate_group(sink: Sink, key: str) -> Document:
-    """Return the attributes of a group that becomes part of a plate and is no part of one yet."""
-    attributes = stored_attributes(sink, key)
-    inside = attributes.get("ome")
-    for found in (attributes, inside if isinstance(inside, dict) else {}):
-        if "plate" in found or "well" in found:
-            raise StoreExistsError(
-                f"{sink.url} has a plate or well at {key!r} already. Choose another path for the "
-                "plate or another store_path, or set overwrite=True to remove the whole store "
-                "first."
+def extend(session: RecordingSession, settings: StreamSettings) -> None:
+    """Begin the arrays that `settings` have more than an open session.
+
+    Raises
+    ------
+    AqzError
+        As `ZarrStream.extend` says.
+    """
+    with session.extending() as store:
+        check_extension(session.settings, settings)
+        plan = plan_stream(settings, store.hooks)
+        recorded = session.plan.arrays
+        keys = {one.key for one in recorded}
+        added = tuple(one for one in plan.arrays if one.key not in keys)
+        levels = max(len(one.layouts) for one in recorded)
+        if plan.levels > levels:
+            raise SettingsError(
+                f"a new array has {plan.levels} pyramid levels, but those of the stream have "
+                f"{levels} at most; open a stream of its own for it"
             )
-    return attributes
+        existing = claim_nodes(store.sink, added, overwrite=False)
+        check_free_space(store.sink, added)
+        with store.runtime.failure.guard():
+            store.runtime.resize(plan.memory)
+            store.sink.set_part_memory(plan.memory.parts)
+            arrays = _begin_arrays(store, settings, added, existing)
+            _write_metadata(store, settings, arrays)
+            groups = {key: stored_attributes(store.sink, key) for key in plan.groups}
+            _write_groups(store, settings, plan, groups)
+        session.add(settings, plan, arrays)
 
 
-def _claim(sink: Sink, plan: ArrayPlan) -> Document:
-    """Check one array's place; return the attributes of the group that is there, if any."""
-    kind = _node_kind(sink, plan.key)
-    if kind == "array":
-        raise StoreExistsError(_taken(sink, plan.key, "which would be damaged"))
-    if plan.is_image:
-        for level in range(len(plan.layouts)):
-            if _occupied(sink, plan.level_name(level)):
-                raise StoreExistsError(
-                    _taken(sink, plan.level_name(level), "which would be damaged")
-                )
-        return stored_attributes(sink, plan.key) if kind == "group" else {}
-    if kind == "group" and not (plan.key == "" and _is_empty_group(sink)):
-        raise StoreExistsError(
-            f"{sink.url} has a group at {plan.key!r}, where an array would go. Choose another "
-            "output_key or store_path, or set overwrite=True to remove the whole store first."
+@contextlib.contextmanager
+def _undone_on_error(settings: StreamSettings) -> Iterator[contextlib.ExitStack]:
+    """Undo, the last step first, what was done when opening fails."""
+    with contextlib.ExitStack() as undo:
+        try:
+            yield undo
+        except AqzError:
+            raise
+        except OSError as error:
+            shown = without_password(settings.store_path)
+            message = f"{shown} cannot be recorded into: {error}"
+            raise StorageError(error.errno, message) from error
+        undo.pop_all()
+
+
+def _opened_sink(
+    settings: StreamSettings, hooks: Hooks, plan: StreamPlan, undo: contextlib.ExitStack
+) -> Sink:
+    """Open the place where everything goes."""
+    sink = open_sink(settings, hooks.sinks(), plan.memory.parts)
+    undo.callback(sink.close)
+    return sink
+
+
+def _check(sink: Sink, plans: Sequence[ArrayPlan]) -> None:
+    """Refuse what does not fit; log which images readers of NGFF will refuse for their axes."""
+    check_free_space(sink, plans)
+    for plan in plans:
+        for problem in ngff_problems(plan.axes) if plan.is_image else ():
+            _log.warning("array %r is not a valid NGFF image: %s", plan.key, problem)
+
+
+def _started(
+    settings: StreamSettings,
+    hooks: Hooks,
+    plan: StreamPlan,
+    lock: StoreLock | None,
+    sink: Sink,
+    undo: contextlib.ExitStack,
+) -> OpenStore:
+    """Start the threads of a recording."""
+    runtime = Runtime(sink, plan.memory, plan.workers, plan.levels, settings.stall_timeout)
+    undo.callback(runtime.stop)
+    events = EventDispatcher(hooks)
+    undo.callback(events.close, 0)
+    return OpenStore(hooks, lock, sink, runtime, events)
+
+
+def _begun(
+    store: OpenStore,
+    settings: StreamSettings,
+    plan: StreamPlan,
+    arrays: dict[str, ArrayRecorder],
+) -> RecordingSession:
+    """Return a session that is ready for its next frame."""
+    _write_metadata(store, settings, arrays)
+    for array in arrays.values():
+        array.restore()
+    next(iter(arrays.values())).prepare()
+    session = RecordingSession(store, settings, plan, arrays)
+    session.begin()
+    return session
+
+
+def _begin_arrays(
+    store: OpenStore,
+    settings: StreamSettings,
+    plans: Iterable[ArrayPlan],
+    existing: Mapping[str, Mapping[str, Any]],
+    resume_point_of: Callable[[ArrayPlan], ResumePoint] | None = None,
+) -> dict[str, ArrayRecorder]:
+    """Begin arrays; `existing` are attributes that their nodes have already, by key."""
+    extra = dict(store.hooks.metadata(settings))
+    return {
+        plan.key: ArrayRecorder(
+            plan,
+            store.runtime,
+            attributes={**existing.get(plan.key, {}), **extra},
+            process=frame_function(
+                store.hooks.frame_processors(settings),
+                FrameSpec(plan.key, plan.frame_shape, plan.base.dtype),
+            ),
+            live=settings.live,
+            sync=settings.durability == "shard",
+            protect=settings.durability != "none",
+            progress=None if resume_point_of is None else resume_point_of(plan),
+            on_shard=_shard_listener(store, plan.key),
         )
-    if kind is None and _occupied(sink, plan.key):
-        raise StoreExistsError(
-            f"{sink.url} has files at {plan.key!r} that belong to no Zarr array. Choose another "
-            "output_key or store_path, or set overwrite=True to remove the whole store first."
-        )
-    return {}
+        for plan in plans
+    }
 
 
-def _taken(sink: Sink, name: str, consequence: str) -> str:
-    """Say that an array, or what is left of one, is in the way."""
-    place = f"at {name!r}" if name else "at its root"
-    return (
-        f"{sink.url} has an array {place} already, {consequence}. Choose another output_key or "
-        "store_path, or set overwrite=True to remove the whole store first."
-    )
+def _shard_listener(store: OpenStore, key: str) -> Callable[[int, str, int, int], None]:
+    """Return what notifies observers of each complete shard of an array."""
+
+    def on_shard(level: int, name: str, nbytes: int, chunks: int) -> None:
+        if store.events.observes(ShardWritten):
+            event = ShardWritten(key, level, name, nbytes, chunks, store.sink.url)
+            store.events.publish(event)
+
+    return on_shard
 
 
-def _node_kind(sink: Sink, name: str) -> str | None:
-    """Return "array" or "group" for what is stored at `name`, or None."""
-    document = sink.read(join(name, "zarr.json"))
-    if document is not None:
-        return "array" if _parsed(document).get("node_type") == "array" else "group"
-    if sink.read(join(name, ".zarray")) is not None:
-        return "array"
-    return "group" if sink.read(join(name, ".zgroup")) is not None else None
-
-
-def _occupied(sink: Sink, name: str) -> bool:
-    """Tell whether an array, or chunks of one without metadata, are stored at `name`."""
-    if _node_kind(sink, name) == "array":
-        return True
-    if not name:
-        return next(sink.names("c"), None) is not None
-    return next(sink.names(name), None) is not None
-
-
-def _is_empty_group(sink: Sink) -> bool:
-    """Tell whether the root is a group that has nothing in it."""
-    return set(sink.names("")) <= {"zarr.json", ".zgroup", ".zattrs"}
-
-
-def stored_attributes(sink: Sink, name: str) -> Document:
-    """Return the attributes of a stored group; empty if there is none."""
-    document = sink.read(join(name, "zarr.json"))
-    if document is not None:
-        found: Any = _parsed(document).get("attributes", {})
-    else:
-        found = _parsed(sink.read(join(name, ".zattrs")) or b"{}")
-    return found if isinstance(found, dict) else {}
-
-
-def _parsed(document: bytes) -> Document:
-    """Return a JSON object; what cannot be read counts as one without members."""
-    try:
-        parsed = json.loads(document)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
-
-
-def write_groups(
-    sink: Sink, plans: Sequence[ArrayPlan], groups: Mapping[str, Document] = NOTHING
+def _write_metadata(
+    store: OpenStore, settings: StreamSettings, arrays: Mapping[str, ArrayRecorder]
 ) -> None:
-    """Write the groups of plates, and the others above every array where none is stored yet."""
-    version = plans[0].version
-    for name, attributes in groups.items():
-        for document_name, document in group_documents(version, name, attributes).items():
-            sink.write(document_name, to_json(document), sync=False)
-    keys = [*groups, *(plan.key for plan in plans)]
-    names = dict.fromkeys(group for key in keys for group in ancestors(key))
-    own = {plan.key for plan in plans if plan.is_image} | set(groups)
-    for name in names:
-        if name in own or any(sink.read(node) is not None for node in node_names(name)):
-            continue
-        for document_name, document in group_documents(version, name, {}).items():
-            sink.write(document_name, to_json(document), sync=False)
+    """Store the metadata of new arrays before their first frame."""
+    # Hundreds of arrays are flushed to the device together, not each on its own.
+    many = len(arrays) > FEW_ARRAYS
+    for array in arrays.values():
+        array.metadata.begin(protect=not many)
+    if many and settings.durability != "none":
+        store.sink.commit()
 
 
-def check_free_space(sink: Sink, plans: Sequence[ArrayPlan]) -> None:
-    """Raise `SettingsError` if not even one layer of shards of every array fits the store."""
-    free = sink.free_nbytes()
-    needed = sum(_first_shards_nbytes(plan) for plan in plans if plan.codecs.is_identity)
-    if free is not None and free < needed:
-        raise SettingsError(
-            f"{sink.url} has {free:,} bytes free, but one layer of shards takes {needed:,}. "
-            "Free some space, choose another disk, or use smaller shards."
-        )
-
-
-def _first_shards_nbytes(plan: ArrayPlan) -> int:
-    """Return the bytes of the first layer of shards, as far as the array reaches."""
-    base = plan.base
-    planes = 1
-    for axis, size in enumerate(base.lead_shape):
-        shard = base.chunk_shape[axis] * (base.shard_chunks[axis] if base.shard_chunks else 1)
-        planes *= min(shard, size) if size else shard
-    return planes * base.frame_nbytes
+def _write_groups(
+    store: OpenStore,
+    settings: StreamSettings,
+    plan: StreamPlan,
+    existing: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Store the metadata of everything that arrays stand in."""
+    groups = {key: {**existing.get(key, {}), **own} for key, own in plan.groups.items()}
+    write_groups(store.sink, plan.arrays, groups)
+    if settings.bioformats2raw:
+        write_series(store.sink, settings.version, plan.flat_keys)

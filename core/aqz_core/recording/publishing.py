@@ -33,6 +33,9 @@ class Publisher:
         self._failure = failure
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="aqz-publisher", daemon=True)
+
+    def start(self) -> None:
+        """Begin; the first call comes after one interval."""
         self._thread.start()
 
     def stop(self) -> None:

@@ -7,26 +7,21 @@ holds any more can be finished.
 from __future__ import annotations
 
 import contextlib
-import logging
-import math
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import (
     AqzError,
-    FrameShapeError,
-    SettingsError,
     StalledError,
-    StorageError,
     StreamClosedError,
     UnknownArrayError,
 )
 from aqz_core.events import (
     ArrayReport,
     Progress,
-    ShardWritten,
     StreamClosed,
     StreamFailed,
     StreamOpened,
@@ -34,254 +29,121 @@ from aqz_core.events import (
     StreamSpilled,
     StreamStatistics,
 )
-from aqz_core.metadata import ngff_problems
-from aqz_core.pipeline.runtime import Runtime
 from aqz_core.pipeline.threads import JobGroup
-from aqz_core.planning.stream import plan_stream
-from aqz_core.plugins import FrameSpec, Hooks, frame_function
+from aqz_core.plugins import Hooks
 from aqz_core.recording.acquire_json import AcquireJson
-from aqz_core.recording.array import ArrayRecorder
-from aqz_core.recording.image_series import write_series
-from aqz_core.recording.observers import EventDispatcher
-from aqz_core.recording.opening import (
-    check_free_space,
-    claim_nodes,
-    stored_attributes,
-    write_groups,
-)
 from aqz_core.recording.publishing import Publisher
 from aqz_core.settings.keys import normalise_key
-from aqz_core.settings.paths import without_password
-from aqz_core.settings.validation.stream import check_extension
-from aqz_core.storage.opening import lock_store, open_sink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from aqz_core.planning.array import ArrayPlan
-    from aqz_core.planning.resume_point import ResumedStore
+    from aqz_core.pipeline.runtime import Runtime
     from aqz_core.planning.stream import StreamPlan
+    from aqz_core.plugins import Hooks
+    from aqz_core.recording.array import ArrayRecorder
+    from aqz_core.recording.observers import EventDispatcher
     from aqz_core.settings.stream import StreamSettings
+    from aqz_core.storage.lock import StoreLock
+    from aqz_core.storage.sink import Sink
 
-__all__ = ["RecordingSession"]
+__all__ = ["OpenStore", "RecordingSession"]
 
 
-FEW_ARRAYS = 8
+@dataclass(frozen=True)
+class OpenStore:
+    """What all arrays of a session share.
 
-_log = logging.getLogger("aqz")
+    Attributes
+    ----------
+    hooks
+        The plug-ins.
+    lock
+        Held on the store; None where there is none to hold.
+    sink
+        Where everything goes.
+    runtime
+        Threads, memory and the first error.
+    events
+        Notifies observers.
+    """
+
+    hooks: Hooks
+    lock: StoreLock | None
+    sink: Sink
+    runtime: Runtime
+    events: EventDispatcher
 
 
 class RecordingSession:
-    """Everything behind one stream.
+    """One open store and its arrays; made by `opening`, whose parts are all ready.
 
     Parameters
     ----------
+    store
+        What the arrays share.
     settings
         Valid, and nobody else's.
-    hooks
-        The plug-ins.
-    resumption
-        The earlier recording to go on with, if any.
+    plan
+        What they come to.
+    arrays
+        By key, in the order of the settings.
     """
 
     def __init__(
-        self, settings: StreamSettings, hooks: Hooks, resumption: ResumedStore | None = None
+        self,
+        store: OpenStore,
+        settings: StreamSettings,
+        plan: StreamPlan,
+        arrays: dict[str, ArrayRecorder],
     ) -> None:
         self.settings = settings
-        self._hooks = hooks
-        self.lock = None if resumption is None else resumption.lock
-        try:
-            plan = plan_stream(settings, hooks)
-            self._plans = plan.arrays
-            self.memory = plan.memory
-            if resumption is None:
-                self.lock = lock_store(settings, hooks.sinks())
-            self._open(plan, hooks, resumption)
-        except BaseException as error:
-            with contextlib.ExitStack() as ending:
-                if self.lock is not None:
-                    ending.callback(self.lock.release)
-                if (sink := getattr(self, "sink", None)) is not None:
-                    ending.callback(sink.close)
-            if isinstance(error, OSError) and not isinstance(error, AqzError):
-                shown = without_password(settings.store_path)
-                message = f"{shown} cannot be recorded into: {error}"
-                raise StorageError(error.errno, message) from error
-            raise
-
-    def _open(self, plan: StreamPlan, hooks: Hooks, resumption: ResumedStore | None) -> None:
-        """Open the store and begin, with the lock held."""
-        settings = self.settings
-        self.sink = open_sink(settings, hooks.sinks(), self.memory.parts)
-        if resumption is None:
-            existing = claim_nodes(
-                self.sink, self._plans, plan.groups, overwrite=settings.overwrite
-            )
-        else:
-            existing = {key: dict(found) for key, found in resumption.attributes.items()}
-            starts = tuple(f"{one.key}/" if one.key else "" for one in self._plans)
-            self.sink.abort_unfinished(lambda name: name.startswith(starts))
-        check_free_space(self.sink, self._plans)
-        _warn_of_axes(self._plans)
-        self._engine = Runtime(
-            self.sink, self.memory, plan.workers, plan.levels, settings.stall_timeout
-        )
-        self._events = EventDispatcher(hooks)
-        self.sink.on_failover = self._announce_failover
-        self._acquire_json = AcquireJson(self.sink, several=len(self._plans) > 1)
+        self.plan = plan
+        self.sink = store.sink
+        self.lock = store.lock
+        self._store = store
+        self._runtime = store.runtime
+        self._events = store.events
+        self._arrays = arrays
+        self._acquire_json = AcquireJson(self.sink, several=len(arrays) > 1)
+        self._publisher = Publisher(self._publish, self._runtime.failure)
         self._begun: float | None = None
         self._closing = threading.Lock()
         self._closed = False
-        try:
-            extra = dict(hooks.metadata(settings))
-            self._arrays = {
-                plan.key: self._array(
-                    plan, {**existing.get(plan.key, {}), **extra}, hooks, resumption
-                )
-                for plan in self._plans
-            }
-            if resumption is None:
-                self._write_groups(plan, existing)
-            self._begin_metadata(tuple(self._arrays.values()))
-            for array in self._arrays.values():
-                array.restore()
-            next(iter(self._arrays.values())).prepare()
-        except BaseException:
-            self._engine.stop()
-            self._events.close(0)
-            raise
-        self._publisher = Publisher(self._publish, self._engine.failure)
+        self.sink.on_failover = self._announce_failover
+
+    def begin(self) -> None:
+        """Let readers and observers see the recording from now on."""
+        self._publisher.start()
         self._events.publish(StreamOpened(self.sink.url, tuple(self._arrays)))
 
-    def _begin_metadata(self, arrays: tuple[ArrayRecorder, ...]) -> None:
-        """Store the metadata of new arrays before their first frame."""
-        # Hundreds of arrays are flushed to the device together, not each on its own.
-        many = len(arrays) > FEW_ARRAYS
-        for array in arrays:
-            array.metadata.begin(protect=not many)
-        if many and self.settings.durability != "none":
-            self.sink.commit()
-
-    def _write_groups(self, plan: StreamPlan, existing: Mapping[str, Mapping[str, Any]]) -> None:
-        """Store the metadata of everything that arrays stand in."""
-        groups = {key: {**existing.get(key, {}), **own} for key, own in plan.groups.items()}
-        write_groups(self.sink, plan.arrays, groups)
-        if self.settings.bioformats2raw:
-            write_series(self.sink, self.settings.version, plan.flat_keys)
-
-    def _array(
-        self,
-        plan: ArrayPlan,
-        attributes: Mapping[str, Any],
-        hooks: Hooks,
-        resumption: ResumedStore | None,
-    ) -> ArrayRecorder:
-        """Begin one array."""
-        spec = FrameSpec(plan.key, plan.frame_shape, plan.base.dtype)
-
-        def on_shard(level: int, name: str, nbytes: int, chunks: int) -> None:
-            if self._events.observes(ShardWritten):
-                event = ShardWritten(plan.key, level, name, nbytes, chunks, self.sink.url)
-                self._events.publish(event)
-
-        return ArrayRecorder(
-            plan,
-            self._engine,
-            attributes=dict(attributes),
-            process=frame_function(hooks.frame_processors(self.settings), spec),
-            live=self.settings.live,
-            sync=self.settings.durability == "shard",
-            protect=self.settings.durability != "none",
-            progress=resumption.resume_point_of(plan) if resumption is not None else None,
-            on_shard=on_shard,
-        )
-
-    def extend(self, settings: StreamSettings) -> None:
-        """Begin the arrays that `settings` have more than the stream."""
+    @contextlib.contextmanager
+    def extending(self) -> Iterator[OpenStore]:
+        """Keep the session from being closed while arrays are added to it."""
         with self._closing:
             self._check_open()
-            self._engine.failure.check()
-            check_extension(self.settings, settings)
-            plan = plan_stream(settings, self._hooks)
-            added = tuple(one for one in plan.arrays if one.key not in self._arrays)
-            levels = max(len(one.layouts) for one in self._plans)
-            if plan.levels > levels:
-                raise SettingsError(
-                    f"a new array has {plan.levels} pyramid levels, but those of the stream have "
-                    f"{levels} at most; open a stream of its own for it"
-                )
-            existing = claim_nodes(self.sink, added, overwrite=False)
-            check_free_space(self.sink, added)
-            with self._engine.failure.guard():
-                self._begin_arrays(plan, added, existing)
-            self.settings = settings
+            self._runtime.failure.check()
+            yield self._store
 
-    def _begin_arrays(
-        self,
-        plan: StreamPlan,
-        added: tuple[ArrayPlan, ...],
-        existing: Mapping[str, Mapping[str, Any]],
+    def add(
+        self, settings: StreamSettings, plan: StreamPlan, arrays: Mapping[str, ArrayRecorder]
     ) -> None:
-        """Give an extended stream its memory, its groups and its new arrays."""
-        self.memory = plan.memory
-        self._engine.pixels.capacity = plan.memory.pixels
-        self._engine.staging.capacity = plan.memory.staging
-        self.sink.set_part_memory(plan.memory.parts)
-        extra = dict(self._hooks.metadata(self.settings))
-        new = {
-            one.key: self._array(one, {**existing.get(one.key, {}), **extra}, self._hooks, None)
-            for one in added
-        }
-        self._begin_metadata(tuple(new.values()))
-        groups = {key: stored_attributes(self.sink, key) for key in plan.groups}
-        self._write_groups(plan, groups)
-        self._plans = plan.arrays
-        self._arrays = {one.key: self._arrays.get(one.key) or new[one.key] for one in plan.arrays}
+        """Take in new arrays; `settings` and `plan` are those of all."""
+        self.settings, self.plan = settings, plan
+        known = {**self._arrays, **arrays}
+        self._arrays = {one.key: known[one.key] for one in plan.arrays}
 
     # ---- while it runs ----------------------------------------------------------------------
 
     @property
     def is_open(self) -> bool:
         """Whether frames are taken."""
-        return not self._closed and not self._engine.failure
+        return not self._closed and not self._runtime.failure
 
-    def append(self, data: object, key: str | None, metadata: object = None) -> int:
-        """Take frames for one array; return how many were completed."""
-        return self._begin(key).append(data, metadata)
-
-    def skip_bytes(self, nbytes: int, key: str | None) -> None:
-        """Pass over pixels, given in bytes."""
-        array = self._begin(key)
-        itemsize = array.plan.base.dtype.itemsize
-        if nbytes % itemsize:
-            raise FrameShapeError(
-                f"array {array.plan.key!r} has pixels of {itemsize} bytes; {nbytes} bytes are no "
-                "whole number of them"
-            )
-        array.skip(nbytes // itemsize)
-
-    def skip_frames(self, frames: int, key: str | None) -> None:
-        """Pass over whole frames."""
-        array = self._begin(key)
-        array.skip(frames * math.prod(array.plan.frame_shape))
-
-    def write(
-        self,
-        data: object,
-        index: Mapping[str, int | str],
-        key: str | None,
-        metadata: object,
-        *,
-        replace: bool,
-    ) -> None:
-        """Take one frame at an index given by axis names."""
-        array = self._begin(key)
-        array.write(data, array.plan.index_of(index), metadata, replace=replace)
-
-    def _begin(self, key: str | None) -> ArrayRecorder:
+    def array(self, key: str | None) -> ArrayRecorder:
         """Return the array that frames are for, if the recording can go on."""
         array = self._array_for(key)
-        self._engine.failure.check()
+        self._runtime.failure.check()
         if self._begun is None:
             self._begun = time.monotonic()
         return array
@@ -291,15 +153,15 @@ class RecordingSession:
         arrays = [self._array_for(key)] if key is not None else list(self._arrays.values())
         self._check_open()
         for array in arrays:
-            self._engine.failure.check()
-            with self._engine.failure.guard():
+            self._runtime.failure.check()
+            with self._runtime.failure.guard():
                 array.flush(sync=self.settings.durability != "none")
 
     def add_metadata(self, metadata: object, key: str | None, metadata_key: str | None) -> None:
         """Merge a user's metadata into the attributes of one array."""
         array = self._array_for(key)
-        self._engine.failure.check()
-        with self._engine.failure.guard():
+        self._runtime.failure.check()
+        with self._runtime.failure.guard():
             array.metadata.add(metadata, metadata_key)
         if self.settings.version is ZarrVersion.V2:
             self._acquire_json.merge(array.plan.key, metadata, metadata_key)
@@ -307,7 +169,7 @@ class RecordingSession:
     def write_acquire_json(self, metadata: object, *, overwrite: bool) -> None:
         """Store metadata of the whole store where acquire-zarr 0.5.1 had them."""
         self._check_open()
-        self._engine.failure.check()
+        self._runtime.failure.check()
         self._acquire_json.write(metadata, overwrite=overwrite)
 
     def _array_for(self, key: str | None) -> ArrayRecorder:
@@ -337,7 +199,7 @@ class RecordingSession:
         """Return how the recording is doing."""
         seconds = time.monotonic() - self._begun if self._begun is not None else 0.0
         bytes_in = sum(array.bytes_in for array in self._arrays.values())
-        pixels = self._engine.pixels
+        pixels = self._runtime.pixels
         return StreamStatistics(
             frames=sum(array.frames for array in self._arrays.values()),
             bytes_in=bytes_in,
@@ -348,9 +210,10 @@ class RecordingSession:
             spilled=self.sink.failover is not None,
         )
 
-    def current_nbytes(self) -> int:
-        """Return the bytes of pixel memory allocated now."""
-        return self._engine.nbytes
+    @property
+    def nbytes(self) -> int:
+        """Bytes of pixel memory allocated now."""
+        return self._runtime.nbytes
 
     def _publish(self) -> None:
         """Let readers and observers see how far it is; called a few times a second."""
@@ -375,10 +238,10 @@ class RecordingSession:
             self._closed = True
             self._publisher.stop()
             try:
-                with self._engine.failure.guard():
+                with self._runtime.failure.guard():
                     self._finish()
             except BaseException as error:
-                self._engine.failure.set(error)
+                self._runtime.failure.set(error)
                 self._abandon()
                 lost = sum(array.unreadable_frames for array in self._arrays.values())
                 told = self._with_losses(error, lost)
@@ -397,7 +260,7 @@ class RecordingSession:
                 ending.callback(self.lock.release)
             ending.callback(self.sink.close)
             ending.callback(self._events.close)
-            ending.callback(self._engine.stop)
+            ending.callback(self._runtime.stop)
 
     def _with_losses(self, error: BaseException, lost: int) -> BaseException:
         """Add to an error how many of the frames that were taken cannot be read."""
@@ -413,32 +276,32 @@ class RecordingSession:
 
     def _finish(self) -> None:
         """Hand over, level by level, what is incomplete; then finish shards and metadata."""
-        engine, arrays = self._engine, self._arrays.values()
-        for level in range(max(len(plan.layouts) for plan in self._plans)):
+        runtime, arrays = self._runtime, self._arrays.values()
+        for level in range(self.plan.levels):
             for array in arrays:
                 array.finish_level(level)
             for array in arrays:
                 array.wait(level)
-            engine.failure.check()
+            runtime.failure.check()
         finishing = JobGroup()
         for array in arrays:
             for finish in array.unfinished_shards():
-                engine.io.submit(finishing, finish)
-        finishing.wait(engine.stall_timeout)
-        engine.failure.check()
+                runtime.io.submit(finishing, finish)
+        finishing.wait(runtime.stall_timeout)
+        runtime.failure.check()
         for array in arrays:
             if self.settings.durability != "none":
-                engine.run(array.commit)
-            engine.run(array.finish_documents)
+                runtime.run(array.commit)
+            runtime.run(array.finish_documents)
         # Object stores take logs as a whole at a commit: it must fail before the end is told.
         if self.settings.durability != "none" or not self.sink.random_access:
-            engine.run(self.sink.commit)
-        engine.run(self.sink.finished)
+            runtime.run(self.sink.commit)
+        runtime.run(self.sink.finished)
         self._events.publish(StreamClosed(self._report(), self.sink.url))
 
     def _abandon(self) -> None:
         """After an error: let readers see what was stored, as far as the store still works."""
-        if isinstance(self._engine.failure.error, StalledError):
+        if isinstance(self._runtime.failure.error, StalledError):
             return  # it does not answer, and nobody shall wait for it once more
         for array in self._arrays.values():
             with contextlib.suppress(AqzError, OSError):
@@ -464,10 +327,3 @@ class RecordingSession:
             ),
             statistics=self.statistics(),
         )
-
-
-def _warn_of_axes(plans: Iterable[ArrayPlan]) -> None:
-    """Say which images readers of NGFF will refuse because of their axes; they are recorded."""
-    for plan in plans:
-        for problem in ngff_problems(plan.axes) if plan.is_image else ():
-            _log.warning("array %r is no valid NGFF image: %s", plan.key, problem)

@@ -1,0 +1,211 @@
+"""The nodes of a store that arrays need: what is there already, and the groups they stand in."""
+
+from __future__ import annotations
+
+import json
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from aqz_core.errors import SettingsError, StoreExistsError
+from aqz_core.metadata import Document, to_json
+from aqz_core.planning.documents import group_documents, node_names
+from aqz_core.settings.keys import ancestors, join
+from aqz_core.storage.names import LOCK_SUFFIX, METADATA, PARTIAL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from aqz_core.planning.array import ArrayPlan
+    from aqz_core.storage.sink import Sink
+
+__all__ = ["check_free_space", "claim_nodes", "stored_attributes", "write_groups"]
+
+NOTHING: Mapping[str, Document] = MappingProxyType({})
+
+
+def claim_nodes(
+    sink: Sink,
+    plans: Sequence[ArrayPlan],
+    groups: Mapping[str, Document] = NOTHING,
+    *,
+    overwrite: bool,
+) -> dict[str, Document]:
+    """Make sure that nothing stored would be damaged.
+
+    Parameters
+    ----------
+    sink
+        The store.
+    plans
+        The arrays that will be recorded.
+    groups
+        Attributes of the groups of plates, by key.
+    overwrite
+        Whether to remove everything that is there.
+
+    Returns
+    -------
+    dict
+        Attributes of groups that are there already and become images or parts of plates, by key:
+        they are kept.
+
+    Raises
+    ------
+    StoreExistsError
+        An array is stored at one of the keys, or above it; or a plate at the key of one. What
+        would be removed on this machine is no Zarr store.
+    """
+    if overwrite:
+        _check_removable(sink)
+        sink.remove("")
+        return {}
+    above = {group: plan.key for plan in reversed(plans) for group in ancestors(plan.key)}
+    for group, key in above.items():
+        if _node_kind(sink, group) == "array":
+            raise StoreExistsError(_taken(sink, group, f"so {key!r} cannot be inside it"))
+    attributes = {key: _claim_plate_group(sink, key) for key in groups}
+    for plan in plans:
+        attributes[plan.key] = _claim(sink, plan)
+    return attributes
+
+
+def _check_removable(sink: Sink) -> None:
+    """Refuse to remove a directory whose files are of something else."""
+    if not sink.random_access:  # what an upload that was cut off left has no metadata either
+        return
+    names = {name for name in sink.names("") if not name.endswith((PARTIAL, LOCK_SUFFIX))}
+    if names and names.isdisjoint(METADATA):
+        raise StoreExistsError(
+            f"{sink.url} has {min(names)!r} in it and no Zarr metadata: overwrite=True removes "
+            "Zarr stores only. Remove it yourself, or choose another store_path."
+        )
+
+
+def _claim_plate_group(sink: Sink, key: str) -> Document:
+    """Return the attributes of a group that becomes part of a plate and is no part of one yet."""
+    attributes = stored_attributes(sink, key)
+    inside = attributes.get("ome")
+    for found in (attributes, inside if isinstance(inside, dict) else {}):
+        if "plate" in found or "well" in found:
+            raise StoreExistsError(
+                f"{sink.url} has a plate or well at {key!r} already. Choose another path for the "
+                "plate or another store_path, or set overwrite=True to remove the whole store "
+                "first."
+            )
+    return attributes
+
+
+def _claim(sink: Sink, plan: ArrayPlan) -> Document:
+    """Check one array's place; return the attributes of the group that is there, if any."""
+    kind = _node_kind(sink, plan.key)
+    if kind == "array":
+        raise StoreExistsError(_taken(sink, plan.key, "which would be damaged"))
+    if plan.is_image:
+        for level in range(len(plan.layouts)):
+            if _occupied(sink, plan.level_name(level)):
+                raise StoreExistsError(
+                    _taken(sink, plan.level_name(level), "which would be damaged")
+                )
+        return stored_attributes(sink, plan.key) if kind == "group" else {}
+    if kind == "group" and not (plan.key == "" and _is_empty_group(sink)):
+        raise StoreExistsError(
+            f"{sink.url} has a group at {plan.key!r}, where an array would go. Choose another "
+            "output_key or store_path, or set overwrite=True to remove the whole store first."
+        )
+    if kind is None and _occupied(sink, plan.key):
+        raise StoreExistsError(
+            f"{sink.url} has files at {plan.key!r} that belong to no Zarr array. Choose another "
+            "output_key or store_path, or set overwrite=True to remove the whole store first."
+        )
+    return {}
+
+
+def _taken(sink: Sink, name: str, consequence: str) -> str:
+    """Say that an array, or what is left of one, is in the way."""
+    place = f"at {name!r}" if name else "at its root"
+    return (
+        f"{sink.url} has an array {place} already, {consequence}. Choose another output_key or "
+        "store_path, or set overwrite=True to remove the whole store first."
+    )
+
+
+def _node_kind(sink: Sink, name: str) -> str | None:
+    """Return "array" or "group" for what is stored at `name`, or None."""
+    document = sink.read(join(name, "zarr.json"))
+    if document is not None:
+        return "array" if _parsed(document).get("node_type") == "array" else "group"
+    if sink.read(join(name, ".zarray")) is not None:
+        return "array"
+    return "group" if sink.read(join(name, ".zgroup")) is not None else None
+
+
+def _occupied(sink: Sink, name: str) -> bool:
+    """Tell whether an array, or chunks of one without metadata, are stored at `name`."""
+    if _node_kind(sink, name) == "array":
+        return True
+    if not name:
+        return next(sink.names("c"), None) is not None
+    return next(sink.names(name), None) is not None
+
+
+def _is_empty_group(sink: Sink) -> bool:
+    """Tell whether the root is a group that has nothing in it."""
+    return set(sink.names("")) <= {"zarr.json", ".zgroup", ".zattrs"}
+
+
+def stored_attributes(sink: Sink, name: str) -> Document:
+    """Return the attributes of a stored group; empty if there is none."""
+    document = sink.read(join(name, "zarr.json"))
+    if document is not None:
+        found: Any = _parsed(document).get("attributes", {})
+    else:
+        found = _parsed(sink.read(join(name, ".zattrs")) or b"{}")
+    return found if isinstance(found, dict) else {}
+
+
+def _parsed(document: bytes) -> Document:
+    """Return a JSON object; what cannot be read counts as one without members."""
+    try:
+        parsed = json.loads(document)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def write_groups(
+    sink: Sink, plans: Sequence[ArrayPlan], groups: Mapping[str, Document] = NOTHING
+) -> None:
+    """Write the groups of plates, and the others above every array where none is stored yet."""
+    version = plans[0].version
+    for name, attributes in groups.items():
+        for document_name, document in group_documents(version, name, attributes).items():
+            sink.write(document_name, to_json(document), sync=False)
+    keys = [*groups, *(plan.key for plan in plans)]
+    names = dict.fromkeys(group for key in keys for group in ancestors(key))
+    own = {plan.key for plan in plans if plan.is_image} | set(groups)
+    for name in names:
+        if name in own or any(sink.read(node) is not None for node in node_names(name)):
+            continue
+        for document_name, document in group_documents(version, name, {}).items():
+            sink.write(document_name, to_json(document), sync=False)
+
+
+def check_free_space(sink: Sink, plans: Sequence[ArrayPlan]) -> None:
+    """Raise `SettingsError` if not even one layer of shards of every array fits the store."""
+    free = sink.free_nbytes()
+    needed = sum(_first_shards_nbytes(plan) for plan in plans if plan.codecs.is_identity)
+    if free is not None and free < needed:
+        raise SettingsError(
+            f"{sink.url} has {free:,} bytes free, but one layer of shards takes {needed:,}. "
+            "Free some space, choose another disk, or use smaller shards."
+        )
+
+
+def _first_shards_nbytes(plan: ArrayPlan) -> int:
+    """Return the bytes of the first layer of shards, as far as the array reaches."""
+    base = plan.base
+    planes = 1
+    for axis, size in enumerate(base.lead_shape):
+        shard = base.chunk_shape[axis] * (base.shard_chunks[axis] if base.shard_chunks else 1)
+        planes *= min(shard, size) if size else shard
+    return planes * base.frame_nbytes
