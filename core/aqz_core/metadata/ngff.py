@@ -14,7 +14,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
-from aqz_core.enums import DimensionType, ZarrVersion
+from aqz_core.enums import DimensionType
 from aqz_core.metadata.units import SPACE_UNITS, TIME_UNITS, normalise_unit
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ __all__ = [
     "multiscales",
     "ngff_advice",
     "ngff_problems",
-    "ngff_version",
 ]
 
 LAYOUT = 3
@@ -299,8 +298,3 @@ def _is_listed_unit(axis: Axis) -> bool:
 def _count(axes: Sequence[Axis], kind: DimensionType) -> int:
     """Return how many axes are of a kind."""
     return sum(axis.kind is kind for axis in axes)
-
-
-def ngff_version(version: ZarrVersion) -> NgffVersion:
-    """Return the version of NGFF that goes with a Zarr format."""
-    return "0.4" if version is ZarrVersion.V2 else "0.5"

@@ -14,6 +14,7 @@ from aqz_core.codecs import CodecChain, Crc32cCodec, chain_for
 from aqz_core.enums import DimensionType, ZarrVersion
 from aqz_core.errors import FrameIndexError, OutOfBoundsError
 from aqz_core.metadata import Axis
+from aqz_core.metadata.zarr_format import ZarrFormat, zarr_format
 from aqz_core.planning.layout import ArrayLayout, plan_layout
 from aqz_core.planning.pyramid import LevelGeometry, clamped, level_geometry
 from aqz_core.settings.acquire_zarr import NEWEST, AcquireZarrRules
@@ -72,6 +73,11 @@ class ArrayPlan:
     downsampler: Downsampler | None
     is_image: bool
     channels: tuple[Channel, ...]
+
+    @property
+    def format(self) -> ZarrFormat:
+        """How its nodes are laid out."""
+        return zarr_format(self.version)
 
     @property
     def base(self) -> ArrayLayout:
@@ -183,7 +189,7 @@ def plan_array(
     downsampler = downsamplers[method.name.lower()] if method is not None else None
     shape = tuple(d.array_size_px for d in stored)
     chunk_shape = tuple(d.chunk_size_px for d in stored)
-    sharded = version is not ZarrVersion.V2 and stored[0].shard_size_chunks is not None
+    sharded = zarr_format(version).has_shards and stored[0].shard_size_chunks is not None
     shard_chunks = tuple(d.shard_size_chunks or 1 for d in stored) if sharded else None
     geometry: tuple[LevelGeometry, ...] = level_geometry(
         shape, chunk_shape, shard_chunks, [d.kind for d in stored], settings.max_levels

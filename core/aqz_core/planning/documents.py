@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from aqz_core.enums import ZarrVersion
-from aqz_core.metadata import Document, ngff, omero, zarr_v2, zarr_v3
-from aqz_core.metadata.ngff import ngff_version
+from aqz_core.metadata import Document, ngff, omero
+from aqz_core.metadata.zarr_format import ArrayDescription
 from aqz_core.planning.array import ArrayPlan
 from aqz_core.settings.keys import join
 from aqz_core.storage.names import NODES
@@ -26,7 +25,6 @@ __all__ = [
     "RecordingState",
     "array_documents",
     "chunk_namer",
-    "group_documents",
     "node_names",
     "state_attribute",
 ]
@@ -38,7 +36,7 @@ IndexLocation = Literal["start", "end"]
 
 def chunk_namer(plan: ArrayPlan, level: int) -> Any:
     """Return the function that names a level's chunk, or shard, from its coordinate."""
-    prefix = join(plan.level_name(level), "c" if plan.version is not ZarrVersion.V2 else "")
+    prefix = plan.format.chunks_of(plan.level_name(level))
     return lambda coordinate: join(prefix, *map(str, coordinate))
 
 
@@ -63,25 +61,12 @@ def array_documents(
     """
     documents: dict[str, Document] = {}
     if plan.is_image:
-        documents |= group_documents(
-            plan.version, plan.key, {**attributes, **_image_attributes(plan)}
-        )
+        own = {**attributes, **_image_attributes(plan)}
+        documents |= plan.format.group_documents(plan.key, own)
     for level, layout in enumerate(plan.layouts):
         shape = layout.shape if lengths is None else (lengths[level], *layout.shape[1:])
         own = {} if plan.is_image else dict(attributes)
         documents |= _array(plan, level, shape, own, index_location)
-    return documents
-
-
-def group_documents(
-    version: ZarrVersion, name: str, attributes: Mapping[str, Any]
-) -> dict[str, Document]:
-    """Return the documents of a group by name."""
-    if version is not ZarrVersion.V2:
-        return {join(name, "zarr.json"): zarr_v3.group_document(attributes)}
-    documents = {join(name, ".zgroup"): zarr_v2.group_document()}
-    if attributes:
-        documents[join(name, ".zattrs")] = zarr_v2.attributes_document(attributes)
     return documents
 
 
@@ -99,40 +84,26 @@ def _array(
 ) -> dict[str, Document]:
     """Return the documents of one level's array by name."""
     layout = plan.layouts[level]
-    name = plan.level_name(level)
-    if plan.version is ZarrVersion.V2:
-        document = zarr_v2.array_document(
-            shape,
-            layout.chunk_shape,
-            layout.dtype,
-            plan.codecs.v2_metadata(),
-            layout.fill_value,
-        )
-        documents = {join(name, ".zarray"): document}
-        if attributes:
-            documents[join(name, ".zattrs")] = zarr_v2.attributes_document(attributes)
-        return documents
     shard_shape = None
     if layout.shard_chunks is not None:
         sizes = zip(layout.chunk_shape, layout.shard_chunks, strict=True)
         shard_shape = [chunk * count for chunk, count in sizes]
-    document = zarr_v3.array_document(
+    array = ArrayDescription(
         shape,
         layout.chunk_shape,
         shard_shape,
         layout.dtype,
-        plan.codecs.v3_metadata(),
         layout.fill_value,
+        plan.codecs,
         [axis.name for axis in plan.axes],
         index_location,
-        attributes,
     )
-    return {join(name, "zarr.json"): document}
+    return plan.format.array_documents(plan.level_name(level), array, attributes)
 
 
 def _image_attributes(plan: ArrayPlan) -> Document:
     """Return the NGFF attributes of an image."""
-    version = ngff_version(plan.version)
+    version = plan.format.ngff_version
     channels = omero.omero_attributes(plan.channels, plan.base.dtype) if plan.channels else None
     origin = [axis.origin for axis in plan.axes]
     image = ngff.multiscales(
@@ -176,10 +147,9 @@ def state_attribute(
     """
     stored = [axis.name for axis in plan.axes]
     arrival = [axis.name for axis, _ in _axes_of_arrival(plan)]
-    # Zarr V2 has no names of axes, and a plain array no other place that tells their order.
-    order = (
-        {"storage_order": stored} if plan.version is ZarrVersion.V2 and stored != arrival else {}
-    )
+    # Without names of axes a plain array has no other place that tells their order.
+    named = plan.format.names_axes or stored == arrival
+    order = {} if named else {"storage_order": stored}
     return {
         **order,
         "state": state,

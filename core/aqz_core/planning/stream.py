@@ -10,8 +10,8 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from aqz_core.metadata.ngff import ngff_version
 from aqz_core.metadata.plate import plate_attributes, well_attributes
+from aqz_core.metadata.zarr_format import zarr_format
 from aqz_core.planning.array import ArrayPlan, plan_array
 from aqz_core.planning.memory import ArrayMemory, MemoryPlan, PartNeeds, part_needs, plan_memory
 from aqz_core.settings.keys import join, normalise_key
@@ -110,7 +110,7 @@ def plan_stream(settings: StreamSettings, hooks: Hooks) -> StreamPlan:
     )
     groups: dict[str, Document] = {}
     for plate in settings.hcs_plates:
-        groups |= _plate_groups(plate, ngff_version(settings.version))
+        groups |= _plate_groups(plate, zarr_format(settings.version).ngff_version)
     flat_keys = tuple(plan.key for plan in plans[:flat])
     return StreamPlan(plans, groups, memory, workers, flat_keys)
 

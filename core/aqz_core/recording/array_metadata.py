@@ -6,12 +6,9 @@ import contextlib
 import threading
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.enums import ZarrVersion
 from aqz_core.errors import MetadataError
 from aqz_core.metadata import Document, merge_custom, to_json
-from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.planning.documents import RecordingState, array_documents, node_names, state_attribute
-from aqz_core.settings.keys import join
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -92,7 +89,7 @@ class ArrayMetadata:
         MetadataError
             They cannot be written; they are not kept, and the recording can go on.
         """
-        reserved = RESERVED_V2 if self._plan.version is ZarrVersion.V2 else RESERVED
+        reserved = self._plan.format.reserved
         with self._lock:
             before = self._attributes
             self._attributes = merge_custom(before, metadata, metadata_key, reserved=reserved)
@@ -152,11 +149,8 @@ class ArrayMetadata:
         attributes = {**self._attributes, "aqz": state}
         documents = array_documents(self._plan, self.lengths, attributes, self._location)
         if self._image_attributes is not None:  # others may have added to them
-            if self._plan.version is ZarrVersion.V2:
-                documents[join(self._plan.key, ".zattrs")].update(self._image_attributes)
-            else:
-                group = documents[join(self._plan.key, "zarr.json")]
-                group["attributes"].update(self._image_attributes)
+            attributes = self._plan.format.attributes_in(documents, self._plan.key)
+            attributes.update(self._image_attributes)
         names = list(documents)
         if self._state == "complete":
             names.reverse()  # an image is complete when its levels are

@@ -6,17 +6,16 @@ and lists their paths, in order, in the attribute ``series`` of a group named ``
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from aqz_core.enums import ZarrVersion
 from aqz_core.metadata import Document, ngff, to_json
 from aqz_core.metadata.ngff import LAYOUT, SERIES_GROUP
-from aqz_core.planning.documents import group_documents
+from aqz_core.metadata.zarr_format import read_node, zarr_format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from aqz_core.enums import ZarrVersion
     from aqz_core.storage.sink import Sink
 
 __all__ = ["write_series"]
@@ -34,8 +33,8 @@ def write_series(sink: Sink, version: ZarrVersion, keys: Sequence[str]) -> None:
     keys
         Of the images, in order.
     """
-    ngff_version: ngff.NgffVersion = "0.4" if version is ZarrVersion.V2 else "0.5"
-    before = _attributes(sink, version, SERIES_GROUP)
+    form = zarr_format(version)
+    before = _attributes(sink, SERIES_GROUP)
     listed = before.get("ome", before).get("series", [])
     series = list(dict.fromkeys([*listed, *keys]))
     own: dict[str, Document] = {
@@ -43,21 +42,14 @@ def write_series(sink: Sink, version: ZarrVersion, keys: Sequence[str]) -> None:
         SERIES_GROUP: {"series": series},
     }
     for name, document in own.items():
-        if ngff_version == "0.5":
-            document = {"version": ngff_version, **document}
-        attributes = _attributes(sink, version, name) | ngff.attributes(document, ngff_version)
-        for file, content in group_documents(version, name, attributes).items():
+        if form.ngff_version == "0.5":
+            document = {"version": form.ngff_version, **document}
+        attributes = _attributes(sink, name) | ngff.attributes(document, form.ngff_version)
+        for file, content in form.group_documents(name, attributes).items():
             sink.write(file, to_json(content), sync=False)
 
 
-def _attributes(sink: Sink, version: ZarrVersion, name: str) -> Document:
+def _attributes(sink: Sink, name: str) -> Document:
     """Return the attributes of a group that may be stored."""
-    prefix = f"{name}/" if name else ""
-    file = ".zattrs" if version is ZarrVersion.V2 else "zarr.json"
-    try:
-        found: Any = json.loads(sink.read(prefix + file) or b"{}")
-    except ValueError:
-        return {}
-    if version is not ZarrVersion.V2 and isinstance(found, dict):
-        found = found.get("attributes", {})
-    return found if isinstance(found, dict) else {}
+    node = read_node(sink.read, name)
+    return {} if node is None else node.attributes

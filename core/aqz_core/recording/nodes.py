@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError, StoreExistsError
 from aqz_core.metadata import Document, to_json
-from aqz_core.planning.documents import group_documents, node_names
-from aqz_core.settings.keys import ancestors, join
+from aqz_core.metadata.zarr_format import read_node
+from aqz_core.planning.documents import node_names
+from aqz_core.settings.keys import ancestors
 from aqz_core.storage.names import LOCK_SUFFIX, METADATA, PARTIAL
 
 if TYPE_CHECKING:
@@ -131,12 +131,8 @@ def _taken(sink: Sink, name: str, consequence: str) -> str:
 
 def _node_kind(sink: Sink, name: str) -> str | None:
     """Return "array" or "group" for what is stored at `name`, or None."""
-    document = sink.read(join(name, "zarr.json"))
-    if document is not None:
-        return "array" if _parsed(document).get("node_type") == "array" else "group"
-    if sink.read(join(name, ".zarray")) is not None:
-        return "array"
-    return "group" if sink.read(join(name, ".zgroup")) is not None else None
+    node = read_node(sink.read, name)
+    return None if node is None else node.kind
 
 
 def _occupied(sink: Sink, name: str) -> bool:
@@ -150,35 +146,22 @@ def _occupied(sink: Sink, name: str) -> bool:
 
 def _is_empty_group(sink: Sink) -> bool:
     """Tell whether the root is a group that has nothing in it."""
-    return set(sink.names("")) <= {"zarr.json", ".zgroup", ".zattrs"}
+    return set(sink.names("")) <= set(METADATA)
 
 
 def stored_attributes(sink: Sink, name: str) -> Document:
-    """Return the attributes of a stored group; empty if there is none."""
-    document = sink.read(join(name, "zarr.json"))
-    if document is not None:
-        found: Any = _parsed(document).get("attributes", {})
-    else:
-        found = _parsed(sink.read(join(name, ".zattrs")) or b"{}")
-    return found if isinstance(found, dict) else {}
-
-
-def _parsed(document: bytes) -> Document:
-    """Return a JSON object; what cannot be read counts as one without members."""
-    try:
-        parsed = json.loads(document)
-    except ValueError:
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+    """Return the attributes of a stored node; empty if there is none."""
+    node = read_node(sink.read, name)
+    return {} if node is None else node.attributes
 
 
 def write_groups(
     sink: Sink, plans: Sequence[ArrayPlan], groups: Mapping[str, Document] = NOTHING
 ) -> None:
     """Write the groups of plates, and the others above every array where none is stored yet."""
-    version = plans[0].version
+    form = plans[0].format
     for name, attributes in groups.items():
-        for document_name, document in group_documents(version, name, attributes).items():
+        for document_name, document in form.group_documents(name, attributes).items():
             sink.write(document_name, to_json(document), sync=False)
     keys = [*groups, *(plan.key for plan in plans)]
     names = dict.fromkeys(group for key in keys for group in ancestors(key))
@@ -186,7 +169,7 @@ def write_groups(
     for name in names:
         if name in own or any(sink.read(node) is not None for node in node_names(name)):
             continue
-        for document_name, document in group_documents(version, name, {}).items():
+        for document_name, document in form.group_documents(name, {}).items():
             sink.write(document_name, to_json(document), sync=False)
 
 

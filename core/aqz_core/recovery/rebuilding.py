@@ -14,10 +14,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import AqzError
-from aqz_core.metadata.ngff import ngff_version
 from aqz_core.metadata.plate import well_attributes
+from aqz_core.metadata.zarr_format import zarr_format
 from aqz_core.planning.array import plan_array
-from aqz_core.planning.documents import array_documents, group_documents
+from aqz_core.planning.documents import array_documents
 from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.reading.chunks import ChunkDecoder, stored_chunks
 from aqz_core.reading.extent import axis_names, level_name, level_paths, levels_of
@@ -277,7 +277,7 @@ def _rebuild_group(
             f"the metadata of this group are missing: {error}. {_ADVICE}"
         )
     else:
-        rebuilt.documents |= group_documents(version, node.name, attributes)
+        rebuilt.documents |= zarr_format(version).group_documents(node.name, attributes)
 
 
 def _check_plain(inside: list[Node], below: list[Node], *, in_plate: bool) -> None:
@@ -315,7 +315,9 @@ def _well(plate: Node, inside: list[Node], version: ZarrVersion) -> Document:
         raise _UnknownError("which acquisition each field of the well belongs to stood only there")
     number = acquisitions[0]["id"] if acquisitions else None
     paths = [other.name.rpartition("/")[2] for other in inside if "multiscales" in other.ome]
-    return well_attributes([_Field(path, number) for path in paths], version=ngff_version(version))
+    return well_attributes(
+        [_Field(path, number) for path in paths], version=zarr_format(version).ngff_version
+    )
 
 
 def _is_inside(node: Node, folder: Node) -> bool:
