@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from docs import draw_architecture
+
 CHECKOUT = Path(__file__).parent.parent
 CORE = CHECKOUT / "core" / "aqz_core"
 PLUGINS = [
@@ -87,67 +89,19 @@ def test_the_engine_knows_no_viewer_no_plugin_and_no_other_zarr(file):
     assert not found
 
 
-LAYERS = [
-    {"cli", "compat", "__main__"},
-    {"aqz_core"},
-    {"open_stream"},
-    {"stream"},
-    {"recovery", "recording", "upload", "process"},
-    {"reading", "pipeline"},
-    {"chunks"},
-    {"planning"},
-    {"plugins"},
-    {"storage"},
-    {"settings"},
-    {"codecs", "metadata", "downsampling"},
-    {"enums", "errors", "events", "log_level", "version"},
-]
-"""Packages and modules of the engine from top to bottom. A module imports what is below its own
-layer, or in its own package; the packages of one layer do not know each other."""
-
-FACADE = "get_maximum_memory_usage"
-"""The one function that may import upwards: acquire-zarr's settings answer for what is planned."""
-
-
-def engine_imports():
-    """Return the modules of the engine, and what each imports, type-only and lazy imports too."""
-    files = {}
-    for file in CORE.rglob("*.py"):
-        parts = file.relative_to(CORE.parent).with_suffix("").parts
-        files[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
-    graph = {}
-    for module, file in files.items():
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef):
-                node.body = [one for one in node.body if getattr(one, "name", "") != FACADE]
-        named = {
-            f"{one}.{name}" if f"{one}.{name}" in files else one for one, name, _ in imports(tree)
-        }
-        graph[module] = (named & set(files)) - {module}
-    return graph
-
-
-def layer_of(module):
-    """Return the position of a module's layer, and the name by which `LAYERS` has it."""
-    name = module.split(".")[1] if "." in module else module
-    return next(n for n, layer in enumerate(LAYERS) if name in layer), name
-
-
 def test_imports_go_down_the_layers():
-    climbing = [
-        f"{module} imports {target}"
-        for module, targets in engine_imports().items()
-        for target in targets
-        if layer_of(target)[0] <= layer_of(module)[0]
-        and layer_of(target)[1] != layer_of(module)[1]
-        and layer_of(module)[0] < len(LAYERS) - 1
-    ]
-    assert not sorted(climbing)
+    assert draw_architecture.climbing() == []
 
 
 def test_no_circle_of_imports():
-    graphlib.TopologicalSorter(engine_imports()).prepare()  # raises CycleError, which names one
+    graphlib.TopologicalSorter(
+        draw_architecture.engine_imports()
+    ).prepare()  # raises CycleError, which names one
+
+
+def test_the_drawings_show_the_code():
+    text = draw_architecture.PAGE.read_text(encoding="utf-8")
+    assert text == draw_architecture.page(text), "run: python docs/draw_architecture.py"
 
 
 @pytest.mark.parametrize("file", [file for plugin in PLUGINS for file in sources(plugin)])

@@ -1,5 +1,7 @@
 """The command ``aqz``: what the console script calls, and nothing else.
 
+May import everything; nothing may import it.
+
 typer, rich and the commands themselves are imported when a command runs, so that
 importing this package costs nothing.
 """

@@ -1,5 +1,7 @@
 """Codecs: how the bytes of a chunk are compressed, checked and described.
 
+May import the vocabulary only.
+
 One file per codec, each a frozen record; `chain` builds the codecs of an array
 from its settings or from stored metadata, by the providers that
 `aqz_core.plugins` collected. Nothing here loads a compression library before a

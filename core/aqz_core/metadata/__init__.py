@@ -1,5 +1,7 @@
 """Metadata documents: Zarr V3 and V2, OME-NGFF 0.5 and 0.4, plates, users' own.
 
+May import the vocabulary only.
+
 Pure functions from plain values to JSON objects, and `to_json` from those to
 bytes. Nothing here opens a file or knows when one is written; the modules are
 `zarr_v3`, `zarr_v2`, `ngff`, `omero`, `plate`, `units`, `custom`, `json_text`.

@@ -1,5 +1,7 @@
 """Hooks: where plug-ins take part in a recording.
 
+May import storage and everything below it.
+
 `hookspecs` says what can be implemented, `records` what is handed over,
 `create_plugin_manager` gathers the plug-ins of a stream into `Hooks`, and
 `frames` chains frame processors. The built-in codecs, sinks and downsamplers

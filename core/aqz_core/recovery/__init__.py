@@ -1,8 +1,10 @@
-"""What comes after a crash: checking a store, finishing it, and going on with it.
+"""After a crash: a store is checked, repaired, listed, and made ready to be resumed.
+
+May import reading and everything below it; never recording or pipeline.
 
 `validate_store` reads only. `repair_store` adds what a finished store has and an interrupted one
 lacks, and never takes a pixel away. `resume` finds out how a store was recorded and how far, so
-that a stream can go on with it. All of them know Zarr V3 and V2, and work on filesystems and on
+that a stream can resume it. All of them know Zarr V3 and V2, and work on filesystems and on
 whatever object stores recordings go to.
 """
 

@@ -1,5 +1,7 @@
 """Sources of frames for demonstrations and tests: simulated cells, and a real driver.
 
+May import the vocabulary only.
+
 The engine does not need this package and does not import it.
 """
 

@@ -1,4 +1,6 @@
-"""Recording goes on in a local folder when an object store fails: `SpillingSink`, `SpillFolder`.
+"""A local folder that takes over when an object store fails.
+
+May import what storage may.
 
 What the store lacks is kept, by name, until ``aqz upload`` sends it.
 """
