@@ -9,7 +9,7 @@ bytes. Nothing here opens a file or knows when one is written; the modules are
 
 from __future__ import annotations
 
-from aqz_core.metadata.custom import merge_attributes, merge_custom, parse_custom_metadata
+from aqz_core.metadata.custom import merge_custom, parse_custom_metadata
 from aqz_core.metadata.json_text import Document, to_json
 from aqz_core.metadata.ngff import Axis, ngff_advice, ngff_problems
 from aqz_core.metadata.units import normalise_unit
@@ -17,7 +17,6 @@ from aqz_core.metadata.units import normalise_unit
 __all__ = [
     "Axis",
     "Document",
-    "merge_attributes",
     "merge_custom",
     "ngff_advice",
     "ngff_problems",

@@ -30,7 +30,6 @@ __all__ = [
     "MAX_DEPTH",
     "RESERVED",
     "RESERVED_V2",
-    "merge_attributes",
     "merge_custom",
     "parse_custom_metadata",
     "strip_comments",
@@ -139,20 +138,6 @@ def merge_custom(
         As for `parse_custom_metadata`, whose errors are raised.
     """
     return {**attributes, **parse_custom_metadata(metadata, metadata_key, reserved=reserved)}
-
-
-def merge_attributes(existing: Mapping[str, Any], own: Mapping[str, Any]) -> Document:
-    """Return the attributes to write over a node that is already stored.
-
-    Parameters
-    ----------
-    existing
-        Attributes found in the store: from an earlier stream or another program.
-    own
-        Attributes that the stream writes, ``ome`` among them. They replace those
-        of the same name whole; all others are kept.
-    """
-    return {**existing, **own}
 
 
 def strip_comments(text: str) -> str:

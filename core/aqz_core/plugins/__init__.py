@@ -15,12 +15,11 @@ from aqz_core.plugins.discovery import DISABLE_VARIABLE
 from aqz_core.plugins.frames import frame_function
 from aqz_core.plugins.hookspecs import OBSERVER_HOOKS, PROVIDER_HOOKS, hookimpl, hookspec
 from aqz_core.plugins.manager import RESERVED_METADATA, Hooks, Observer, create_plugin_manager
-from aqz_core.plugins.records import HOOK_API, FrameFunction, FrameProcessor, FrameSpec
+from aqz_core.plugins.records import FrameFunction, FrameProcessor, FrameSpec
 from aqz_core.storage.sink import SinkProvider
 
 __all__ = [
     "DISABLE_VARIABLE",
-    "HOOK_API",
     "OBSERVER_HOOKS",
     "PROVIDER_HOOKS",
     "RESERVED_METADATA",

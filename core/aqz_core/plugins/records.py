@@ -16,14 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "HOOK_API",
     "FrameFunction",
     "FrameProcessor",
     "FrameSpec",
 ]
-
-HOOK_API = 1
-"""Version of the hooks and of these records."""
 
 FrameFunction: TypeAlias = Callable[[npt.NDArray[Any], tuple[int, ...]], npt.NDArray[Any]]
 """``function(frame, index) -> frame``: a frame (Y, X) and its index on the axes before."""

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from aqz_core.errors import MetadataError
 from aqz_core.metadata import (
-    merge_attributes,
     merge_custom,
     parse_custom_metadata,
     to_json,
@@ -248,16 +247,6 @@ def test_later_metadata_win_name_by_name_and_arguments_stay_as_they_are() -> Non
     assert merge_custom(before, {"a": {"y": 1}}) == {"a": {"y": 1}, "b": 2}
     assert merge_custom(before, "[1]", "c/d") == {"a": {"x": 1}, "b": 2, "c/d": [1]}
     assert before == {"a": {"x": 1}, "b": 2}
-
-
-def test_attributes_of_others_are_kept_and_own_ones_replaced_whole() -> None:
-    existing = {"ome": {"labels": ["a"]}, "lab": {"id": 1}, "note": "x"}
-    own = {"ome": {"version": "0.5"}, "note": "y"}
-    assert merge_attributes(existing, own) == {
-        "ome": {"version": "0.5"},
-        "lab": {"id": 1},
-        "note": "y",
-    }
 
 
 def test_parsed_metadata_do_not_change_with_the_users_objects() -> None:
