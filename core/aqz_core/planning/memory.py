@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from aqz_core.errors import MemoryBudgetError
 from aqz_core.planning.layout import ArrayLayout
 from aqz_core.storage.alignment import align
 from aqz_core.storage.objects.part_sizes import part_size
+from aqz_core.storage.platform import machine_nbytes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -232,7 +232,7 @@ def plan_memory(
             f"{comfortable:,} to work well. Raise max_memory, or use "
             f"{_relief(every, total)}."
         )
-    machine = _machine_nbytes()
+    machine = machine_nbytes()
     if machine is not None and minimum > machine:
         raise MemoryBudgetError(
             f"This layout needs {minimum:,} bytes at least, but the machine has {machine:,}. "
@@ -282,14 +282,6 @@ def _waiting_nbytes(level: ArrayLayout, below: ArrayLayout, arrival: Sequence[in
 def _halves_z(level: ArrayLayout, below: ArrayLayout) -> bool:
     """Tell whether two planes of a level make one of the next."""
     return bool(level.lead_shape) and below.shape[-3] != level.shape[-3]
-
-
-def _machine_nbytes() -> int | None:
-    """Return the bytes of memory that the machine has, where it tells."""
-    try:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from aqz_core.storage import platform
 from aqz_core.storage.alignment import PAGE
 from aqz_core.storage.fsync import DirectorySync
 from aqz_core.storage.names import PARTIAL
@@ -35,11 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["FilesystemSink"]
 
 _log = logging.getLogger("aqz")
-
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-_WRITE = os.O_WRONLY | getattr(os, "O_BINARY", 0)
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
-_DIRECT = getattr(os, "O_DIRECT", 0)
 
 MIN_DIRECT_NBYTES = 128 << 10
 """Below this the page cache is cheaper than a direct write."""
@@ -84,18 +80,18 @@ class FilesystemSink(Sink):
         """Write a file beside its final name and rename it."""
         path = self._path(name)
         partial = path + PARTIAL
-        _write_file(partial, data, _CREATE | self._direct_flag(data), sync)
-        os.replace(partial, path)
+        _write_file(partial, data, platform.CREATE | self._direct_flag(data), sync)
+        platform.replace(partial, path)
         self.names_changed.note(path)
 
     def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _ShardOnDisk:
         """Create the shard's file and, if its size is known, set its room aside."""
         path = self._path(name)
         shard = _ShardOnDisk(self, path, path + PARTIAL, visible=visible)
-        descriptor = os.open(shard.current, _CREATE, 0o666)
+        descriptor = os.open(shard.current, platform.CREATE, 0o666)
         try:
             if nbytes:
-                _set_aside(descriptor, nbytes)
+                platform.set_aside(descriptor, nbytes)
         finally:
             os.close(descriptor)
         return shard
@@ -107,7 +103,7 @@ class FilesystemSink(Sink):
 
     def append(self, name: str, data: Bytes) -> None:
         """Add to the end of a file; after an error it is as it was."""
-        descriptor = os.open(self._path(name), _APPEND, 0o666)
+        descriptor = os.open(self._path(name), platform.APPEND, 0o666)
         view = as_view(data)
         written = 0
         try:
@@ -150,7 +146,7 @@ class FilesystemSink(Sink):
     def write_at(self, path: str, offset: int, data: Bytes) -> None:
         """Write into a file that exists."""
         direct = self._direct_flag(data) if offset % PAGE == 0 else 0
-        descriptor = os.open(path, _WRITE | direct)
+        descriptor = os.open(path, platform.WRITE | direct)
         try:
             _write_all(descriptor, data, offset)
         finally:
@@ -162,7 +158,7 @@ class FilesystemSink(Sink):
             return 0
         nbytes = data.nbytes
         aligned = nbytes % PAGE == 0 and data.ctypes.data % PAGE == 0
-        return _DIRECT if aligned and nbytes >= MIN_DIRECT_NBYTES else 0
+        return platform.DIRECT if aligned and nbytes >= MIN_DIRECT_NBYTES else 0
 
     def _path(self, name: str) -> str:
         """Return the full path of a name, its directory made."""
@@ -208,7 +204,7 @@ class _ShardOnDisk:
 
     def _give_name(self) -> None:
         """Let readers find the file."""
-        os.replace(self.current, self._final)
+        platform.replace(self.current, self._final)
         self.current = self._final
         self._sink.names_changed.note(self._final)
 
@@ -251,7 +247,7 @@ def _write_file(path: str, data: Bytes, flags: int, sync: bool) -> None:
     try:
         _write_all(descriptor, data, 0)
         if sync:
-            _sync(descriptor)
+            platform.sync_file(descriptor)
     except BaseException:
         os.close(descriptor)
         with contextlib.suppress(OSError):
@@ -264,54 +260,31 @@ def _write_all(descriptor: int, data: Bytes, offset: int) -> None:
     """Write every byte of `data` at `offset`, however often the system takes only a part."""
     rest = as_view(data)
     while rest:
-        written = _pwrite(descriptor, rest, offset)
+        written = platform.pwrite(descriptor, rest, offset)
         if written == 0:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
         rest = rest[written:]
         offset += written
 
 
-if hasattr(os, "pwrite"):
-    _pwrite = os.pwrite
-else:  # Windows has no positioned write; descriptors are not shared, so seeking is safe
-
-    def _pwrite(descriptor: int, data: memoryview, offset: int) -> int:  # type: ignore[misc]
-        """Seek and write."""
-        os.lseek(descriptor, offset, os.SEEK_SET)
-        return os.write(descriptor, data)
-
-
-_sync = getattr(os, "fdatasync", os.fsync)
-
-
 def _sync_path(path: str) -> None:
     """Flush a file."""
-    descriptor = os.open(path, _WRITE)
+    descriptor = os.open(path, platform.WRITE)
     try:
-        _sync(descriptor)
+        platform.sync_file(descriptor)
     finally:
         os.close(descriptor)
 
 
-def _set_aside(descriptor: int, nbytes: int) -> None:
-    """Reserve room on the disk, so that parallel writes need not each extend the file."""
-    try:
-        os.posix_fallocate(descriptor, 0, nbytes)
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
-            raise
-        os.ftruncate(descriptor, nbytes)  # the filesystem cannot: a sparse file does as well
-
-
 def _takes_direct(root: Path) -> bool | None:
     """Try whether files in `root` can be written past the page cache; None if the disk is full."""
-    if not _DIRECT:
+    if not platform.DIRECT:
         return False
     probe = root / f".direct-{os.getpid()}-{threading.get_ident()}{PARTIAL}"
     try:
-        descriptor = os.open(probe, _CREATE | _DIRECT, 0o666)
+        descriptor = os.open(probe, platform.CREATE | platform.DIRECT, 0o666)
         try:
-            os.pwrite(descriptor, mmap.mmap(-1, PAGE), 0)
+            platform.pwrite(descriptor, memoryview(mmap.mmap(-1, PAGE)), 0)
         finally:
             os.close(descriptor)
     except OSError as error:

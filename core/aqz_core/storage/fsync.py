@@ -8,10 +8,9 @@ done instead as soon as there are more than a few.
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
-import sys
 import threading
+
+from aqz_core.storage import platform
 
 __all__ = ["DirectorySync"]
 
@@ -42,35 +41,8 @@ class DirectorySync:
         """Return when all names noted so far would survive a loss of power."""
         with self._lock:
             changed, self._changed = self._changed, set()
-        if len(changed) > FEW and _sync_filesystem(self._root):
+        if len(changed) > FEW and platform.sync_filesystem(self._root):
             return
         for directory in changed:
             with contextlib.suppress(FileNotFoundError):
-                _sync_directory(directory)
-
-
-def _sync_directory(path: str) -> None:
-    """Flush the names in a directory, where the system lets a directory be opened."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _sync_filesystem(path: str) -> bool:
-    """Flush the filesystem that `path` is on; tell whether the system could."""
-    if not sys.platform.startswith("linux"):
-        return False
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None:
-        return False
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        if syncfs(descriptor) == 0:
-            return True
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), path)
-    finally:
-        os.close(descriptor)
+                platform.sync_directory(directory)
