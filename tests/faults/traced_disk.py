@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from aqz_core.storage.sink import Bytes, as_view
+from aqz_core.storage.sink import Bytes, Sink, as_view
 
 __all__ = ["Choose", "TracedDisk", "drop_all", "keep_all", "keep_any"]
 
@@ -59,7 +59,7 @@ class _Event:
 
 
 @dataclass
-class TracedDisk:
+class TracedDisk(Sink):
     """A sink that keeps its objects in memory and a trace of what was done to them."""
 
     url: str = "traced://"
@@ -120,9 +120,6 @@ class TracedDisk:
 
     def remove(self, name: str) -> None:
         assert not name or name not in self._names, "a recording removes nothing that it made"
-
-    def free_nbytes(self) -> int | None:
-        return None
 
     def close(self) -> None:
         pass
