@@ -391,8 +391,11 @@ class ZarrStream:
         PartialFrameWarning
             Pixels at the end made up no whole frame and were not stored.
         """
-        self._forgotten.detach()
-        report = self._recording.close()
+        try:
+            report = self._recording.close()
+        finally:
+            if self._recording.is_finished:  # or else it is finished when the program ends
+                self._forgotten.detach()
         if report is not None:
             _warn_of_partial_frames(report)
 

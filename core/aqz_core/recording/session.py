@@ -13,6 +13,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from aqz_core.chunks.policy import WritePolicy
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import (
     AqzError,
@@ -35,6 +36,7 @@ from aqz_core.events import (
     StreamStatistics,
 )
 from aqz_core.metadata import ngff_problems
+from aqz_core.pipeline.delegation import Call
 from aqz_core.pipeline.runtime import Runtime
 from aqz_core.pipeline.threads import JobGroup
 from aqz_core.planning.stream import plan_stream
@@ -133,6 +135,8 @@ class RecordingSession:
         self._begun: float | None = None
         self._closing = threading.Lock()
         self._closed = False
+        self._told = False
+        self._ending: dict[int, Call[StreamReport]] = {}
         try:
             extra = dict(hooks.metadata(settings))
             self._arrays = {
@@ -197,15 +201,22 @@ class RecordingSession:
             self._engine,
             attributes=dict(attributes),
             process=frame_function(hooks.frame_processors(self.settings), spec),
-            live=self.settings.live,
-            sync=self.settings.durability == "shard",
-            protect=self.settings.durability != "none",
+            policy=WritePolicy(
+                live=self.settings.live and self.sink.random_access,
+                sync_shards=self.settings.durability == "shard",
+                keep_durable=self.settings.durability != "none",
+            ),
             progress=resumption.resume_point_of(plan) if resumption is not None else None,
             on_shard=on_shard,
         )
 
     def extend(self, settings: StreamSettings) -> None:
         """Begin the arrays that `settings` have more than the stream."""
+        self._check_open()
+        self._engine.delegates.run(self._extend, settings)
+
+    def _extend(self, settings: StreamSettings) -> None:
+        """Do so, on a thread of the recording."""
         with self._closing:
             self._check_open()
             self._engine.failure.check()
@@ -299,15 +310,25 @@ class RecordingSession:
         """Make everything taken so far readable and safe, in one array or in all."""
         arrays = [self._array_for(key)] if key is not None else list(self._arrays.values())
         self._check_open()
+        self._engine.delegates.run(self._flush, arrays)
+
+    def _flush(self, arrays: list[ArrayRecorder]) -> None:
+        """Do so, on a thread of the recording."""
         for array in arrays:
             self._engine.failure.check()
             with self._engine.failure.guard():
-                array.flush(sync=self.settings.durability != "none")
+                array.publication.flush(sync=self.settings.durability != "none")
 
     def add_metadata(self, metadata: object, key: str | None, metadata_key: str | None) -> None:
         """Merge a user's metadata into the attributes of one array."""
         array = self._array_for(key)
         self._engine.failure.check()
+        self._engine.delegates.run(self._add_metadata, array, metadata, metadata_key)
+
+    def _add_metadata(
+        self, array: ArrayRecorder, metadata: object, metadata_key: str | None
+    ) -> None:
+        """Do so, on a thread of the recording."""
         with self._engine.failure.guard():
             array.metadata.add(metadata, metadata_key)
         if self.settings.version is ZarrVersion.V2:
@@ -317,6 +338,10 @@ class RecordingSession:
         """Store metadata of the whole store where acquire-zarr 0.5.1 had them."""
         self._check_open()
         self._engine.failure.check()
+        self._engine.delegates.run(self._write_acquire_json, metadata, overwrite)
+
+    def _write_acquire_json(self, metadata: object, overwrite: bool) -> None:
+        """Do so, on a thread of the recording."""
         self._acquire_json.write(metadata, overwrite=overwrite)
 
     def _array_for(self, key: str | None) -> ArrayRecorder:
@@ -365,7 +390,7 @@ class RecordingSession:
     def _publish(self) -> None:
         """Let readers and observers see how far it is; called a few times a second."""
         for array in self._arrays.values():
-            array.publish()
+            array.publication.publish()
         if self._events.observes(Progress):
             self._events.publish(Progress(self.statistics(), self.sink.url))
 
@@ -379,18 +404,39 @@ class RecordingSession:
         AqzError
             Something could not be stored. What was published before stays readable.
         """
+        self._closed = True
+        delegates = self._engine.delegates
+        ending = self._ending.setdefault(0, Call(self._end, threading.get_ident()))
+        if not ending.finished:
+            delegates.put(ending)
+            try:
+                delegates.wait(ending)
+            except BaseException:  # an interrupt: the second one is not held up
+                delegates.wait(ending)
+                raise
+        if self._told:
+            return None
+        self._told = True
+        return ending.outcome()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether `close` has nothing left to do."""
+        return any(ending.finished for ending in self._ending.values())
+
+    def _end(self, closing: int) -> StreamReport:
+        """Do so, on a thread of the recording; `closing` is the thread that waits for it."""
         with self._closing:
-            if self._closed:
-                return None
-            self._closed = True
             self._publisher.stop()
             try:
                 with self._engine.failure.guard():
+                    for array in self._arrays.values():
+                        array.stop_taking(closing)
                     self._finish()
             except BaseException as error:
                 self._engine.failure.set(error)
                 self._abandon()
-                lost = sum(array.unreadable_frames for array in self._arrays.values())
+                lost = sum(array.publication.unreadable_frames for array in self._arrays.values())
                 told = self._with_losses(error, lost)
                 self._events.publish(StreamFailed(told, self.sink.url, lost))
                 if told is error:
@@ -439,7 +485,7 @@ class RecordingSession:
         for array in arrays:
             if self.settings.durability != "none":
                 engine.run(array.commit)
-            engine.run(array.finish_documents)
+            engine.run(array.publication.finish_documents)
         # Object stores take logs as a whole at a commit: it must fail before the end is told.
         if self.settings.durability != "none" or not self.sink.random_access:
             engine.run(self.sink.commit)
@@ -453,7 +499,7 @@ class RecordingSession:
             return  # it does not answer, and nobody shall wait for it once more
         for array in self._arrays.values():
             with contextlib.suppress(AqzError, OSError):
-                array.abandon()
+                array.publication.abandon()
 
     def _report(self) -> StreamReport:
         """Return what was recorded."""
