@@ -43,19 +43,19 @@ FACADE = "get_maximum_memory_usage"
 
 FRAME = [
     ("stream.py", "append", "append"),
-    ("recording/array.py", "append", "add_next_plane"),
-    ("pipeline/level_writer.py", "add_next_plane", "scatter"),
-    ("pipeline/level_writer.py", "_hand_over", "hand_over"),
-    ("pipeline/layer_jobs.py", "_encode", "_store_staged"),
+    ("recording/array.py", "append", "put"),
+    ("pipeline/intake.py", "into", "scatter"),
+    ("pipeline/intake.py", "end_run", "hand_over_complete"),
+    ("pipeline/level_writer.py", "hand_over_complete", "hand_over"),
     ("pipeline/layer_jobs.py", "_store_batch", "put"),
     ("chunks/sharded_chunks.py", "put", "add_batch"),
-    ("chunks/growing_shard.py", "_write", "write_at"),
+    ("chunks/growing_shard.py", "add_batch", "write_at"),
 ]
 """File, method, and what it calls on a frame's way to the disk."""
 
 READERS = [
-    ("recording/publishing.py", "_run", "_publish"),
-    ("recording/array.py", "_publish", "advance"),
+    ("recording/session.py", "_publish", "publish"),
+    ("recording/publishing.py", "publish", "advance"),
     ("pipeline/level_writer.py", "advance", "expose"),
     ("chunks/sharded_chunks.py", "expose", "write_index"),
     ("chunks/growing_shard.py", "write_index", "write_at"),

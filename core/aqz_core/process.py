@@ -81,6 +81,7 @@ class ParentsRecording:
     """
 
     is_open = False
+    is_finished = True
     lock = None
 
     def __init__(self, url: str) -> None:

@@ -392,8 +392,11 @@ class ZarrStream:
         PartialFrameWarning
             Pixels at the end made up no whole frame and were not stored.
         """
-        self._forgotten.detach()
-        report = self._session.close()
+        try:
+            report = self._session.close()
+        finally:
+            if self._session.is_finished:  # or else it is finished when the program ends
+                self._forgotten.detach()
         if report is not None:
             _warn_of_partial_frames(report)
 

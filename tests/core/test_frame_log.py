@@ -34,11 +34,11 @@ class SlowLogs(MemorySink):
 def test_a_frame_is_taken_while_the_log_is_stored():
     sink = SlowLogs()
     log = FrameLog(sink, LOG)
-    log.add((0,), {"stage": 1})
+    log.add(FrameLog.line((0,), {"stage": 1}))
     with ThreadPoolExecutor(1) as thread:
         storing = thread.submit(log.write)
         assert sink.asked.wait(60)
-        log.add((1,), None)  # would wait for ever
+        log.add(FrameLog.line((1,), None))  # would wait for ever
         sink.gate.set()
         storing.result(60)
     log.write()
@@ -55,12 +55,12 @@ def test_lines_that_could_not_be_stored_are_stored_later(tmp_path, monkeypatch):
         return write(descriptor, data[: fits.pop()])
 
     log = FrameLog(FilesystemSink(tmp_path), LOG)
-    log.add((0,), None)
+    log.add(FrameLog.line((0,), None))
     monkeypatch.setattr(os, "write", full)
     with pytest.raises(OSError, match="No space"):
         log.write()
     monkeypatch.undo()
-    log.add((1,), None)
+    log.add(FrameLog.line((1,), None))
     log.write()
     assert (tmp_path / LOG).read_text() == '{"index":[0]}\n{"index":[1]}\n'
 

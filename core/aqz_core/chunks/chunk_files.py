@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from aqz_core.chunks.policy import WritePolicy
     from aqz_core.chunks.shard_format import Batch
     from aqz_core.chunks.store import LeadChunk, ShardListener
     from aqz_core.planning.layout import Column, LayerKey
@@ -28,10 +29,8 @@ class ChunkFiles:
         Where they go.
     name
         Gives the name of a chunk from its coordinate.
-    sync
-        Whether each is flushed to the device.
-    protect
-        Whether what was flushed to the device once must survive a loss of power ever after.
+    policy
+        What survives a loss of power.
     on_shard
         Told of every file.
     """
@@ -40,17 +39,15 @@ class ChunkFiles:
         self,
         sink: Sink,
         name: Callable[[LeadChunk], str],
+        policy: WritePolicy,
         *,
-        sync: bool,
-        protect: bool = True,
         on_shard: ShardListener,
     ) -> None:
         # what a store that may fail holds cannot be relied on for more than reading
         self.can_load = sink.reads_back
         self._sink = sink
         self._name = name
-        self._sync = sync
-        self._protect = protect
+        self._policy = policy
         self._provisional: set[str] = set()
         self._on_shard = on_shard
         self._unsynced = UnsyncedObjects(sink)
@@ -67,9 +64,10 @@ class ChunkFiles:
         first = batch.starts + batch.room
         for name, start, stop in zip(names, first, first + batch.sizes, strict=True):
             # What may have been flushed gives way only to what is on the device as well.
-            replaces = self._protect and name in self._provisional
-            self._sink.write(name, batch.memory[start:stop], sync=self._sync or replaces)
-            if self._protect and not self._sync:
+            replaces = self._policy.keep_durable and name in self._provisional
+            sync = self._policy.sync_shards or replaces
+            self._sink.write(name, batch.memory[start:stop], sync=sync)
+            if self._policy.keep_durable and not self._policy.sync_shards:
                 self._unsynced.add(name)
             if not final:
                 self._provisional.add(name)

@@ -14,6 +14,7 @@ from aqz_core.chunks.shard_format import MISSING, decode_index, encode_index
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
+    from aqz_core.chunks.policy import WritePolicy
     from aqz_core.chunks.shard_format import Batch, ShardFormat
     from aqz_core.storage.sink import ShardFile
 
@@ -46,10 +47,8 @@ class GrowingShard:
         See `ShardFormat`.
     expected
         How many chunks it will hold when it is complete.
-    sync
-        Whether it is flushed to the device when it is complete.
-    protect
-        Whether chunks that were flushed to the device must survive a loss of power ever after.
+    policy
+        What survives a loss of power.
     """
 
     def __init__(
@@ -57,9 +56,7 @@ class GrowingShard:
         file: ShardFile,
         shard_format: ShardFormat,
         expected: int,
-        *,
-        sync: bool,
-        protect: bool = True,
+        policy: WritePolicy,
     ) -> None:
         self._file = file
         self._format = shard_format
@@ -67,8 +64,7 @@ class GrowingShard:
         self._final = np.zeros(shard_format.chunks, bool)
         self._missing = expected
         self._end = shard_format.header_nbytes
-        self._sync = sync
-        self._protect = protect
+        self._policy = policy
         self._durable = self._entries
         self._supersedes = False
         self._regions: dict[Hashable, _Region] = {}
@@ -102,7 +98,8 @@ class GrowingShard:
         first = 0 if self._format.live else nbytes - index_nbytes
         self._entries = decode_index(self._file.read(first, index_nbytes))
         self._durable = self._entries.copy()
-        self._end = self._format.padded(nbytes)
+        # A crash may have left a file that ends before its first chunk.
+        self._end = self._format.padded(max(nbytes, self._format.header_nbytes))
         self._final = final & (self._entries[:, 0] != MISSING)
         self._missing -= int(self._final.sum())
 
@@ -214,9 +211,9 @@ class GrowingShard:
             with self._lock:
                 retired, self._retired = self._retired, []
                 entries = self._entries.copy()
-                supersedes, self._supersedes = self._supersedes and self._protect, False
+                supersedes, self._supersedes = self._supersedes, False
             index = encode_index(entries)
-            if sync or supersedes:
+            if sync or (supersedes and self._policy.keep_durable):
                 self._file.sync()  # chunks before the index that names them
             if sync and self._format.has_spare_index:
                 self._file.write_at(self._format.spare_offset, index)
@@ -228,7 +225,7 @@ class GrowingShard:
                 if sync:
                     self._durable = entries
                 for region in retired:
-                    still = self._protect and self._is_durable(region)
+                    still = self._policy.keep_durable and self._is_durable(region)
                     (self._retired if still else self._free).append(region)
 
     def _is_durable(self, region: _Region) -> bool:
@@ -248,14 +245,14 @@ class GrowingShard:
             if self._finished:
                 return None
             self._finished = True
-            if self._sync or (self._protect and self._supersedes):
+            if self._policy.sync_shards or (self._policy.keep_durable and self._supersedes):
                 self._file.sync()  # chunks before the index that names them
             index = self._index()
             nbytes = self._format.file_nbytes(self._end)
             self._file.write_at(nbytes - len(index), index)
             if self._format.live:
                 self._file.write_at(0, index)
-            self._file.finish(nbytes, sync=self._sync)
+            self._file.finish(nbytes, sync=self._policy.sync_shards)
             return nbytes
 
     def discard(self) -> None:

@@ -17,6 +17,7 @@ from aqz_core.chunks.store import UnsyncedObjects
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aqz_core.chunks.policy import WritePolicy
     from aqz_core.chunks.store import LeadChunk, ShardListener
     from aqz_core.planning.layout import ArrayLayout, Column, LayerKey
     from aqz_core.storage.sink import ShardFile, Sink
@@ -31,16 +32,12 @@ class ShardedChunks:
 
     Parameters
     ----------
-    sink, name, sync
+    sink, name, policy
         As for `ChunkFiles`; `name` takes the coordinate of a shard.
     layout
         The array's chunk grid.
-    live
-        Whether shards can be read while they grow.
     max_chunk_nbytes
         Bytes that a chunk has at most once it is encoded.
-    protect
-        Whether what was flushed to the device once must survive a loss of power ever after.
     resumed
         For a store that may hold shards of an earlier recording, to go on with: tells of a chunk
         coordinate on the append axis whether the chunks there are complete.
@@ -53,11 +50,9 @@ class ShardedChunks:
         sink: Sink,
         name: Callable[[LeadChunk], str],
         layout: ArrayLayout,
+        policy: WritePolicy,
         *,
-        live: bool,
-        sync: bool,
         max_chunk_nbytes: int,
-        protect: bool = True,
         resumed: Callable[[int], bool] | None = None,
         on_shard: ShardListener,
     ) -> None:
@@ -67,14 +62,13 @@ class ShardedChunks:
         self._name = name
         self._layout = layout
         self._shard_chunks = layout.shard_chunks
-        self._sync = sync
-        self._protect = protect
+        self._policy = policy
         self._on_shard = on_shard
         nbytes = layout.chunks_per_shard * layout.chunk_nbytes
         self.format = ShardFormat(
             chunks=layout.chunks_per_shard,
-            live=live,
-            aligned=live and (nbytes >= MIN_ALIGNED_NBYTES or layout.in_pieces),
+            live=policy.live,
+            aligned=policy.live and (nbytes >= MIN_ALIGNED_NBYTES or layout.in_pieces),
             in_order=not sink.random_access,
         )
         self._max_nbytes = layout.chunks_per_shard * max_chunk_nbytes + self.format.index_nbytes
@@ -119,8 +113,9 @@ class ShardedChunks:
         name = self._name(shard)
         content = self.format.wrap(batch, numbers)
         replaces = shard in self._provisional or self._resumed is not None
-        self._sink.write(name, content, sync=self._sync or (self._protect and replaces))
-        if self._protect and not self._sync:
+        must_last = self._policy.sync_shards or (self._policy.keep_durable and replaces)
+        self._sink.write(name, content, sync=must_last)
+        if self._policy.keep_durable and not self._policy.sync_shards:
             self._unsynced.add(name)
         if final:
             self._provisional.discard(shard)
@@ -191,8 +186,14 @@ class ShardedChunks:
         if self.format.live:  # others wait for `reveal`, or until they are complete
             with self._lock:
                 dirty, self._dirty = self._dirty, set()
-            for shard in dirty:
-                shard.write_index(sync=sync)
+            while dirty:
+                shard = dirty.pop()
+                try:
+                    shard.write_index(sync=sync)
+                except BaseException:
+                    with self._lock:
+                        self._dirty |= {shard, *dirty}
+                    raise
         if sync:
             self._unsynced.commit()
 
@@ -232,7 +233,7 @@ class ShardedChunks:
 
     def _growing_shard(self, file: ShardFile, expected: int) -> GrowingShard:
         """Return a shard whose bytes go to `file`."""
-        return GrowingShard(file, self.format, expected, sync=self._sync, protect=self._protect)
+        return GrowingShard(file, self.format, expected, self._policy)
 
     def _final_numbers(self, shard: LeadChunk) -> npt.NDArray[np.bool_]:
         """Return which index entries of a stored shard are of chunks that lack no plane."""
@@ -255,7 +256,7 @@ class ShardedChunks:
         """Write a shard's last bytes and forget it, unless another thread does."""
         nbytes = growing.finish()
         if nbytes is not None:
-            if self._protect and not self._sync:
+            if self._policy.keep_durable and not self._policy.sync_shards:
                 self._unsynced.add(self._name(shard))
             with self._lock:
                 del self._growing[shard]

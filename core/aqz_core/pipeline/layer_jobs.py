@@ -21,19 +21,69 @@ from aqz_core.storage.alignment import align
 from aqz_core.storage.sink import as_view
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aqz_core.chunks.store import ChunkStore
     from aqz_core.codecs import CodecChain
-    from aqz_core.pipeline.buffers import Buffer
+    from aqz_core.pipeline.buffers import Buffer, BufferPool
     from aqz_core.pipeline.layer import Layer
     from aqz_core.pipeline.runtime import Runtime
-    from aqz_core.pipeline.tiling import ColumnTiling
-    from aqz_core.planning.layout import ArrayLayout, Column, LayerKey
+    from aqz_core.pipeline.tiling import ColumnTiling, Tiles
+    from aqz_core.planning.layout import ArrayLayout, LayerKey
 
 __all__ = ["LayerJobs"]
 
 LeadIndex = tuple[int, ...]
+
+
+class LayerPart:
+    """What one column has of a layer, on its way to the store; the one owner of its memory.
+
+    It holds pixels first, their encoded bytes after that, and gives back what it holds when the
+    next is made or nothing more comes of it.
+
+    Parameters
+    ----------
+    layer, number
+        The layer, and which of its columns.
+    final
+        Whether no more planes will come.
+    done
+        Takes note of the end of it, if somebody waits.
+    """
+
+    __slots__ = ("_done", "_held", "final", "layer", "members", "number")
+
+    def __init__(self, layer: Layer, number: int, final: bool, done: JobGroup | None) -> None:
+        self.layer = layer
+        self.number = number
+        self.final = final
+        self.members = layer.members
+        self._held: tuple[BufferPool, Buffer] | None = None
+        self._done = done
+        if done is not None:
+            done.begin()
+
+    @property
+    def tiles(self) -> Tiles:
+        """Return the pixels."""
+        return self.layer.tiles[self.number]
+
+    def hold(self, pool: BufferPool, buffer: Buffer) -> None:
+        """Take charge of memory; the one before was let go."""
+        self._held = (pool, buffer)
+
+    def let_go(self) -> None:
+        """Give back what is held."""
+        held, self._held = self._held, None
+        if held is not None:
+            held[0].release(held[1])
+
+    def end(self) -> None:
+        """Give back what is held: the part is stored, or never will be."""
+        self.let_go()
+        if self._done is not None:
+            self._done.end()
 
 
 class LayerJobs:
@@ -84,11 +134,11 @@ class LayerJobs:
         ]
         self._level = level
         self._group = JobGroup()
-        self._stored: deque[int] = deque()
+        self._stored: deque[LayerKey] = deque()
 
     # ---- orders -----------------------------------------------------------------------------
 
-    def hand_over(self, layer: Layer, *, final: bool) -> None:
+    def hand_over(self, layer: Layer, *, final: bool, done: JobGroup | None = None) -> None:
         """Have a layer reduced and stored, and its memory released after that.
 
         If not `final`, planes are missing and the layer will come again.
@@ -96,35 +146,42 @@ class LayerJobs:
         readers = 1 if self.reduce is None else 2
         for buffer in layer.buffers:
             self._engine.pixels.hand_over(buffer, readers)
-        self._submit(layer, final=final, release=True)
+        self._submit(layer, final=final, release=True, done=done)
 
     def store_as_it_is(self, layer: Layer) -> None:
         """Have a layer reduced and stored that stays in memory for more planes."""
-        self._submit(layer, final=False, release=False)
+        self._submit(layer, final=False, release=False, done=None)
 
-    def _submit(self, layer: Layer, *, final: bool, release: bool) -> None:
+    def _submit(self, layer: Layer, *, final: bool, release: bool, done: JobGroup | None) -> None:
         """Queue the jobs of a layer."""
         engine = self._engine
         if self.reduce is not None:
             urgency = 2 * self._level
             engine.workers.submit(self._group, self._reduce_layer, layer, release, urgency=urgency)
-        for number in range(len(layer.buffers)):
-            arguments = (layer, number, final, release)
+        for number, buffer in enumerate(layer.buffers):
+            part = LayerPart(layer, number, final, done)
+            if release:
+                part.hold(engine.pixels, buffer)
             if self._layout.in_pieces:
-                engine.io.submit(self._group, self._store_piece, *arguments)
+                engine.io.submit(self._group, self._store_piece, part)
             elif self._codecs.is_identity:
-                engine.io.submit(self._group, self._store_plain, *arguments)
+                engine.io.submit(self._group, self._store_plain, part)
             else:
                 urgency = 2 * self._level + 1
-                engine.workers.submit(self._group, self._encode, *arguments, urgency=urgency)
+                engine.workers.submit(self._group, self._encode, part, urgency=urgency)
 
     def skip_layer(self, key: LayerKey) -> None:
-        """Have the store not wait for a layer of which no plane will ever come."""
+        """Count a layer of which no plane will ever come, and have the store not wait for it."""
         if self._layout.in_pieces:
             for column in self._columns:
                 self._engine.io.submit(self._group, self._store.skip_piece, column, key)
         else:
             self.skip_chunks(self._layout.lead_chunks(key))
+        self.count_left_out(key)
+
+    def count_left_out(self, key: LayerKey) -> None:
+        """Count the buffers of a layer as stored: no plane of it is missing."""
+        self._stored.extend([key] * len(self._columns))
 
     def skip_chunks(self, lead_chunks: list[LeadIndex]) -> None:
         """Have the store not wait for chunk layers that will never come."""
@@ -140,22 +197,8 @@ class LayerJobs:
         """Wait until everything that was handed over is stored, or something failed."""
         self._group.wait(self._engine.stall_timeout)
 
-    def load(self, layer: Layer) -> None:
-        """Read the chunks of a layer that was stored before it was complete back into it."""
-        self.wait()
-        self._engine.failure.check()
-        lead_chunks = self._lead_chunks(layer, layer.members)
-        for column, tiles in zip(self._columns, layer.tiles, strict=True):
-            stored = iter(self._store.load(column, lead_chunks))
-            for member in layer.members:
-                for row in range(len(column.rows)):
-                    for col in range(len(column.cols)):
-                        chunk = tiles.chunk(member, row, col)
-                        data = self._codecs.decode(next(stored))
-                        chunk[...] = np.frombuffer(data, chunk.dtype).reshape(chunk.shape)
-
-    def take_stored(self) -> list[int]:
-        """Return the append unit of every buffer that was stored for good since the last time."""
+    def take_stored(self) -> list[LayerKey]:
+        """Return the layer of every buffer that was stored for good since the last time."""
         return [self._stored.popleft() for _ in range(len(self._stored))]
 
     # ---- on the workers and the I/O threads -------------------------------------------------
@@ -177,111 +220,136 @@ class LayerJobs:
                 for buffer in layer.buffers:
                     engine.pixels.release(buffer)
 
-    def _encode(self, layer: Layer, number: int, final: bool, release: bool) -> None:
+    def _encode(self, part: LayerPart) -> None:
         """Encode the chunks of one buffer and pass them on as one batch."""
-        engine, members = self._engine, layer.members
+        engine, batch = self._engine, None
         try:
-            if engine.failure:
-                return
-            buffer, batch = self._encoded(layer, number, members)
+            if not engine.failure:
+                self._read_back(part)
+                buffer, batch = self._encoded(part)
         finally:
-            if release:
-                engine.pixels.release(layer.buffers[number])
-        arguments = (layer, number, members, buffer, batch, final)
-        engine.io.submit(self._group, self._store_staged, *arguments)
+            if batch is None:
+                part.end()
+        if batch is not None:
+            part.let_go()
+            part.hold(engine.staging, buffer)
+            engine.io.submit(self._group, self._store_batch, part, batch)
 
-    def _encoded(self, layer: Layer, number: int, members: list[int]) -> tuple[Buffer, Batch]:
+    def _encoded(self, part: LayerPart) -> tuple[Buffer, Batch]:
         """Encode chunks behind each other into aligned memory.
 
         Each is copied there before the next is encoded: the codec's result then always has the
         same, warm memory. Results that are kept until all are done have fresh memory every time,
         which costs as much as a fast codec itself.
         """
-        column, tiles = self._columns[number], layer.tiles[number]
-        buffer = self._engine.staging.acquire([self._staging_sizes[number]])[0]
-        self._engine.staging.hand_over(buffer, 1)
+        staging = self._engine.staging
+        buffer = staging.acquire([self._staging_sizes[part.number]])[0]
+        staging.hand_over(buffer, 1)
         try:
             body = buffer.memory[self._room :]
             memory, stops = as_view(body), [0]
-            for member in members:
-                for row in range(len(column.rows)):
-                    for col in range(len(column.cols)):
-                        encoded = self._codecs.encode(tiles.chunk(member, row, col))
-                        stops.append(stops[-1] + len(encoded))
-                        memory[stops[-2] : stops[-1]] = encoded
+            for chunk in self._chunks(part, part.members):
+                encoded = self._codecs.encode(chunk)
+                stops.append(stops[-1] + len(encoded))
+                memory[stops[-2] : stops[-1]] = encoded
             nbytes = stops[-1]
             body[nbytes : align(nbytes)] = 0
         except BaseException:
-            self._engine.staging.release(buffer)
+            staging.release(buffer)
             raise
         sizes = np.diff(stops)
         return buffer, Batch(buffer.memory, self._room, nbytes, stops[1:] - sizes, sizes)
 
-    def _store_staged(
-        self,
-        layer: Layer,
-        number: int,
-        members: list[int],
-        buffer: Buffer,
-        batch: Batch,
-        final: bool,
-    ) -> None:
-        """Store encoded chunks."""
-        try:
-            if not self._engine.failure:
-                self._store_batch(layer, number, members, batch, final)
-        finally:
-            self._engine.staging.release(buffer)
+    def _chunks(self, part: LayerPart, members: Iterable[int]) -> Iterator[npt.NDArray[Any]]:
+        """Yield the chunks of some chunk layers, in the order in which they are stored."""
+        column = self._columns[part.number]
+        for member in members:
+            for row in range(len(column.rows)):
+                for col in range(len(column.cols)):
+                    yield part.tiles.chunk(member, row, col)
 
-    def _store_plain(self, layer: Layer, number: int, final: bool, release: bool) -> None:
+    def _store_plain(self, part: LayerPart) -> None:
         """Store the chunks of one buffer as they are."""
-        buffer, column = layer.buffers[number], self._columns[number]
-        try:
-            if self._engine.failure:
-                return
-            members = layer.members
-            size = self._layout.chunk_nbytes
-            chunks = np.add.outer(np.array(members) * column.chunks, np.arange(column.chunks))
-            first = layer.first_member * column.chunks * size
-            starts = chunks.ravel() * size - first
-            nbytes = int(starts[-1]) + size
-            sizes = np.full(starts.size, size)
-            batch = Batch(buffer.memory, self._room + first, nbytes, starts, sizes, plain=True)
-            self._store_batch(layer, number, members, batch, final)
-        finally:
-            if release:
-                self._engine.pixels.release(buffer)
-
-    def _store_batch(
-        self, layer: Layer, number: int, members: list[int], batch: Batch, final: bool
-    ) -> None:
-        """Pass a batch to the store and take note of it."""
-        column = self._columns[number]
-        lead_chunks = self._lead_chunks(layer, members)
-        nbytes = self._store.put(column, lead_chunks, batch, final=final)
-        self._count(layer, column, lead_chunks[0], nbytes, final)
-
-    def _store_piece(self, layer: Layer, number: int, final: bool, release: bool) -> None:
-        """Store one buffer of a chunk layer that is written in pieces."""
-        column, tiles = self._columns[number], layer.tiles[number]
+        batch = None
         try:
             if not self._engine.failure:
-                nbytes = self._store.put_piece(column, layer.key, tiles.array, final=final)
-                self._count(layer, column, layer.key[:-1], nbytes, final)
+                self._read_back(part)
+                batch = self._plain_batch(part)
         finally:
-            if release:
-                self._engine.pixels.release(layer.buffers[number])
+            if batch is None:
+                part.end()
+        if batch is not None:
+            self._store_batch(part, batch)
+
+    def _plain_batch(self, part: LayerPart) -> Batch:
+        """Return the chunks of one buffer as they are."""
+        layer, chunks, size = (
+            part.layer,
+            self._columns[part.number].chunks,
+            self._layout.chunk_nbytes,
+        )
+        numbers = np.add.outer(np.array(part.members) * chunks, np.arange(chunks))
+        first = layer.first_member * chunks * size
+        starts = numbers.ravel() * size - first
+        nbytes = int(starts[-1]) + size
+        memory = layer.buffers[part.number].memory
+        sizes = np.full(starts.size, size)
+        return Batch(memory, self._room + first, nbytes, starts, sizes, plain=True)
+
+    def _store_batch(self, part: LayerPart, batch: Batch) -> None:
+        """Pass a batch to the store and take note of it."""
+        try:
+            if not self._engine.failure:
+                column = self._columns[part.number]
+                lead_chunks = self._lead_chunks(part.layer, part.members)
+                nbytes = self._store.put(column, lead_chunks, batch, final=part.final)
+                self._count(part, lead_chunks[0], nbytes)
+        finally:
+            part.end()
+
+    def _store_piece(self, part: LayerPart) -> None:
+        """Store one buffer of a chunk layer that is written in pieces."""
+        layer, column = part.layer, self._columns[part.number]
+        try:
+            if not self._engine.failure:
+                nbytes = self._store.put_piece(
+                    column, layer.key, part.tiles.array, final=part.final
+                )
+                self._count(part, layer.key[:-1], nbytes)
+        finally:
+            part.end()
+
+    def _read_back(self, part: LayerPart) -> None:
+        """Fetch the planes of a shelved layer that are in the store alone.
+
+        They were stored by jobs that were queued before this one, so that they never wait for it.
+        """
+        layer = part.layer
+        if layer.storing is None:
+            return
+        layer.storing.wait(self._engine.stall_timeout)
+        self._engine.failure.check()
+        column, planes = self._columns[part.number], self._layout.buffer_planes
+        wanted: dict[int, list[int]] = {}
+        for slot in sorted(layer.stored):
+            wanted.setdefault(slot // planes, []).append(slot % planes)
+        if not wanted:
+            return
+        lead_chunks = self._lead_chunks(layer, list(wanted))
+        stored = iter(self._store.load(column, lead_chunks))
+        for member, missing in wanted.items():
+            for chunk in self._chunks(part, [member]):
+                data = np.frombuffer(self._codecs.decode(next(stored)), chunk.dtype)
+                chunk[missing] = data.reshape(chunk.shape)[missing]
 
     def _lead_chunks(self, layer: Layer, members: list[int]) -> list[LeadIndex]:
         """Return the leading chunk coordinates of `members`."""
         chunks = self._layout.lead_chunks(layer.key)
         return [chunks[member] for member in members]
 
-    def _count(
-        self, layer: Layer, column: Column, lead_chunk: LeadIndex, nbytes: int, final: bool
-    ) -> None:
+    def _count(self, part: LayerPart, lead_chunk: LeadIndex, nbytes: int) -> None:
         """Take note of a buffer that is stored, and that readers see it when they do."""
         self.bytes_stored += nbytes
-        if final and layer.complete:
-            seen = partial(self._stored.append, layer.key[0])
-            self._store.when_visible(column, lead_chunk, seen)
+        if part.final and part.layer.complete:
+            seen = partial(self._stored.append, part.layer.key)
+            self._store.when_visible(self._columns[part.number], lead_chunk, seen)

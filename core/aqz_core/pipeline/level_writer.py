@@ -1,22 +1,25 @@
 """Recording one stored array: planes into layers, layers into chunks, chunks into the store.
 
-An `LevelWriter` is one level of one array. Planes come in on the caller's thread (level 0) or on
-the workers (reduced planes); a layer that has all its planes is handed over to `LayerJobs`.
+A `LevelWriter` is one level of one array. Reduced planes come in on the workers; at level 0, an
+`Intake` copies planes into open layers on the thread of whoever records. A layer that has all its
+planes is handed over to `LayerJobs`. All that is done here is done on threads of the recording.
 
 A layer can also be stored before it is complete: at a flush, or when its memory is needed. In the
-latter case it is *shelved*, and read back from the store when another of its planes comes.
+latter case it is *shelved*: planes that come for it later go to new memory, and whoever stores that
+reads the others back.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy.typing as npt
 
 from aqz_core.pipeline.high_water_mark import HighWaterMark
 from aqz_core.pipeline.layer import Layer
 from aqz_core.pipeline.layer_jobs import LayerJobs
+from aqz_core.pipeline.threads import JobGroup
 from aqz_core.pipeline.tiling import ColumnTiling
 from aqz_core.planning.memory import buffer_nbytes
 
@@ -26,13 +29,20 @@ if TYPE_CHECKING:
     from aqz_core.chunks.store import ChunkStore
     from aqz_core.codecs import CodecChain
     from aqz_core.pipeline.level_downsampler import LevelDownsampler
-    from aqz_core.pipeline.runtime import Runtime
+    from aqz_core.pipeline.runtime import MemoryHolder, Runtime
     from aqz_core.planning.layout import ArrayLayout, LayerKey
 
 __all__ = ["LevelWriter"]
 
 Frame = npt.NDArray[Any]
 LeadIndex = tuple[int, ...]
+
+
+class _Shelved(NamedTuple):
+    """Slots of a layer that are in the store alone, and the jobs that bring them there."""
+
+    slots: set[int]
+    storing: JobGroup
 
 
 class LevelWriter:
@@ -52,6 +62,13 @@ class LevelWriter:
         Position in the pyramid; jobs of higher levels go first, so that they never pile up.
     start
         Length of the append axis that is stored already.
+
+    Attributes
+    ----------
+    layers
+        Those in memory, in the order in which they were opened.
+    holder
+        Who is asked to shelve layers of this level: the `Intake` at level 0.
     """
 
     def __init__(
@@ -66,6 +83,8 @@ class LevelWriter:
         self.layout = layout
         self.store = store
         self.head = HighWaterMark(layout, start)
+        self.layers: dict[LayerKey, Layer] = {}
+        self.holder: MemoryHolder = self
         self._engine = engine
         self._level = level
         self._tilings = [ColumnTiling(layout, column) for column in layout.columns]
@@ -73,15 +92,12 @@ class LevelWriter:
         self._skip_reduced: Callable[[LeadIndex], None] | None = None
         self._room = store.room()
         self._sizes = [buffer_nbytes(tiling.nbytes, self._room) for tiling in self._tilings]
-        self._layers: dict[LayerKey, Layer] = {}
-        self._shelved: dict[LayerKey, list[int]] = {}
+        self._shelved: dict[LayerKey, _Shelved] = {}
         self._handed_early: dict[LayerKey, int] = {}
-        self._skipped: dict[LayerKey, int] = {}
-        self._current: Layer | None = None
-        self._slot = 0
-        self._run = 0
+        self._skipped: dict[LayerKey, set[int]] = {}
         self._lock = threading.Lock()
-        engine.holders.append(self)
+        if level:
+            engine.holders.append(self)
 
     def feed(self, reducer: LevelDownsampler) -> None:
         """Let the next level have every plane, and know of those that are left out."""
@@ -95,39 +111,45 @@ class LevelWriter:
 
     # ---- planes in --------------------------------------------------------------------------
 
-    def add_next_plane(self, frame: Frame, lead: Callable[[], LeadIndex]) -> None:
-        """Take the plane that follows the last one; `lead` is asked where that is, if need be.
+    def add_plane(self, frame: Frame, lead: LeadIndex) -> None:
+        """Take the plane at a leading index, in any order.
 
         A frame of shape (Y, X) in the array's data type, its last axis contiguous.
         """
         with self._lock:
-            if not self._run:
-                self._seek(lead())
-            self._take(frame)
+            key, slot, _ = self.layout.place(lead)
+            layer = self._opened(key)
+            layer.scatter(frame, slot)
+            layer.slots.append(slot)
+            if layer.complete:
+                self._hand_over(layer)
 
-    def add_plane(self, frame: Frame, lead: LeadIndex) -> None:
-        """Take the plane at a leading index, in any order."""
+    def open(self, key: LayerKey, last: Layer | None) -> Layer:
+        """Return a layer with memory for its planes; hand over the `last` one if it is complete."""
         with self._lock:
-            self._seek(lead)
-            self._take(frame)
-            self._run = 0
+            self._hand_over_complete(last)
+            return self._opened(key)
+
+    def hand_over_complete(self, layer: Layer | None) -> None:
+        """Hand over a layer if it is complete and nobody did."""
+        with self._lock:
+            self._hand_over_complete(layer)
+
+    def _hand_over_complete(self, layer: Layer | None) -> None:
+        """Do the same with the lock held."""
+        if layer is not None and layer.complete and self.layers.get(layer.key) is layer:
+            self._hand_over(layer)
 
     def replace(self, frame: Frame, lead: LeadIndex) -> bool:
-        """Take a plane again that was taken before; tell whether it was still in reach.
+        """Take a plane that was taken or left out before; return whether it was still in reach.
 
         It is while its layer is in memory or shelved, but not once the layer was handed over.
         """
         with self._lock:
             key, slot, _ = self.layout.place(lead)
-            if key not in self._layers and key not in self._shelved:
+            if not any(key in known for known in (self.layers, self._shelved, self._skipped)):
                 return False
-            self._seek(lead)
-            layer = self._current
-            assert layer is not None
-            for tiles in layer.tiles:
-                tiles.scatter(frame, slot)
-            self._run = 0
-            return True
+            return self._opened(key).take_again(frame, slot)
 
     def skip(self, lead: LeadIndex, count: int = 1) -> int:
         """Leave out planes from a leading index on, `count` at most and only of one layer.
@@ -136,65 +158,62 @@ class LevelWriter:
         many planes were left out.
         """
         with self._lock:
-            self._run = 0
-            self.head.skips_gaps = True
             key, slot, run = self.layout.place(lead)
             count = min(count, run)
-            layer = self._layers.get(key)
+            planes = range(slot, slot + count)
+            layer = self.layers.get(key)
             if layer is None:
-                self._leave_out(key, count)
+                self._leave_out(key, planes)
             else:
-                layer.skipped += count
-                if layer.complete:
-                    self._hand_over(layer)
+                layer.skipped.update(planes)
+                self._hand_over_complete(layer)
         if self._skip_reduced is not None:
-            for plane in range(slot, slot + count):
+            for plane in planes:
                 self._skip_reduced(self.layout.lead_of(key, plane))
         return count
 
-    def _leave_out(self, key: LayerKey, count: int) -> None:
-        """Count planes that will never come of a layer that is not in memory."""
-        count += self._skipped.pop(key, 0)
-        if key in self._shelved or count < self.layout.expected_slots(key):
-            self._skipped[key] = count
+    def _leave_out(self, key: LayerKey, planes: range) -> None:
+        """Note planes that will never come of a layer that is not in memory."""
+        skipped = self._skipped.pop(key, None)
+        missing = self.layout.expected_slots(key)
+        if skipped is None and len(planes) == missing:
+            self._jobs.skip_layer(key)
             return
-        self._jobs.skip_layer(key)
+        skipped = {*(skipped or ()), *planes}
+        self._skipped[key] = skipped
+        missing -= len(skipped) + self._handed_early.get(key, 0)
+        if key in self._shelved:
+            missing -= len(self._shelved[key].slots)
+        if missing:
+            return
+        if key in self._shelved or key in self._handed_early:
+            self._hand_over(self._opened(key))
+        else:
+            del self._skipped[key]
+            self._jobs.skip_layer(key)
 
-    def _seek(self, lead: LeadIndex) -> None:
-        """Make the layer of a plane the current one, with memory for it if it is new."""
-        key, self._slot, self._run = self.layout.place(lead)
-        layer = self._layers.get(key)
-        self._current = self._open(key) if layer is None else layer
-
-    def _take(self, frame: Frame) -> None:
-        """Copy a plane into the next slot of the current layer."""
-        layer = self._current
-        assert layer is not None
-        layer.scatter(frame, self._slot)
-        self._slot += 1
-        self._run -= 1
-        if layer.complete:
-            self._hand_over(layer)
+    def _opened(self, key: LayerKey) -> Layer:
+        """Return the layer that is in memory, or find memory for it."""
+        layer = self.layers.get(key)
+        return self._open(key) if layer is None else layer
 
     def _open(self, key: LayerKey) -> Layer:
-        """Find memory for a layer, and the planes that it had when it was shelved."""
+        """Find memory for a layer."""
         buffers = self._engine.pixels.acquire(
-            self._sizes, force=self._level > 0, relieve=self._engine.relieve(self)
+            self._sizes, force=self._level > 0, relieve=self._engine.relieve(self.holder)
         )
         tiles = [
             tiling.tiles(buffer.memory[self._room :])
             for tiling, buffer in zip(self._tilings, buffers, strict=True)
         ]
         layer = Layer(self.layout, key, buffers, tiles)
-        if key in self._shelved:
-            layer.slots = self._shelved.pop(key)
-            layer.reduced = len(layer.slots)
-            self._jobs.load(layer)
-        layer.skipped = self._skipped.pop(key, 0)
+        if (shelved := self._shelved.pop(key, None)) is not None:
+            layer.stored, layer.storing = shelved
+        layer.skipped = self._skipped.pop(key, layer.skipped)
         early = self._handed_early.get(key, 0)
         layer.expected -= early
         layer.first_member = early // self.layout.buffer_planes
-        self._layers[key] = layer
+        self.layers[key] = layer
         if not self._level and not self._engine.pixels.has_free(self._sizes[0]):
             self._engine.prepare(self._sizes)
         return layer
@@ -205,25 +224,32 @@ class LevelWriter:
 
     # ---- layers out -------------------------------------------------------------------------
 
-    def _hand_over(self, layer: Layer, *, final: bool = True) -> None:
+    def _hand_over(self, layer: Layer, *, final: bool = True, done: JobGroup | None = None) -> None:
         """Give a layer to the threads that store it; it takes no more planes."""
-        del self._layers[layer.key]
-        if layer is self._current:
-            self._current, self._run = None, 0
+        del self.layers[layer.key]
         if layer.complete:
             self._handed_early.pop(layer.key, None)
-        if layer.skipped and final:
-            self._fill_skipped(layer)
-        self._jobs.hand_over(layer, final=final)
-
-    def _fill_skipped(self, layer: Layer) -> None:
-        """Fill what will never come; chunks that have nothing else are not stored."""
         layer.fill_missing(self.layout.fill_value)
+        if layer.skipped and final:
+            self._skip_absent(layer)
+        if layer.members:
+            self._jobs.hand_over(layer, final=final, done=done)
+            return
+        self._give_back(layer)
+        if layer.complete:
+            self._jobs.count_left_out(layer.key)
+
+    def _skip_absent(self, layer: Layer) -> None:
+        """Have the store not wait for chunks of which every plane is left out."""
         if self.layout.in_pieces:
             return
         members = set(layer.members)
         lead_chunks = self.layout.lead_chunks(layer.key)
-        absent = [chunk for member, chunk in enumerate(lead_chunks) if member not in members]
+        absent = [
+            chunk
+            for member, chunk in enumerate(lead_chunks)
+            if member not in members and member >= layer.first_member
+        ]
         if absent:
             self._jobs.skip_chunks(absent)
 
@@ -236,16 +262,21 @@ class LevelWriter:
             Whether no plane is left that is not handed over.
         """
         with self._lock:
-            for layer in list(self._layers.values()):
-                if self._has_whole_chunks_only(layer):
+            for layer in list(self.layers.values()):
+                if layer.complete:
+                    self._hand_over(layer)
+                elif self._has_whole_chunks_only(layer):
                     early = self._handed_early.get(layer.key, 0)
                     self._handed_early[layer.key] = early + len(layer.slots)
                     self._hand_over(layer)
-            return not self._layers
+            return not self.layers
 
     def _has_whole_chunks_only(self, layer: Layer) -> bool:
-        """Tell whether a layer of several chunks has no incomplete one, and nothing is missing."""
-        if self.layout.buffer_chunks == 1 or not layer.slots or layer.skipped:
+        """Return whether a layer of several chunks has no incomplete one, and no plane is missing.
+
+        Those of a shelved layer are in the store already.
+        """
+        if self.layout.buffer_chunks == 1 or not layer.slots or layer.skipped or layer.storing:
             return False
         members = layer.members
         first = layer.first_member
@@ -260,29 +291,34 @@ class LevelWriter:
     def flush(self) -> None:
         """Store every layer as it is now, missing planes as the fill value, and keep it open.
 
-        No plane may come meanwhile; `wait` tells when it is done.
+        No plane may come meanwhile; `wait` ends when it is done.
         """
         with self._lock:
-            for layer in self._layers.values():
-                layer.fill_missing(self.layout.fill_value)
-                self._jobs.store_as_it_is(layer)
+            for layer in list(self.layers.values()):
+                if layer.complete:
+                    self._hand_over(layer)
+                elif layer.members:
+                    layer.fill_missing(self.layout.fill_value)
+                    self._jobs.store_as_it_is(layer)
 
     def finish_layers(self) -> None:
         """Hand over every layer that is incomplete, missing planes as the fill value."""
         with self._lock:
-            for layer in list(self._layers.values()):
-                layer.fill_missing(self.layout.fill_value)
+            for layer in list(self.layers.values()):
                 self._hand_over(layer)
 
     def drop_layers(self) -> None:
         """Give back the memory of layers that a failed recording leaves."""
         with self._lock:
-            for layer in self._layers.values():
-                for buffer in layer.buffers:
-                    self._engine.pixels.hand_over(buffer, 1)
-                    self._engine.pixels.release(buffer)
-            self._layers.clear()
-            self._current, self._run = None, 0
+            for layer in self.layers.values():
+                self._give_back(layer)
+            self.layers.clear()
+
+    def _give_back(self, layer: Layer) -> None:
+        """Give back the memory of a layer that is not stored."""
+        for buffer in layer.buffers:
+            self._engine.pixels.hand_over(buffer, 1)
+            self._engine.pixels.release(buffer)
 
     def wait(self) -> None:
         """Wait until everything that was handed over is stored, or something failed."""
@@ -290,26 +326,33 @@ class LevelWriter:
 
     # ---- when memory is short ---------------------------------------------------------------
 
-    def try_shelve(self) -> bool:
-        """Shelve a layer to free its memory; tell whether there was one and nobody used it."""
+    def try_shelve(self, current: Layer | None = None) -> bool:
+        """Shelve a layer to free its memory; return whether there was one and nobody used it."""
         if not self._lock.acquire(blocking=False):
             return False
         try:
-            return self.shelve()
+            return self.shelve(current)
         finally:
             self._lock.release()
 
-    def shelve(self) -> bool:
-        """Store the layer that was opened first, incomplete as it is, and free its memory."""
-        if self._level or not self.store.can_load or self.layout.in_pieces:
+    def shelve(self, current: Layer | None = None) -> bool:
+        """Store the layer that was opened first, incomplete as it is, and free its memory.
+
+        The `current` one is the last to be shelved. With the lock held.
+        """
+        if not self.store.can_load or self.layout.in_pieces:
             return False
-        others = (layer for layer in self._layers.values() if layer is not self._current)
-        layer = next(others, self._current)
-        if layer is None:
+        others = (layer for layer in self.layers.values() if layer is not current)
+        layer = next(others, current)
+        if layer is None or self.layers.get(layer.key) is not layer:
             return False
-        layer.fill_missing(self.layout.fill_value)
-        self._shelved[layer.key] = layer.slots
-        self._hand_over(layer, final=False)
+        done = JobGroup()
+        if not layer.complete:
+            if layer.members:
+                self._shelved[layer.key] = _Shelved({*layer.slots, *layer.stored}, done)
+            if layer.skipped:
+                self._skipped[layer.key] = layer.skipped
+        self._hand_over(layer, final=layer.complete, done=done)
         return True
 
     # ---- what readers may see ---------------------------------------------------------------

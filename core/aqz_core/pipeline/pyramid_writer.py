@@ -20,6 +20,7 @@ from aqz_core.planning.documents import chunk_namer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aqz_core.chunks.policy import WritePolicy
     from aqz_core.chunks.store import ChunkStore
     from aqz_core.pipeline.runtime import Runtime
     from aqz_core.planning.array import ArrayPlan
@@ -37,12 +38,8 @@ class PyramidWriter:
         What is recorded, and where.
     engine
         Threads, memory and store of the whole recording.
-    live
-        Whether readers can follow the recording.
-    sync
-        Whether complete shards are flushed to the device.
-    protect
-        Whether what was flushed to the device once must survive a loss of power ever after.
+    policy
+        What readers may see meanwhile, and what survives a loss of power.
     progress
         How far an earlier recording came that this one goes on with.
     on_shard
@@ -59,17 +56,13 @@ class PyramidWriter:
         plan: ArrayPlan,
         engine: Runtime,
         *,
-        live: bool,
-        sync: bool,
-        protect: bool,
+        policy: WritePolicy,
         progress: ResumePoint | None,
         on_shard: Callable[[int, str, int, int], None],
     ) -> None:
         self._plan = plan
         self._engine = engine
-        self._live = live
-        self._sync = sync
-        self._protect = protect
+        self._policy = policy
         self._on_shard = on_shard
         self._writers = [self._writer(level, progress) for level in range(len(plan.layouts))]
         self._reducers = [self._reducer(level) for level in range(1, len(plan.layouts))]
@@ -94,18 +87,14 @@ class PyramidWriter:
         layout, namer = plan.layouts[level], chunk_namer(plan, level)
         on_shard = partial(self._on_shard, level)
         if layout.shard_chunks is None:
-            return ChunkFiles(
-                sink, namer, sync=self._sync, protect=self._protect, on_shard=on_shard
-            )
+            return ChunkFiles(sink, namer, self._policy, on_shard=on_shard)
         return ShardedChunks(
             sink,
             namer,
             layout,
-            live=self._live,
-            sync=self._sync,
-            protect=self._protect,
+            self._policy,
             max_chunk_nbytes=plan.codecs.max_encoded_size(layout.chunk_nbytes),
-            resumed=partial(progress.is_final, level) if progress and self._live else None,
+            resumed=partial(progress.is_final, level) if progress and self._policy.live else None,
             on_shard=on_shard,
         )
 
@@ -126,7 +115,7 @@ class PyramidWriter:
     def expect_gaps(self) -> None:
         """Let later planes count as stored although earlier ones are not, from now on."""
         for writer in self._writers:
-            writer.head.skips_gaps = True
+            writer.head.by_index = True
 
     # ---- what is stored ---------------------------------------------------------------------
 

@@ -1,8 +1,9 @@
 """What all arrays of a recording share: threads, memory, the store, the first error.
 
 The workers compute (codecs, reductions): one thread per core. The I/O threads wait for the store:
-more threads than cores. Work only ever waits downstream, caller for workers and I/O, workers for
-I/O, I/O for nobody, so no wait can be circular.
+more threads than cores. The delegates do on behalf of callers what must not be interrupted. Work
+only ever waits downstream, caller for delegates, delegates for workers and I/O, workers for I/O,
+I/O for nobody, so no wait can be circular.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.pipeline.buffers import BufferPool
+from aqz_core.pipeline.delegation import Delegates
 from aqz_core.pipeline.failure import Failure
 from aqz_core.pipeline.threads import JobGroup, TaskPool
 
@@ -69,6 +71,7 @@ class Runtime:
         self.staging = BufferPool(memory.staging, self.failure, stall_timeout)
         self.workers = TaskPool("aqz-worker", workers, self.failure, urgencies=2 * levels)
         self.io = TaskPool("aqz-io", IO_THREADS, self.failure, urgencies=2)
+        self.delegates = Delegates("aqz-delegate")
         self.holders: list[MemoryHolder] = []
         self._scratch = threading.local()
         self._preparations = JobGroup()
@@ -123,6 +126,7 @@ class Runtime:
 
     def stop(self) -> None:
         """End the threads, and give the memory back."""
+        self.delegates.stop()
         self.workers.stop()
         self.io.stop()
         for holder in self.holders:

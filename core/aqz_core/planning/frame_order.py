@@ -90,13 +90,24 @@ class WrittenFrames:
         self._flags[:appended] = True
 
     def __contains__(self, frame: int) -> bool:
-        """Tell whether a frame is recorded."""
+        """Return whether a frame is recorded."""
         return frame < self._flags.size and bool(self._flags[frame])
 
-    def add(self, frame: int) -> None:
-        """Note a frame."""
-        if frame >= self._flags.size:
-            grown = np.zeros(max(2 * self._flags.size, frame + 1), bool)
+    def add(self, first: int, stop: int | None = None) -> None:
+        """Note a frame, or those from `first` up to `stop`."""
+        stop = first + 1 if stop is None else stop
+        if stop > self._flags.size:
+            grown = np.zeros(max(2 * self._flags.size, stop), bool)
             grown[: self._flags.size] = self._flags
             self._flags = grown
-        self._flags[frame] = True
+        self._flags[first:stop] = True
+
+    def remove(self, frame: int) -> None:
+        """Note that a frame is not recorded."""
+        if frame in self:
+            self._flags[frame] = False
+
+    def remove_all(self, others: WrittenFrames) -> None:
+        """Note that none of the others' frames is recorded."""
+        common = min(self._flags.size, others._flags.size)
+        self._flags[:common] &= ~others._flags[:common]

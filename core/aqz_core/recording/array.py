@@ -1,36 +1,42 @@
-"""Recording one array of a stream, with all its levels and its metadata."""
+"""Recording one array of a stream: which frames come, and what is known of them.
+
+Whatever is raised in the thread of the caller, at any instruction, a frame is taken or it is not:
+see `Intake`, and ``docs/decisions/0001``.
+"""
 
 from __future__ import annotations
 
-import contextlib
 import math
-import threading
+from _thread import get_ident
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import (
-    AqzError,
     FrameExistsError,
     FrameIndexError,
     FrameShapeError,
     MemoryBudgetError,
     OutOfBoundsError,
 )
+from aqz_core.pipeline.intake import Intake
 from aqz_core.pipeline.pyramid_writer import PyramidWriter
 from aqz_core.planning.frame_order import FrameRouter, WrittenFrames
 from aqz_core.recording.array_metadata import ArrayMetadata
 from aqz_core.recording.frame_input import FrameAssembler
 from aqz_core.recording.frame_log import FrameLog
+from aqz_core.recording.publishing import ArrayPublication, TakenFrames
 from aqz_core.settings.keys import join
 from aqz_core.storage.names import LOG_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from aqz_core.chunks.policy import WritePolicy
     from aqz_core.metadata import Document
+    from aqz_core.pipeline.intake import Run
     from aqz_core.pipeline.runtime import Runtime
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.planning.resume_point import ResumePoint
@@ -60,16 +66,19 @@ class ArrayRecorder:
         Attributes that the array's node carries besides its own.
     process
         What each frame passes through before it is stored, if anything.
-    live
-        Whether readers can follow the recording.
-    sync
-        Whether complete shards are flushed to the device.
-    protect
-        Whether what was flushed to the device once must survive a loss of power ever after.
+    policy
+        What readers may see meanwhile, and what survives a loss of power.
     progress
         How far an earlier recording came that this one goes on with.
     on_shard
         Told the level, name, size and chunks of every complete shard.
+
+    Attributes
+    ----------
+    metadata
+        The documents of the array.
+    publication
+        What readers see of it.
     """
 
     def __init__(
@@ -79,64 +88,56 @@ class ArrayRecorder:
         *,
         attributes: Document,
         process: FrameFunction | None,
-        live: bool,
-        sync: bool,
-        protect: bool = True,
+        policy: WritePolicy,
         progress: ResumePoint | None = None,
         on_shard: Callable[[int, str, int, int], None],
     ) -> None:
         self.plan = plan
-        self.frames = 0
-        self.bytes_in = 0
         self._engine = engine
-        self._sync = sync
         self._progress = progress
-        self._random_access = engine.sink.random_access
-        self._live = live and self._random_access
         self._process = process
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
-        where = f"array {plan.key!r}"
-        self._reader = FrameAssembler(
-            plan.frame_shape, plan.base.dtype, where, plan.base.fill_value
-        )
-        self._plain_append = process is None and not plan.transposed
         self._levels = PyramidWriter(
-            plan,
-            engine,
-            live=self._live,
-            sync=sync,
-            protect=protect,
-            progress=progress,
-            on_shard=on_shard,
+            plan, engine, policy=policy, progress=progress, on_shard=on_shard
         )
+        frames = 0 if progress is None else progress.frames
+        self._intake = Intake(self._levels.base, self._router, engine, frames)
+        self._turn = self._intake.turn
+        self._reader = FrameAssembler(
+            plan.frame_shape,
+            plan.base.dtype,
+            f"array {plan.key!r}",
+            plan.base.fill_value,
+            lambda: self.frames,
+        )
+        self._plain = process is None and not plan.transposed and self._router.in_order
         self._log = FrameLog(engine.sink, join(plan.level_name(0), LOG_NAME))
         self._written: WrittenFrames | None = None
-        self._taken = 0
-        self._flushed = 0
-        self._flushed_frames = 0
-        self._published_at = 0
-        self._waiting: tuple[int, int] | None = None
-        self._appending = threading.Lock()
-        self.metadata = ArrayMetadata(
-            plan, engine.sink, attributes, live=self._live, protect=protect
+        self._skipped = WrittenFrames(self._router, 0)
+        self.metadata = ArrayMetadata(plan, engine.sink, attributes, policy)
+        self.publication = ArrayPublication(
+            plan,
+            engine,
+            policy,
+            self._intake,
+            self._levels,
+            self.metadata,
+            self._log,
+            lambda: TakenFrames(self.frames, self._final_length(), self._intake.recorded),
         )
         if progress is not None:
             self._take_up(progress)
 
     def _take_up(self, progress: ResumePoint) -> None:
         """Begin where an earlier recording ended; `restore` brings its last frames back."""
-        self.frames = progress.frames
-        self.metadata.take_up(progress)
+        self.publication.take_up(progress)
         if progress.gaps:
             self._levels.expect_gaps()
-        self.metadata.gaps = progress.gaps
-        if self.metadata.lengths is not None:
-            self._flushed = progress.lengths[0]
         if progress.written is not None:
-            self._written = WrittenFrames(self._router, 0)
-            self._levels.base.head.skips_gaps = True
+            written = WrittenFrames(self._router, 0)
             for number in progress.written:
-                self._written.add(number)
+                written.add(number)
+            self._go_by_index(written)
         for number in progress.lost:  # the log shall not tell of them for ever
             self._log.add_skipped(number, number + 1)
 
@@ -197,24 +198,72 @@ class ArrayRecorder:
         AqzError
             The recording failed, or memory will never come free.
         """
-        with self._appending:
-            if metadata is None and self._is_plain_frame(data):
-                self._check_room(1)
-                self._take(data)
+        turn = self._turn
+        me = (get_ident(),)
+        if turn.setdefault(0, me) is not me:
+            turn.wait(me)
+        try:
+            reader = self._reader
+            if (
+                metadata is None
+                and self._plain
+                and type(data) is np.ndarray
+                and data.shape == reader.shape
+                and data.dtype == reader.dtype
+                and data.flags.c_contiguous
+                and reader.pending is None
+                and data.size > 1
+            ):
+                run = self._intake.run
+                slots = run.slots
+                taken = len(slots)
+                if taken >= run.stop:
+                    run = self._next_run(me)
+                    slots = run.slots
+                    taken = len(slots)
+                slot = taken + run.shift
+                run.put(data, slot)
+                slots.append(slot)  # the frame is taken by this, and by nothing else
+                if taken + 1 >= run.stop:
+                    self._intake.end_run()
                 return 1
-            array, count, begun = self._reader.check(data)
-            self._check_room(count + begun)
-            checked = FrameLog.check(metadata)
-            if checked is not None and (count != 1 or begun):
-                raise FrameShapeError(
-                    f"array {self.plan.key!r}: metadata belong to one frame, but {count} were "
-                    "appended in one call; append them one by one."
-                )
-            for frame in self._reader.frames(array):
-                if checked is not None:
-                    self._log.add(self._next_lead(), checked)
-                self._take(frame, logged=checked is not None)
-            return count
+            return self._append_checked(data, metadata)
+        finally:
+            turn.pop(0, None)
+
+    def _next_run(self, me: tuple[int]) -> Run:
+        """Return where the next frames go, in the order of arrival."""
+        turn = self._turn
+        if turn.wanted:
+            turn.give_way(me)
+        self._check_room(1)
+        return self._intake.begin_run()
+
+    def _append_checked(self, data: object, metadata: object) -> int:
+        """Take what is no plain frame."""
+        self._intake.settle()
+        array, count, begun = self._reader.check(data)
+        self._check_room(count + begun)
+        checked = FrameLog.check(metadata)
+        if checked is not None and (count != 1 or begun):
+            raise FrameShapeError(
+                f"array {self.plan.key!r}: metadata belong to one frame, but {count} were "
+                "appended in one call; append them one by one."
+            )
+        for frame in self._reader.frames(array):
+            self._take(frame, checked)
+        return count
+
+    def _take(self, frame: Frame, metadata: dict[str, Any] | None) -> None:
+        """Take the frame that follows the last one."""
+        number = self._intake.frames
+        lead = self._router.lead(number)
+        note = None
+        if self._written is not None:
+            note = partial(self._note_by_index, number, FrameLog.line(lead, metadata))
+        elif metadata is not None:
+            note = partial(self._log.add, FrameLog.line(lead, metadata))
+        self._intake.take(self._prepared(frame, lead), number, note)
 
     def skip_bytes(self, nbytes: int) -> None:
         """Pass over pixels, given in bytes; see `skip`."""
@@ -238,7 +287,13 @@ class ArrayRecorder:
         OutOfBoundsError
             They reach past the declared size; nothing was skipped.
         """
-        with self._appending:
+        self._engine.delegates.run(self._skip, pixels)
+
+    def _skip(self, pixels: int) -> None:
+        """Do so, on a thread of the recording."""
+        with (turn := self._turn):  # noqa: F841  # see `Turn`
+            self._intake.pause()
+            self._intake.check_open()
             self._check_room(-(-(self._reader.pending_pixels + pixels) // self._reader.pixels))
             if pixels // self._reader.pixels > MAX_SKIPPED_FRAMES:
                 raise OutOfBoundsError(
@@ -246,22 +301,27 @@ class ArrayRecorder:
                     f"skipped at once; skip {MAX_SKIPPED_FRAMES:,} at most, or write the frames "
                     "that follow by index."
                 )
-            completed, whole = self._reader.skip(pixels)
+            completed, whole, rest = self._reader.skip(pixels)
             if completed is not None:
-                self._take(completed)
-            if self._written is not None:
-                for number in range(self.frames, self.frames + whole):
-                    self._written.add(number)
-            self._levels.expect_gaps()
+                self._take(completed, None)
             if whole:
-                self._log.add_skipped(self.frames, self.frames + whole)
-            while whole:
-                # Only frames that are stored one after the other can be passed over at once.
-                at_once = whole if self._router.in_order else 1
-                skipped = self._levels.base.skip(self._next_lead(), at_once)
-                self.frames += skipped
-                self._taken += skipped
-                whole -= skipped
+                self._intake.pause()
+                self._skip_frames(whole)
+            if rest:
+                self._reader.begin_frame(rest)
+
+    def _skip_frames(self, count: int) -> None:
+        """Pass over whole frames."""
+        first = self.frames
+        self.publication.gaps = True
+        self._log.add_skipped(first, first + count)
+        self._skipped.add(first, first + count)
+        while count:
+            # Only frames that are stored one after the other can be passed over at once.
+            at_once = count if self._router.in_order else 1
+            skipped = self._levels.base.skip(self._router.lead(self.frames), at_once)
+            self._intake.move_on(skipped)
+            count -= skipped
 
     def write(
         self,
@@ -281,7 +341,8 @@ class ArrayRecorder:
             As for `append`.
         """
         index = self.plan.index_of(position)
-        with self._appending:
+        with (turn := self._turn):  # noqa: F841  # see `Turn`
+            self._intake.settle()
             checked = FrameLog.check(metadata)
             array, count, begun = self._reader.check(data)
             if count != 1 or begun:
@@ -295,45 +356,65 @@ class ArrayRecorder:
                     f"array {self.plan.key!r}: the index {index} is that of frame {number:,}; an "
                     f"array has {MAX_FRAMES:,} frames at most."
                 )
-            if self._written is None:
-                self._written = WrittenFrames(self._router, self.frames)
-                if self.frames:
-                    self._log.add_appended(self.frames)
-                self._levels.base.head.skips_gaps = True
-            frame = next(self._reader.frames(array))
+            if self._is_recorded(number) and not replace:
+                raise FrameExistsError(
+                    f"array {self.plan.key!r} has a frame at index {index} already; give "
+                    "replace=True to write it again."
+                )
             lead = self._router.lead(number)
-            if number in self._written:
-                self._replace(frame, lead, index, replace=replace)
-            else:
-                self._levels.base.add_plane(self._prepared(frame, lead), lead)
-                self._written.add(number)
-                self.frames = max(self.frames, number + 1)
-                self._taken += 1
-                self.bytes_in += self.plan.base.frame_nbytes
-            self._log.add(lead, checked)
+            frame = self._prepared(next(self._reader.frames(array)), lead)
+            line = FrameLog.line(lead, checked)
+            if not self._is_recorded(number) and number not in self._skipped:
+                self._intake.take(frame, number, partial(self._note_by_index, number, line))
+                return
+            frame = frame.copy()  # the caller's may change when the call is interrupted
+        self._engine.delegates.run(self._write_again, frame, number, index, line)
 
-    def _replace(
-        self, frame: Frame, lead: tuple[int, ...], index: tuple[int, ...], *, replace: bool
-    ) -> None:
-        """Take a frame a second time."""
-        where = f"array {self.plan.key!r} has a frame at index {index} already"
-        if not replace:
-            raise FrameExistsError(f"{where}; give replace=True to write it again.")
-        if len(self._levels) > 1:
-            raise FrameExistsError(f"{where}, and its pyramid is made; it cannot be replaced.")
-        if not self._levels.base.replace(self._prepared(frame, lead), lead):
-            raise FrameExistsError(f"{where}, and its chunk is stored; it cannot be replaced.")
+    def _write_again(self, frame: Frame, number: int, index: tuple[int, ...], line: str) -> None:
+        """Take a frame where one was taken or skipped; on a thread of the recording."""
+        with (turn := self._turn):  # noqa: F841  # see `Turn`
+            self._intake.pause()
+            self._intake.check_open()
+            recorded = self._is_recorded(number)
+            where = f"array {self.plan.key!r} has a frame at index {index} already"
+            advice = "it cannot be replaced."
+            if not recorded:
+                where = f"array {self.plan.key!r}: the frame at index {index} was skipped"
+                advice = "close the stream and fill the gap after ZarrStream.resume."
+            if len(self._levels) > 1:
+                raise FrameExistsError(f"{where}, and its pyramid is made; {advice}")
+            if not self._levels.base.replace(frame, self._router.lead(number)):
+                raise FrameExistsError(f"{where}, and its chunk is stored; {advice}")
+            self._note_by_index(number, line)
+            if not recorded:
+                self._skipped.remove(number)
+                self._intake.count_filled()
 
-    def _is_plain_frame(self, data: object) -> TypeGuard[Frame]:
-        """Tell whether `data` is a frame that can be taken as it is: the usual case."""
-        return (
-            type(data) is np.ndarray
-            and data.shape == self._reader.shape
-            and data.dtype == self._reader.dtype
-            and data.flags.c_contiguous
-            and not self._reader.pending_nbytes
-            and data.size > 1
-        )
+    def _is_recorded(self, number: int) -> bool:
+        """Return whether a frame was taken, and not skipped."""
+        if number in self._skipped:
+            return False
+        return number < self.frames if self._written is None else number in self._written
+
+    def _note_by_index(self, number: int, line: str) -> None:
+        """Take note of a frame of an array whose frames come by index; twice does no harm."""
+        if self._written is None:
+            appended = self._intake.run.frames
+            written = WrittenFrames(self._router, appended)
+            written.remove_all(self._skipped)
+            if appended:
+                self._log.add_appended(appended)
+            self._go_by_index(written)
+        assert self._written is not None
+        self._written.add(number)
+        self._log.add(line)
+
+    def _go_by_index(self, written: WrittenFrames) -> None:
+        """Do not count on the order of frames from now on."""
+        self._plain = False
+        self._levels.expect_gaps()
+        self.publication.gaps = self.publication.by_index = True
+        self._written = written
 
     def _check_room(self, count: int) -> None:
         """Raise if `count` more frames reach past the declared size."""
@@ -347,33 +428,23 @@ class ArrayRecorder:
                 f"{self.frames}; {count} more do not fit. None of them was stored."
             )
 
-    def _take(self, frame: Frame, *, logged: bool = False) -> None:
-        """Store the frame that follows the last one."""
-        writer = self._levels.base
-        if self._plain_append and self._router.in_order:
-            writer.add_next_plane(frame, self._next_lead)
-        else:
-            lead = self._next_lead()
-            writer.add_plane(self._prepared(frame, lead), lead)
-        if self._written is not None:
-            self._written.add(self.frames)
-            if not logged:
-                self._log.add(self._next_lead(), None)
-        self.frames += 1
-        self._taken += 1
-        self.bytes_in += self.plan.base.frame_nbytes
-
     def _prepared(self, frame: Frame, lead: tuple[int, ...]) -> Frame:
         """Return a frame as it is stored: processed and, if need be, transposed."""
         if self._process is not None:
             frame = self._process(frame, lead)
         return np.ascontiguousarray(frame.T) if self.plan.transposed else frame
 
-    def _next_lead(self) -> tuple[int, ...]:
-        """Return the storage index of the next frame."""
-        return self._router.lead(self.frames)
-
     # ---- numbers ----------------------------------------------------------------------------
+
+    @property
+    def frames(self) -> int:
+        """Number of the next frame in the order of arrival."""
+        return self._intake.frames
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes of the frames that this stream recorded."""
+        return self._intake.recorded * self.plan.base.frame_nbytes
 
     @property
     def bytes_stored(self) -> int:
@@ -400,92 +471,29 @@ class ArrayRecorder:
             return size
         return self._router.length(self.frames)
 
-    # ---- metadata ---------------------------------------------------------------------------
-
-    def publish(self) -> None:
-        """Let readers see everything that is stored by now."""
-        self._store_waiting()
-        self._engine.run(self._show)
-
-    def _show(self) -> None:
-        """Store the frames' metadata, and publish; runs where a stalled store holds nobody."""
-        self._log.write()
-        self._publish(sync=False)
-
-    def _show_for_good(self) -> None:
-        """Publish so that it would survive a loss of power."""
-        self._publish(sync=True)
-        self._log.commit()
-        self._engine.sink.commit()
-
-    def _publish(self, *, sync: bool) -> None:
-        """Make stored chunks visible, then the length that they reach."""
-        reached = self._levels.advance(sync=sync)
-        flushed = [level.append_size(self._flushed) for level in self.plan.geometry]
-        lengths = [max(pair) for pair in zip(reached, flushed, strict=True)]
-        certain = self._certain_frames(reached)
-        self.metadata.gaps = self._levels.base.head.skips_gaps
-        if self._sync and self.metadata.would_grow(lengths, certain):
-            self._engine.sink.commit()  # names of shards before the length that counts them
-        self.metadata.grow(lengths, certain, sync=sync)
-
-    def _certain_frames(self, reached: list[int]) -> int | None:
-        """Return how many frames, in the order of arrival, readers can see at every level.
-
-        None where frames come by index: their number says nothing about which.
-        """
-        if self._written is not None:
-            return None
-        known = max(self.metadata.certain or 0, self._flushed_frames)
-        if not self.plan.lead_order or self.plan.lead_order[0] != 0:
-            return known
-        length = min(
-            size * level.scale_factors[0]
-            for size, level in zip(reached, self.plan.geometry, strict=True)
-        )
-        return max(known, min(self.frames, length * self._router.frames_per_index))
-
-    def flush(self, *, sync: bool) -> None:
-        """Make every frame taken so far readable and, if asked, safe from a loss of power."""
-        with self._appending:
-            self._store_layers()
-            self._engine.run(self._show_for_good if sync else self._show)
-
-    def _store_layers(self) -> None:
-        """Store incomplete layers as they are, level by level, and take them as published."""
-        self._levels.store_incomplete()
-        if self.metadata.lengths is not None and self._shows_at_flush:
-            self._flushed = self._final_length()
-            self._flushed_frames = self.frames
-
-    @property
-    def _shows_at_flush(self) -> bool:
-        """Whether a flush can show incomplete shards: not those that are hidden in a file."""
-        return self._live or self.plan.base.shard_chunks is None or not self._random_access
-
-    def _store_waiting(self) -> None:
-        """When frames come slowly, store whole chunks that wait for others to share a write.
-
-        The caller of `append` never waits for this: chunks are handed over here, and taken as
-        published at a later call, when they are stored.
-        """
-        if self.metadata.lengths is None or not self._live:
-            return
-        if self._waiting and not self._levels.busy:
-            self._flushed, self._flushed_frames = self._waiting
-            self._waiting = None
-        idle = self._taken == self._published_at
-        self._published_at = self._taken
-        if not idle or self._flushed_frames == self.frames:
-            return
-        if self._appending.acquire(blocking=False):
-            try:
-                if self._levels.hand_over_whole_chunks():
-                    self._waiting = (self._final_length(), self.frames)
-            finally:
-                self._appending.release()
-
     # ---- the end ----------------------------------------------------------------------------
+
+    def stop_taking(self, closing: int) -> None:
+        """Take no more frames, once a call of another thread has ended.
+
+        Parameters
+        ----------
+        closing
+            The thread that waits for the end; a call that it interrupted itself does not go on.
+
+        Raises
+        ------
+        StalledError
+            A call of another thread did not end.
+        """
+        turn = self._turn
+        me = (get_ident(),)
+        if turn.setdefault(0, me) is not me:
+            turn.wait(me, timeout=self._engine.stall_timeout, closing=closing)
+        try:
+            self._intake.close()
+        finally:
+            turn.pop(0, None)
 
     def finish_level(self, level: int) -> None:
         """Hand over what is incomplete at one level; the level before must be done."""
@@ -495,22 +503,6 @@ class ArrayRecorder:
         """Wait until everything handed over at one level is stored, or something failed."""
         self._levels.wait(level)
 
-    def abandon(self) -> None:
-        """After an error: let jobs end, and readers see what was stored."""
-        self._levels.abandon()
-        for last_words in (self._log.write, partial(self._publish, sync=False)):
-            with contextlib.suppress(AqzError, OSError):
-                self._engine.run(last_words)
-        self._engine.run(self.metadata.interrupt)
-
-    @property
-    def unreadable_frames(self) -> int:
-        """Frames that were taken and lie beyond what readers see, where the order tells that."""
-        if self.metadata.lengths is None or self.plan.lead_order[0] != 0:
-            return 0
-        rows = self.metadata.readable
-        return max(0, self.frames - rows * math.prod(self.plan.base.lead_shape[1:]))
-
     def unfinished_shards(self) -> list[Callable[[], None]]:
         """Return calls that finish the shards that are still open."""
         return self._levels.unfinished_shards()
@@ -518,12 +510,3 @@ class ArrayRecorder:
     def commit(self) -> None:
         """Return when every shard, finished by now, would survive a loss of power."""
         self._levels.commit()
-
-    def finish_documents(self) -> None:
-        """Store the metadata of the finished array."""
-        self._log.write()
-        length = self._final_length()
-        lengths = [level.append_size(length) for level in self.plan.geometry]
-        certain = None if self._written is not None else self.frames
-        self.metadata.gaps = self._levels.base.head.skips_gaps
-        self.metadata.complete(lengths, certain, sync=self._sync)

@@ -13,6 +13,7 @@ from aqz_core.planning.documents import RecordingState, array_documents, node_na
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from aqz_core.chunks.policy import WritePolicy
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.planning.documents import IndexLocation
     from aqz_core.planning.resume_point import ResumePoint
@@ -32,10 +33,8 @@ class ArrayMetadata:
         The store.
     attributes
         Attributes that the array's node carries besides its own.
-    live
-        Whether readers can follow the recording: they look for indexes at the start of shards.
-    protect
-        Whether what was flushed to the device once must survive a loss of power ever after.
+    policy
+        Readers who follow the recording look for indexes at the start of shards.
 
     Attributes
     ----------
@@ -50,7 +49,7 @@ class ArrayMetadata:
     """
 
     def __init__(
-        self, plan: ArrayPlan, sink: Sink, attributes: Document, *, live: bool, protect: bool
+        self, plan: ArrayPlan, sink: Sink, attributes: Document, policy: WritePolicy
     ) -> None:
         self.lengths = [0] * len(plan.layouts) if plan.base.lead_shape else None
         self.certain: int | None = 0
@@ -60,9 +59,8 @@ class ArrayMetadata:
         self._plan = plan
         self._sink = sink
         self._attributes = attributes
-        self._location: IndexLocation = "start" if live else "end"
-        self._live = live
-        self._protect = protect
+        self._location: IndexLocation = "start" if policy.live else "end"
+        self._policy = policy
         self._state: RecordingState = "recording"
         self._image_attributes: Mapping[str, Any] | None = None
         self._stored: dict[str, bytes] = {}
@@ -101,13 +99,18 @@ class ArrayMetadata:
             self._store(contents, sync=False)
 
     def would_grow(self, lengths: list[int], certain: int | None) -> bool:
-        """Tell whether `grow` would change what readers see."""
+        """Return whether `grow` would change what readers see."""
         return self.lengths is not None and (lengths, certain) != (self.lengths, self.certain)
 
     def grow(self, lengths: list[int], certain: int | None, *, sync: bool) -> None:
-        """Say how far the array can be read now."""
+        """Say how far the array can be read now, which is never less far than before."""
         with self._lock:
-            if self.lengths is not None and (sync or self.would_grow(lengths, certain)):
+            if self.lengths is None:
+                return
+            lengths = [max(pair) for pair in zip(lengths, self.lengths, strict=True)]
+            if certain is not None:
+                certain = max(certain, self.certain or 0)
+            if sync or self.would_grow(lengths, certain):
                 with self._undone_if_it_fails():
                     self.lengths, self.certain = lengths, certain
                     self._write(sync=sync)
@@ -144,7 +147,7 @@ class ArrayMetadata:
     def _contents(self) -> dict[str, bytes]:
         """Return the text of every document, by name, in the order in which they are stored."""
         state = state_attribute(
-            self._plan, self._state, self.certain, live=self._live, gaps=self.gaps
+            self._plan, self._state, self.certain, live=self._policy.live, gaps=self.gaps
         )
         attributes = {**self._attributes, "aqz": state}
         documents = array_documents(self._plan, self.lengths, attributes, self._location)
@@ -161,7 +164,9 @@ class ArrayMetadata:
         for name, content in contents.items():
             if sync or self._stored.get(name) != content:
                 # The old document must not give way to one whose bytes a loss of power can take.
-                self._sink.write(name, content, sync=sync or (protect and self._protect))
+                self._sink.write(
+                    name, content, sync=sync or (protect and self._policy.keep_durable)
+                )
                 self._stored[name] = content
                 if self.lengths is not None and name in self._base_names:
                     self.readable = self.lengths[0]

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from aqz_core.errors import FrameShapeError, FrameTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["FrameAssembler"]
 
@@ -19,6 +19,9 @@ Array = npt.NDArray[Any]
 
 class FrameAssembler:
     """Cuts appended arrays into frames of one shape and type.
+
+    Pixels of an incomplete frame are kept with the number of that frame. They are void as soon as
+    the frame was taken, which is done at once; so no run is half taken, whatever interrupts it.
 
     Parameters
     ----------
@@ -30,6 +33,13 @@ class FrameAssembler:
         How to call the array in messages.
     fill_value
         What skipped pixels count as.
+    number
+        Returns the number of the next frame.
+
+    Attributes
+    ----------
+    pending
+        Number of the frame that is incomplete, and how many of its pixels are there, if one is.
     """
 
     def __init__(
@@ -37,7 +47,8 @@ class FrameAssembler:
         shape: tuple[int, int],
         dtype: np.dtype[Any],
         where: str,
-        fill_value: float = 0,
+        fill_value: float,
+        number: Callable[[], int],
     ) -> None:
         self.shape = shape
         self.dtype = dtype
@@ -45,7 +56,8 @@ class FrameAssembler:
         self._fill_value = fill_value
         self._pixels = shape[0] * shape[1]
         self._partial = np.empty(0, dtype)
-        self._filled = 0
+        self._number = number
+        self.pending: tuple[int, int] | None = None
 
     @property
     def pixels(self) -> int:
@@ -55,12 +67,13 @@ class FrameAssembler:
     @property
     def pending_pixels(self) -> int:
         """Pixels that do not make up a frame yet."""
-        return self._filled
+        pending = self.pending
+        return pending[1] if pending is not None and pending[0] == self._number() else 0
 
     @property
     def pending_nbytes(self) -> int:
         """Bytes of pixels that do not make up a frame yet."""
-        return self._filled * self.dtype.itemsize
+        return self.pending_pixels * self.dtype.itemsize
 
     def check(self, data: object) -> tuple[Array, int, bool]:
         """Return the data as an array that `frames` takes, and what is in it.
@@ -81,7 +94,7 @@ class FrameAssembler:
             return data, 0, False
         array = self._as_array(data)
         if array.ndim == 1:
-            whole, rest = divmod(self._filled + array.size, self._pixels)
+            whole, rest = divmod(self.pending_pixels + array.size, self._pixels)
             return array, whole, bool(rest)
         if array.shape[-2:] != self.shape:
             raise FrameShapeError(
@@ -89,10 +102,10 @@ class FrameAssembler:
                 f"{self.shape[0]}, {self.shape[1]}), or flat runs of pixels, but got shape "
                 f"{array.shape}. Crop, pad or transpose it."
             )
-        if self._filled:
+        if filled := self.pending_pixels:
             raise FrameShapeError(
-                f"{self._where} has {self._filled} pixels of an incomplete frame from a flat run; "
-                f"append the other {self._pixels - self._filled} as a flat array first."
+                f"{self._where} has {filled} pixels of an incomplete frame from a flat run; "
+                f"append the other {self._pixels - filled} as a flat array first."
             )
         return array, array.size // self._pixels, False
 
@@ -108,32 +121,36 @@ class FrameAssembler:
             for index in np.ndindex(array.shape[:-2]):
                 yield _rows_contiguous(array[index])
 
-    def skip(self, pixels: int) -> tuple[Array | None, int]:
+    def skip(self, pixels: int) -> tuple[Array | None, int, int]:
         """Pass over pixels of a flat run, which count as the fill value.
 
         Returns
         -------
         tuple
-            The frame that was begun before and is completed now, if there is one, and how many
-            whole frames were passed over after it.
+            The frame that was begun before and is completed now, if there is one, how many whole
+            frames follow it, and how many pixels of the next; those are given to `begin_frame`.
         """
         completed = None
-        if self._filled:
-            taken = min(self._pixels - self._filled, pixels)
-            self._partial[self._filled : self._filled + taken] = self._fill_value
-            self._filled += taken
+        if filled := self.pending_pixels:
+            taken = min(self._pixels - filled, pixels)
+            self._partial[filled : filled + taken] = self._fill_value
             pixels -= taken
-            if self._filled < self._pixels:
-                return None, 0
-            self._filled = 0
-            completed = self._partial.copy().reshape(self.shape)
-        whole, rest = divmod(pixels, self._pixels)
-        if rest:
-            if not self._partial.size:
-                self._partial = np.empty(self._pixels, self.dtype)
-            self._partial[:rest] = self._fill_value
-            self._filled = rest
-        return completed, whole
+            if filled + taken < self._pixels:
+                self.pending = (self._number(), filled + taken)
+                return None, 0, 0
+            completed = self._partial.reshape(self.shape)
+        return completed, *divmod(pixels, self._pixels)
+
+    def begin_frame(self, pixels: int) -> None:
+        """Begin the next frame with skipped pixels."""
+        self._keep(self._fill_value, pixels)
+
+    def _keep(self, values: Array | float, count: int) -> None:
+        """Keep the first pixels of the next frame."""
+        if not self._partial.size:
+            self._partial = np.empty(self._pixels, self.dtype)
+        self._partial[:count] = values
+        self.pending = (self._number(), count)
 
     def _as_array(self, data: object) -> Array:
         """Return `data` as an array of the right type, its byte order mended."""
@@ -158,24 +175,21 @@ class FrameAssembler:
 
     def _from_run(self, pixels: Array) -> Iterator[Array]:
         """Yield frames from a flat run that continues the one before."""
-        if self._filled:
-            taken = min(self._pixels - self._filled, pixels.size)
-            self._partial[self._filled : self._filled + taken] = pixels[:taken]
-            self._filled += taken
+        if filled := self.pending_pixels:
+            taken = min(self._pixels - filled, pixels.size)
+            self._partial[filled : filled + taken] = pixels[:taken]
             pixels = pixels[taken:]
-            if self._filled < self._pixels:
+            if filled + taken < self._pixels:
+                self.pending = (self._number(), filled + taken)
                 return
-            self._filled = 0
             yield self._partial.reshape(self.shape)
+        self.pending = None
         whole = pixels.size // self._pixels
         for frame in pixels[: whole * self._pixels].reshape(-1, *self.shape):
             yield _rows_contiguous(frame)
         rest = pixels[whole * self._pixels :]
         if rest.size:
-            if not self._partial.size:
-                self._partial = np.empty(self._pixels, self.dtype)
-            self._partial[: rest.size] = rest
-            self._filled = rest.size
+            self._keep(rest, rest.size)
 
 
 def _rows_contiguous(frame: Array) -> Array:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import threading
+from collections import deque
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -37,8 +38,7 @@ class FrameLog:
     def __init__(self, sink: Sink, name: str) -> None:
         self._sink = sink
         self._name = name
-        self._lines: list[str] = []
-        self._lock = threading.Lock()
+        self._lines: deque[str] = deque()
         self._storing = threading.Lock()
         self._written = False
 
@@ -59,37 +59,36 @@ class FrameLog:
             )
         return parse_custom_metadata(metadata, reserved=())
 
-    def add(self, index: tuple[int, ...], metadata: dict[str, Any] | None) -> None:
-        """Take the line of one frame."""
+    @staticmethod
+    def line(index: tuple[int, ...], metadata: dict[str, Any] | None) -> str:
+        """Return the line of one frame."""
         line: dict[str, Any] = {"index": index}
         if metadata:
             line["metadata"] = metadata
-        text = json.dumps(line, separators=(",", ":"), ensure_ascii=False)
-        with self._lock:
-            self._lines.append(text)
+        return json.dumps(line, separators=(",", ":"), ensure_ascii=False)
+
+    def add(self, line: str) -> None:
+        """Take a line; one call into C, which happens or does not."""
+        self._lines.append(line)
 
     def add_appended(self, frames: int) -> None:
         """Take note that so many frames had come in order when one came by index."""
-        with self._lock:
-            self._lines.append(f'{{"appended":{frames}}}')
+        self.add(f'{{"appended":{frames}}}')
 
     def add_skipped(self, first: int, stop: int) -> None:
         """Take note that frames were left out, by their numbers in the order of arrival."""
-        with self._lock:
-            self._lines.append(f'{{"skipped":[{first},{stop}]}}')
+        self.add(f'{{"skipped":[{first},{stop}]}}')
 
     def write(self) -> None:
         """Store the lines taken since the last time; who adds one meanwhile does not wait."""
         with self._storing:
-            with self._lock:
-                lines, self._lines = self._lines, []
+            lines = [self._lines.popleft() for _ in range(len(self._lines))]
             if not lines:
                 return
             try:
                 self._sink.append(self._name, ("\n".join(lines) + "\n").encode())
             except BaseException:
-                with self._lock:
-                    self._lines[:0] = lines
+                self._lines.extendleft(reversed(lines))
                 raise
             self._written = True
 

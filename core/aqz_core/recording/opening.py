@@ -10,6 +10,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any
 
+from aqz_core.chunks.policy import WritePolicy
 from aqz_core.errors import AqzError, SettingsError, StorageError
 from aqz_core.events import ShardWritten
 from aqz_core.metadata import ngff_problems
@@ -116,6 +117,11 @@ def extend(session: RecordingSession, settings: StreamSettings) -> None:
     AqzError
         As `ZarrStream.extend` says.
     """
+    session.delegate(_extend, session, settings)
+
+
+def _extend(session: RecordingSession, settings: StreamSettings) -> None:
+    """Do so, on a thread of the recording."""
     with session.extending() as store:
         check_extension(session.settings, settings)
         plan = plan_stream(settings, store.hooks)
@@ -222,9 +228,11 @@ def _begin_arrays(
                 store.hooks.frame_processors(settings),
                 FrameSpec(plan.key, plan.frame_shape, plan.base.dtype),
             ),
-            live=settings.live,
-            sync=settings.durability == "shard",
-            protect=settings.durability != "none",
+            policy=WritePolicy(
+                live=settings.live and store.sink.random_access,
+                sync_shards=settings.durability == "shard",
+                keep_durable=settings.durability != "none",
+            ),
             progress=None if resume_point_of is None else resume_point_of(plan),
             on_shard=_shard_listener(store, plan.key),
         )

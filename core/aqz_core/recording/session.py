@@ -10,7 +10,7 @@ import contextlib
 import threading
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import (
@@ -29,6 +29,7 @@ from aqz_core.events import (
     StreamSpilled,
     StreamStatistics,
 )
+from aqz_core.pipeline.delegation import Call
 from aqz_core.pipeline.threads import JobGroup
 from aqz_core.plugins import Hooks
 from aqz_core.recording.acquire_json import AcquireJson
@@ -36,7 +37,7 @@ from aqz_core.recording.publishing import Publisher
 from aqz_core.settings.keys import normalise_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from aqz_core.pipeline.runtime import Runtime
     from aqz_core.planning.stream import StreamPlan
@@ -110,12 +111,19 @@ class RecordingSession:
         self._begun: float | None = None
         self._closing = threading.Lock()
         self._closed = False
+        self._told = False
+        self._ending: dict[int, Call[StreamReport]] = {}
         self.sink.on_failover = self._announce_failover
 
     def begin(self) -> None:
         """Let readers and observers see the recording from now on."""
         self._publisher.start()
         self._events.publish(StreamOpened(self.sink.url, tuple(self._arrays)))
+
+    def delegate(self, function: Callable[..., None], *arguments: Any) -> None:
+        """Call on a thread of the recording, which an exception of the caller does not reach."""
+        self._check_open()
+        self._runtime.delegates.run(function, *arguments)
 
     @contextlib.contextmanager
     def extending(self) -> Iterator[OpenStore]:
@@ -151,16 +159,25 @@ class RecordingSession:
     def flush(self, key: str | None) -> None:
         """Make everything taken so far readable and safe, in one array or in all."""
         arrays = [self._array_for(key)] if key is not None else list(self._arrays.values())
-        self._check_open()
+        self.delegate(self._flush, arrays)
+
+    def _flush(self, arrays: list[ArrayRecorder]) -> None:
+        """Do so, on a thread of the recording."""
         for array in arrays:
             self._runtime.failure.check()
             with self._runtime.failure.guard():
-                array.flush(sync=self.settings.durability != "none")
+                array.publication.flush(sync=self.settings.durability != "none")
 
     def add_metadata(self, metadata: object, key: str | None, metadata_key: str | None) -> None:
         """Merge a user's metadata into the attributes of one array."""
         array = self._array_for(key)
         self._runtime.failure.check()
+        self.delegate(self._add_metadata, array, metadata, metadata_key)
+
+    def _add_metadata(
+        self, array: ArrayRecorder, metadata: object, metadata_key: str | None
+    ) -> None:
+        """Do so, on a thread of the recording."""
         with self._runtime.failure.guard():
             array.metadata.add(metadata, metadata_key)
         if self.settings.version is ZarrVersion.V2:
@@ -170,6 +187,10 @@ class RecordingSession:
         """Store metadata of the whole store where acquire-zarr 0.5.1 had them."""
         self._check_open()
         self._runtime.failure.check()
+        self.delegate(self._write_acquire_json, metadata, overwrite)
+
+    def _write_acquire_json(self, metadata: object, overwrite: bool) -> None:
+        """Do so, on a thread of the recording."""
         self._acquire_json.write(metadata, overwrite=overwrite)
 
     def _array_for(self, key: str | None) -> ArrayRecorder:
@@ -218,7 +239,7 @@ class RecordingSession:
     def _publish(self) -> None:
         """Let readers and observers see how far it is; called a few times a second."""
         for array in self._arrays.values():
-            array.publish()
+            array.publication.publish()
         if self._events.observes(Progress):
             self._events.publish(Progress(self.statistics(), self.sink.url))
 
@@ -232,18 +253,39 @@ class RecordingSession:
         AqzError
             Something could not be stored. What was published before stays readable.
         """
+        self._closed = True
+        delegates = self._runtime.delegates
+        ending = self._ending.setdefault(0, Call(self._end, threading.get_ident()))
+        if not ending.finished:
+            delegates.put(ending)
+            try:
+                delegates.wait(ending)
+            except BaseException:  # an interrupt: the second one is not held up
+                delegates.wait(ending)
+                raise
+        if self._told:
+            return None
+        self._told = True
+        return ending.outcome()
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether `close` has nothing left to do."""
+        return any(ending.finished for ending in self._ending.values())
+
+    def _end(self, closing: int) -> StreamReport:
+        """Do so, on a thread of the recording; `closing` is the thread that waits for it."""
         with self._closing:
-            if self._closed:
-                return None
-            self._closed = True
             self._publisher.stop()
             try:
                 with self._runtime.failure.guard():
+                    for array in self._arrays.values():
+                        array.stop_taking(closing)
                     self._finish()
             except BaseException as error:
                 self._runtime.failure.set(error)
                 self._abandon()
-                lost = sum(array.unreadable_frames for array in self._arrays.values())
+                lost = sum(array.publication.unreadable_frames for array in self._arrays.values())
                 told = self._with_losses(error, lost)
                 self._events.publish(StreamFailed(told, self.sink.url, lost))
                 if told is error:
@@ -292,7 +334,7 @@ class RecordingSession:
         for array in arrays:
             if self.settings.durability != "none":
                 runtime.run(array.commit)
-            runtime.run(array.finish_documents)
+            runtime.run(array.publication.finish_documents)
         # Object stores take logs as a whole at a commit: it must fail before the end is told.
         if self.settings.durability != "none" or not self.sink.random_access:
             runtime.run(self.sink.commit)
@@ -305,7 +347,7 @@ class RecordingSession:
             return  # it does not answer, and nobody shall wait for it once more
         for array in self._arrays.values():
             with contextlib.suppress(AqzError, OSError):
-                array.abandon()
+                array.publication.abandon()
 
     def _report(self) -> StreamReport:
         """Return what was recorded."""
