@@ -102,7 +102,8 @@ class GrowingShard:
         first = 0 if self._format.live else nbytes - index_nbytes
         self._entries = decode_index(self._file.read(first, index_nbytes))
         self._durable = self._entries.copy()
-        self._end = self._format.padded(nbytes)
+        # A crash may have come before the first chunk, when the file had its index alone.
+        self._end = max(self._format.header_nbytes, self._format.padded(nbytes))
         self._final = final & (self._entries[:, 0] != MISSING)
         self._missing -= int(self._final.sum())
 
