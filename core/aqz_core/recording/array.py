@@ -137,8 +137,14 @@ class ArrayRecorder:
             self._levels.base.head.skips_gaps = True
             for number in progress.written:
                 self._written.add(number)
-        for number in progress.lost:  # the log shall not tell of them for ever
-            self._log.add_skipped(number, number + 1)
+            self._log_earlier_frames(progress)
+
+    def _log_earlier_frames(self, progress: ResumePoint) -> None:
+        """Let the log tell of all frames before the metadata stop to count them."""
+        if progress.appended:
+            self._log.add_appended(progress.appended)
+        self._log.add_lost(progress.lost)
+        self._log.commit()
 
     def restore(self) -> None:
         """Read the stored frames of incomplete chunks back and record them once more.
@@ -176,6 +182,9 @@ class ArrayRecorder:
         for number in progress.replay:
             lead = self._router.lead(number)
             self._levels.base.add_plane(progress.read_plane(lead), lead)
+        if self._live:  # so that readers see at every level what they see at the first
+            self._store_layers()
+            self._engine.run(self._show)
 
     def prepare(self) -> None:
         """Have memory for the first frames before they come."""
@@ -398,6 +407,14 @@ class ArrayRecorder:
         self._log.commit()
         self._engine.sink.commit()
 
+    def _log_flush(self) -> None:
+        """Note in the log what is stored now, where nothing else tells; at a flush."""
+        if self._written is not None:
+            self._log.add_flushed()
+            self._log.write()
+        if not self._random_access:  # there logs are stored as a whole
+            self._log.commit()
+
     def _publish(self, *, sync: bool) -> None:
         """Make stored chunks visible, then the length that they reach."""
         reached = self._levels.advance(sync=sync)
@@ -430,6 +447,7 @@ class ArrayRecorder:
         with self._appending:
             self._store_layers()
             self._engine.run(self._show_for_good if sync else self._show)
+            self._engine.run(self._log_flush)
 
     def _store_layers(self) -> None:
         """Store incomplete layers as they are, level by level, and take them as published."""
