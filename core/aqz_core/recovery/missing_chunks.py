@@ -129,7 +129,7 @@ def _lost(record: FrameRecord, array: StoredArray, stored: Iterable[Coordinates]
 
 def _told_frames(record: FrameRecord, array: StoredArray, layers: Flags) -> str:
     """Name the frames of some chunks; nothing where the level has not every plane."""
-    if array.shape[:-2] != tuple(record.shape[position] for position in record.order):
+    if array.shape[:-2] != record.planes().shape:
         return ""
     numbers = np.flatnonzero(_frames(record, array, layers))
     starts = np.flatnonzero(np.diff(numbers, prepend=-2) > 1)
@@ -144,10 +144,9 @@ def _told_frames(record: FrameRecord, array: StoredArray, layers: Flags) -> str:
 
 def _frames(record: FrameRecord, array: StoredArray, layers: Flags) -> Flags:
     """Return which frames on record lie in some layers of chunks, by number."""
-    for axis, size in enumerate(array.chunk_shape[:-2]):
-        layers = np.repeat(layers, size, axis=axis)
-    planes = layers[tuple(slice(n) for n in array.shape[:-2])] & record.planes()
-    return planes.transpose(np.argsort(record.order)).ravel()
+    sizes = zip(array.shape[:-2], array.chunk_shape[:-2], strict=True)
+    planes = layers[np.ix_(*(np.arange(n) // size for n, size in sizes))]
+    return record.numbered(planes & record.planes())
 
 
 def _planes_of_level(record: FrameRecord, array: StoredArray) -> Flags | None:
