@@ -29,7 +29,7 @@ class ResumePoint:
     frames
         Number of the next frame, in the order of arrival.
     certain
-        How many frames are stored at every level for certain; None if they came by index.
+        How many frames are stored for certain; None if they came by index.
     lengths
         Stored length of every level on the append axis, pixels.
     start

@@ -144,6 +144,7 @@ class ArrayRecorder:
         if progress.appended:
             self._log.add_appended(progress.appended)
         self._log.add_lost(progress.lost)
+        self._log.add_flushed()
         self._log.commit()
 
     def restore(self) -> None:

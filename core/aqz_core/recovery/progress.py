@@ -116,7 +116,7 @@ class _Search:
         start = self._start(certain)
         return ResumePoint(
             frames=frames,
-            certain=certain,
+            certain=frames,
             lengths=self._reached(frames),
             start=start,
             replay=range(start * self.router.frames_per_index, frames),
