@@ -35,7 +35,7 @@ def interrupt(store):
 def test_a_good_store(store, capsys):
     assert main(["validate", str(store)]) == 0
     said = capsys.readouterr().out
-    assert "nothing is damaged" in said
+    assert "no damage was found" in said
     assert "state: complete" in said
     assert main(["repair", str(store)]) == 0
     assert "nothing to do" in capsys.readouterr().out

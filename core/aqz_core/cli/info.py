@@ -27,7 +27,7 @@ __all__ = ["show_info"]
 
 
 def show_info(store: str, s3: S3Settings | None = None) -> int:
-    """Print the tree of a store and return the exit code: 1 when a node is unreadable.
+    """Print the tree of a store and return the exit code: 1 when it is damaged or incomplete.
 
     Raises
     ------
@@ -44,7 +44,10 @@ def show_info(store: str, s3: S3Settings | None = None) -> int:
     problems = [node for node in root.walk() if node.problem]
     if problems:
         console.print(f"[red]{len(problems)} of the nodes cannot be read[/]")
-    return 1 if problems else 0
+    lacking = sum(bool(node.lacks) for node in root.walk())
+    if lacking:
+        console.print(f"[red]{lacking} of the nodes are not complete[/]; `aqz validate` says more")
+    return 1 if problems or lacking else 0
 
 
 def _grow(tree: Tree, node: StoreNode) -> None:
@@ -66,6 +69,7 @@ def _label(node: StoreNode, name: str, scales: Mapping[str, str]) -> str:
     others = sorted(set(node.attributes) - (RESERVED_V2 if is_v2 else RESERVED))
     if others:
         lines.append(f"attributes {', '.join(others)}")
+    lines += node.lacks
     return f"[bold]{escape(name)}[/]  " + "\n".join(escape(line) for line in lines)
 
 

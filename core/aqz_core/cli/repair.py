@@ -61,7 +61,7 @@ def repair(
         console.print(f"{escape(action.where)}: {escape(action.what)}", soft_wrap=True)
     show_findings(report.findings, console)
     if not report.actions:
-        console.print("nothing to do")
+        console.print("nothing can be mended" if failed else "nothing to do")
     elif apply:
         console.print(f"{len(report.actions)} changes made")
     else:

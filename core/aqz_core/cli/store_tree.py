@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import StorageError
 from aqz_core.reading.files import open_files
+from aqz_core.reading.frame_record import impossible_record, read_record
 from aqz_core.reading.survey import survey
-from aqz_core.settings.keys import join
-from aqz_core.storage.names import NODES
+from aqz_core.recovery.missing_chunks import lost_files, missing_levels, recorded_levels
 
 if TYPE_CHECKING:
     import os
@@ -49,6 +49,8 @@ class StoreNode:
         Groups and arrays inside, in the order of their names.
     problem
         Why the node cannot be read; None when it can.
+    lacks
+        What of it should be there and is not: levels, files.
     """
 
     path: PurePosixPath
@@ -59,6 +61,7 @@ class StoreNode:
     nbytes: int
     members: tuple[StoreNode, ...] = ()
     problem: str | None = None
+    lacks: tuple[str, ...] = ()
 
     def walk(self) -> Iterator[StoreNode]:
         """Yield this node and all below it, parents first."""
@@ -85,19 +88,43 @@ def read_tree(store: str | os.PathLike[str], s3: S3Settings | None = None) -> St
         inside: dict[str, list[Node]] = {}
         for node in others:
             inside.setdefault(node.name.rpartition("/")[0], []).append(node)
-        return _tree(files, root, inside)
+        return _tree(files, root, inside, _missing(files, [root, *others]))
     finally:
         files.close()
 
 
-def _tree(files: StoredFiles, node: Node, inside: Mapping[str, list[Node]]) -> StoreNode:
-    """Return a node with its members; folders without metadata are none."""
+def _missing(files: StoredFiles, nodes: list[Node]) -> dict[str, list[str]]:
+    """Return what should be in nodes and is not, by their names."""
+    by_name = {node.name: node for node in nodes}
+    found: dict[str, list[str]] = {
+        node.name: [f"its level {path!r} is missing" for path in missing_levels(node, by_name)]
+        for node in nodes
+    }
+    for name, (owner, base) in recorded_levels(by_name).items():
+        try:
+            record = None if impossible_record(owner) else read_record(files, owner, base)
+        except StorageError as error:
+            found[owner.name].append(str(error))
+            continue
+        if record is not None and record.closed and record.proves(local=True, idle=False):
+            lost = lost_files(record, by_name[name]) if name in by_name else None
+            found[name] += [lost] if lost else []
+    return found
+
+
+def _tree(
+    files: StoredFiles,
+    node: Node,
+    inside: Mapping[str, list[Node]],
+    missing: Mapping[str, list[str]],
+) -> StoreNode:
+    """Return a node with its members; folders that hold nothing at all are none."""
     loose = [*node.partial, *node.foreign, *([node.log] if node.log else [])]
     is_group = node.problem is None and node.array is None
     members = tuple(
-        _tree(files, member, inside)
+        _tree(files, member, inside, missing)
         for member in inside.get(node.name, ())
-        if member.version is not None or _has_metadata(files, member)
+        if member.version is not None or member.has_metadata or member.foreign
     )
     count, nbytes = 0, 0
     if not is_group:
@@ -112,10 +139,5 @@ def _tree(files: StoredFiles, node: Node, inside: Mapping[str, list[Node]]) -> S
         nbytes + sum(member.nbytes for member in members),
         members,
         node.problem,
+        tuple(missing[node.name]),
     )
-
-
-def _has_metadata(files: StoredFiles, node: Node) -> bool:
-    """Tell whether a node that cannot be read has metadata at all."""
-    names = NODES
-    return any(files.size(join(node.name, name)) is not None for name in names)

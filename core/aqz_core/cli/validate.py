@@ -42,7 +42,7 @@ def validate(store: str, s3: S3Settings | None = None, *, decode: bool, as_json:
     Returns
     -------
     int
-        0 when nothing is damaged, 1 otherwise.
+        0 when no damage was found, 1 otherwise.
 
     Raises
     ------
@@ -113,6 +113,8 @@ def _show(report: ValidationReport, console: Console) -> None:
     show_findings(report.findings, console)
     if report.state is not None:
         console.print(f"state: {report.state}", markup=False)
+    for what in report.unchecked:
+        console.print(f"[dim]not checked: {escape(what)}[/]", soft_wrap=True)
     errors = sum(found.severity is Severity.ERROR for found in report.findings)
-    verdict = f"[red]damaged: {errors} errors[/]" if errors else "[green]nothing is damaged[/]"
+    verdict = f"[red]damaged: {errors} errors[/]" if errors else "[green]no damage was found[/]"
     console.print(verdict)

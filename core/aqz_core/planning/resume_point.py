@@ -29,7 +29,7 @@ class ResumePoint:
     frames
         Number of the next frame, in the order of arrival.
     certain
-        How many frames are stored at every level for certain; None if they came by index.
+        How many frames are stored for certain; None if they came by index.
     lengths
         Stored length of every level on the append axis, pixels.
     start
@@ -47,7 +47,10 @@ class ResumePoint:
     gaps
         Whether frames may be missing on purpose.
     lost
-        Numbers of frames that the log lists and whose chunks are not stored.
+        Numbers of frames that came and whose chunks are not stored.
+    appended
+        How many frames came in order, where the earlier recording was in order and this one goes
+        by index, because some are missing.
     image_attributes
         NGFF attributes of an image as they are stored; None for a plain array.
     """
@@ -63,6 +66,7 @@ class ResumePoint:
     is_final: Callable[[int, int], bool]
     gaps: bool = False
     lost: Sequence[int] = ()
+    appended: int = 0
     image_attributes: Mapping[str, Any] | None = None
 
 

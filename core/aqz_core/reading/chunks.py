@@ -26,6 +26,7 @@ __all__ = [
     "chunk_coordinates",
     "chunks_per_shard",
     "coordinates_in",
+    "has_checksum",
     "indexes_of",
     "is_recorded",
     "stored_chunks",
@@ -43,6 +44,15 @@ def chunks_per_shard(array: StoredArray) -> tuple[int, ...]:
     if array.shard_shape is None:
         return (1,) * len(array.shape)
     return tuple(s // c for s, c in zip(array.shard_shape, array.chunk_shape, strict=True))
+
+
+def has_checksum(array: StoredArray) -> bool:
+    """Return whether every chunk carries a checksum of its bytes."""
+    return any(
+        codec["name"] == "crc32c"
+        or (codec["name"] == "zstd" and codec.get("configuration", {}).get("checksum") is True)
+        for codec in array.codecs
+    )
 
 
 def is_recorded(pixels: npt.NDArray[Any], fill: np.generic) -> npt.NDArray[np.bool_]:

@@ -7,9 +7,13 @@ arrival, counted from 0.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
 
 from aqz_core.errors import StorageError, UnknownArrayError
 from aqz_core.settings.checks import check_key_text
@@ -24,13 +28,37 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["logged_numbers", "read_frame_metadata"]
+__all__ = ["LoggedFrames", "logged_frames", "read_frame_metadata"]
+
+Flags = npt.NDArray[np.bool_]
 
 
-def logged_numbers(
-    files: StoredFiles, log: str | None, router: FrameRouter
-) -> tuple[set[int], set[int]]:
-    """Return which frames a log tells of, and which it says were left out, by their numbers.
+@dataclass(frozen=True)
+class LoggedFrames:
+    """What a log says of the frames of one array, by number, each of shape (frames,).
+
+    Attributes
+    ----------
+    recorded
+        Frames that came, and of which nothing says that they were lost since.
+    skipped
+        Frames that were left out.
+    flushed
+        Frames that were stored when a flush of recordings by index ended.
+    lost
+        Frames that came and that a later recording did not find.
+    """
+
+    recorded: Flags
+    skipped: Flags
+    flushed: Flags
+    lost: Flags
+
+
+def logged_frames(
+    files: StoredFiles, log: str | None, router: FrameRouter, most: int
+) -> LoggedFrames:
+    """Return what a log says of frames, by their numbers.
 
     Parameters
     ----------
@@ -38,29 +66,61 @@ def logged_numbers(
         The store, and the log's name in it; None if there is no log.
     router
         Of the array; what is outside of its index axes is passed over.
+    most
+        As many frames as the store can have; memory is used for no more.
+
+    Raises
+    ------
+    StorageError
+        The log says something of more frames.
     """
-    logged: set[int] = set()
-    skipped: set[int] = set()
-    for entry in _entries(files, log) if log is not None else ():
+    told = [] if log is None else list(_told_frames(files, log, router))
+    size = max((stop for _, _, stop in told), default=0)
+    if size > most:
+        raise StorageError(
+            f"{join(files.url, log or '')}: a line is about frame {size - 1:,}, but what is stored "
+            f"has room for {most:,} frames at most; `aqz validate` shows what is damaged"
+        )
+    found = LoggedFrames(*(np.zeros(size, bool) for _ in range(4)))
+    for kind, first, stop in told:
+        frames = slice(first, stop)
+        if kind == "index":
+            found.recorded[frames] = True
+            found.skipped[frames] = found.lost[frames] = False
+        elif kind == "appended":
+            found.recorded[frames] |= ~found.skipped[frames]
+        elif kind == "flushed":
+            found.flushed[:] |= found.recorded
+        else:
+            found.recorded[frames] = found.flushed[frames] = False
+            (found.skipped if kind == "skipped" else found.lost)[frames] = True
+    return found
+
+
+def _told_frames(
+    files: StoredFiles, log: str, router: FrameRouter
+) -> Iterator[tuple[str, int, int]]:
+    """Yield what each line of a log says, and the first and the last frame, excluded, it is of."""
+    for entry in _entries(files, log):
         if "index" in entry:
             if (index := router.arrived(entry["index"])) is not None:
-                logged.add(router.number(index))
-                skipped.discard(router.number(index))
-        elif "appended" in entry:
-            logged |= set(_numbers([0, entry["appended"]], router.limit)) - skipped
-        elif "skipped" in entry:
-            left_out = set(_numbers(entry["skipped"], router.limit))
-            skipped |= left_out
-            logged -= left_out
-    return logged, skipped
+                number = router.number(index)
+                yield "index", number, number + 1
+        elif "flushed" in entry:
+            yield "flushed", 0, 0
+        else:
+            for kind in entry.keys() & {"appended", "skipped", "lost"}:
+                pair = [0, entry[kind]] if kind == "appended" else entry[kind]
+                yield kind, *_frames_of(pair, router.limit)
 
 
-def _numbers(pair: Any, limit: int | None) -> range:
-    """Return the frame numbers between the two of a line; none if those are no numbers."""
+def _frames_of(pair: Any, limit: int | None) -> tuple[int, int]:
+    """Return the frame numbers between the two of a line; none if those are not numbers."""
     if not isinstance(pair, list) or [type(number) for number in pair] != [int, int]:
-        return range(0)
+        return 0, 0
     first, stop = pair
-    return range(max(0, first), stop if limit is None else min(stop, limit))
+    stop = stop if limit is None else min(stop, limit)
+    return (first, stop) if 0 <= first < stop else (0, 0)
 
 
 def read_frame_metadata(

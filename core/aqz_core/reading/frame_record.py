@@ -15,20 +15,31 @@ import numpy.typing as npt
 
 from aqz_core.errors import StorageError
 from aqz_core.planning.frame_order import FrameRouter
+from aqz_core.reading.chunks import chunks_per_shard
 from aqz_core.reading.extent import axis_names
-from aqz_core.reading.frame_log import logged_numbers
+from aqz_core.reading.frame_log import logged_frames
+from aqz_core.reading.shard_indexes import INDEX_ENTRY_NBYTES
 
 if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.survey import Node
 
-__all__ = ["FrameRecord", "impossible_length", "impossible_record", "read_record"]
+__all__ = [
+    "FrameRecord",
+    "impossible_length",
+    "impossible_record",
+    "most_frames",
+    "read_record",
+]
 
 Index = tuple[int, ...]
 Flags = npt.NDArray[np.bool_]
 
-_MOST_FRAMES = 2**30
-"""A gigabyte of flags; more frames than any recording has."""
+_MOST_FRAMES = 2**28
+"""Frames whose flags are kept, each of a byte; three days at a thousand a second."""
+
+_MOST_ABSENT = 2**24
+"""Frames that an array may be long without a file for them: skipped, or before a far index."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +53,10 @@ class FrameRecord:
     order
         For each index axis as stored, its position in the order of arrival.
     shape
-        Sizes of the index axes as the array reaches by now, in the order of arrival.
+        Sizes of the index axes as the array reaches by now, in the order of arrival; those that
+        were declared where the first axis in the store is not the first of arrival.
+    length
+        Length of the array's first axis by now.
     router
         From numbers of frames to places in the store.
     in_order
@@ -57,11 +71,16 @@ class FrameRecord:
         Whether there is a log of frames.
     told
         Which frames are on record as recorded, by number, shape (frames,).
+    flushed
+        Which of those a flush promised, where they came by index.
+    lost
+        Which were recorded, but not found by a recording that resumed the one before.
     """
 
     axes: tuple[str, ...]
     order: Index
     shape: Index
+    length: int
     router: FrameRouter
     in_order: bool
     gaps: bool
@@ -69,6 +88,8 @@ class FrameRecord:
     live: bool
     has_log: bool
     told: Flags
+    flushed: Flags
+    lost: Flags
 
     def proves(self, *, local: bool, idle: bool) -> bool:
         """Tell whether every chunk of every frame that is `told` must be stored.
@@ -89,8 +110,31 @@ class FrameRecord:
         return self.in_order and not self.gaps and self.live and local and idle
 
     def planes(self) -> Flags:
-        """Return which planes are told, by their storage index."""
-        return self.told.reshape(self.shape).transpose(self.order)
+        """Return which planes are told, by their storage index, as far as the array reaches."""
+        planes = self.told.reshape(self.shape).transpose(self.order)
+        return planes[: self.length] if self.order else planes
+
+    def numbered(self, planes: Flags) -> Flags:
+        """Return flags of planes as of frames, by number; the reverse of `planes`."""
+        if self.order:
+            beyond = self.shape[self.order[0]] - len(planes)
+            planes = np.pad(planes, [(0, beyond)] + [(0, 0)] * (planes.ndim - 1))
+        return np.asarray(planes.transpose(np.argsort(self.order)).ravel())
+
+
+def most_frames(base: Node) -> int:
+    """Return how many frames an array can have at most, by the files that there are.
+
+    Whatever its metadata say: memory and time go by this number.
+    """
+    array = base.array
+    assert array is not None
+    planes = math.prod(array.chunk_shape[:-2])
+    chunks = math.prod(chunks_per_shard(array))
+    held = sum(min(chunks, file.nbytes // INDEX_ENTRY_NBYTES) for file in base.files)
+    if array.shard_shape is None:
+        held = len(base.files)
+    return min(held * planes + _MOST_ABSENT, _MOST_FRAMES)
 
 
 def read_record(files: StoredFiles, owner: Node, base: Node) -> FrameRecord:
@@ -115,22 +159,31 @@ def read_record(files: StoredFiles, owner: Node, base: Node) -> FrameRecord:
     order = _storage_order(axes, owner, base)
     stored = base.array.shape[: len(axes)]
     shape = tuple(stored[order.index(position)] for position in range(len(axes)))
+    if order and order[0] != 0:
+        shape = _declared_sizes(owner, base, shape, order)
     frames = math.prod(shape)
-    if frames > _MOST_FRAMES:
-        raise StorageError(f"{base.where}: the shape {base.array.shape} cannot be right")
+    most = most_frames(base)
+    if frames > most:
+        raise StorageError(
+            f"{base.where}: the shape {base.array.shape} has room for {frames:,} frames, but what "
+            f"is stored for {most:,} at most; it cannot be right"
+        )
     router = FrameRouter(shape, order)
     certain = owner.aqz.get("frames")
-    logged, skipped = logged_numbers(files, base.log, router) if frames else (set(), set())
-    told = np.zeros(frames, bool)
+    logged = logged_frames(files, base.log if frames else None, router, frames)
+    told, flushed, lost = (np.zeros(frames, bool) for _ in range(3))
+    flushed[: len(logged.flushed)] = logged.flushed
+    lost[: len(logged.lost)] = logged.lost
     if type(certain) is int:
         told[: max(0, certain)] = True
-        told[list(skipped)] = False
+        told[: len(logged.skipped)] &= ~(logged.skipped | logged.lost)
     else:
-        told[list(logged)] = True
+        told[: len(logged.recorded)] = logged.recorded
     return FrameRecord(
         axes=axes,
         order=order,
         shape=shape,
+        length=stored[0] if stored else 0,
         router=router,
         in_order=type(certain) is int,
         gaps=owner.aqz.get("gaps") is not False,
@@ -138,6 +191,8 @@ def read_record(files: StoredFiles, owner: Node, base: Node) -> FrameRecord:
         live=owner.aqz.get("live") is True,
         has_log=base.log is not None,
         told=told,
+        flushed=flushed,
+        lost=lost,
     )
 
 
@@ -198,6 +253,17 @@ def _leading_axes(owner: Node) -> tuple[str, ...]:
         return tuple(str(axis["name"]) for axis in owner.aqz["axes"][:-2])
     except (TypeError, KeyError) as error:
         raise StorageError(f"{owner.where}: the attribute aqz is malformed: {error!r}") from error
+
+
+def _declared_sizes(owner: Node, base: Node, shape: Index, order: Index) -> Index:
+    """Return the sizes of the index axes in the order of arrival, the first in the store's too."""
+    size = owner.aqz["axes"][order[0]].get("size")
+    if type(size) is not int or size < shape[order[0]]:
+        raise StorageError(
+            f"{base.where}: the axis {owner.aqz['axes'][order[0]].get('name')!r} has size {size!r} "
+            f"in the attribute aqz, and {shape[order[0]]} in the array"
+        )
+    return tuple(size if axis == order[0] else n for axis, n in enumerate(shape))
 
 
 def _storage_order(axes: tuple[str, ...], owner: Node, base: Node) -> Index:

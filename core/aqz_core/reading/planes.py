@@ -18,7 +18,6 @@ from aqz_core.chunks.shard_format import MISSING
 from aqz_core.errors import ResumeError, StorageError
 from aqz_core.reading.chunks import ChunkDecoder, chunks_per_shard, indexes_of, is_recorded
 from aqz_core.reading.shard_indexes import Entries, entries_within
-from aqz_core.settings.keys import join
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -81,9 +80,14 @@ class StoredPlanes:
             self._present[layer] = all(self._locate((*layer, *chunk)) for chunk in chunks)
         return self._present[layer]
 
-    def in_use(self, lead: Coordinate) -> bool:
-        """Tell whether a plane has any pixel that is not the fill value."""
-        return bool(is_recorded(self.read(lead), self._array.fill_value).any())
+    def is_stored(self, lead: Coordinate, *, certain: bool = False) -> bool:
+        """Return whether a frame that came is stored as a whole.
+
+        Chunks that planes share may have been stored without it, or with the half of it: unless it
+        is `certain` that they were not, each must have a pixel of it that is not the fill value.
+        """
+        shared = any(size > 1 for size in self._array.chunk_shape[:-2])
+        return self.has(lead) and (certain or not shared or self.is_whole(lead))
 
     def is_whole(self, lead: Coordinate) -> bool:
         """Tell whether a plane has a pixel that is not the fill value in every one of its chunks.
@@ -136,19 +140,17 @@ class StoredPlanes:
                 target[...] = chunk[within][: target.shape[0], : target.shape[1]]
         return plane
 
-    def missing_file(self, length: int) -> str | None:
-        """Return the name of a file that is not there though the array reaches further, or None."""
+    def has_files(self, length: int) -> bool:
+        """Return whether every file of the array is there, up to a length."""
         array = self._array
         sizes = [
             extent * size for extent, size in zip(self._extent, array.chunk_shape, strict=True)
         ]
         shape = (min(length, array.shape[0]), *array.shape[1:])
         grid = [range(-(-n // size)) for n, size in zip(shape, sizes, strict=True)]
-        for coordinate in product(*grid):
-            if coordinate not in self._files:
-                name = array.key_separator.join(map(str, coordinate))
-                return join(self._node.name, array.key_prefix + name)
-        return None
+        return math.prod(map(len, grid)) <= len(self._files) and all(
+            coordinate in self._files for coordinate in product(*grid)
+        )
 
     def _layer_of(self, lead: Coordinate) -> Coordinate:
         """Return the chunk coordinate of a plane on the index axes."""

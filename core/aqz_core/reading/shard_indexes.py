@@ -21,7 +21,17 @@ from aqz_core.storage.alignment import align
 if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
 
-__all__ = ["Entries", "ShardIndexes", "entries_within", "named", "read_indexes"]
+__all__ = [
+    "INDEX_ENTRY_NBYTES",
+    "Entries",
+    "ShardIndexes",
+    "entries_within",
+    "named",
+    "read_indexes",
+]
+
+INDEX_ENTRY_NBYTES = 16
+"""What an index takes for each chunk: no shard has more of them than that leaves room for."""
 
 Entries = npt.NDArray[np.uint64]
 """Offset and size of every chunk of a shard, shape (chunks, 2)."""

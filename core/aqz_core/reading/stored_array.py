@@ -11,6 +11,7 @@ refused by name.
 from __future__ import annotations
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +23,25 @@ from aqz_core.errors import StorageError
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["StoredArray", "read_node"]
+__all__ = ["GROUP_MEMBERS", "StoredArray", "check_members", "read_node"]
 
 COMPRESSIONS = ("blosc", "zstd", "gzip")
 _DATA_TYPES = frozenset(
     ["bool", "float16", "float32", "float64"]
     + [f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64)]
 )
+
+_ARRAY_MEMBERS = frozenset(
+    (
+        *("zarr_format", "node_type", "shape", "data_type", "chunk_grid", "chunk_key_encoding"),
+        *("fill_value", "codecs", "attributes", "dimension_names", "storage_transformers"),
+    )
+)
+GROUP_MEMBERS = frozenset(("zarr_format", "node_type", "attributes", "consolidated_metadata"))
+_MOST_CHUNKS_OF_A_SHARD = 2**32
+"""The index of such a shard alone is larger than a file of any recording."""
 
 _V2_DTYPE = re.compile("[<>|]([iu][1248]|f[248]|b1)")
 
@@ -169,22 +180,28 @@ def _parse(document: Mapping[str, Any]) -> StoredArray:
     """Return the record of a document; any of the plain errors when it is malformed."""
     if document["node_type"] != "array":
         raise ValueError(f"a {document['node_type']}, not an array")
-    shape = tuple(int(n) for n in document["shape"])
-    if document["data_type"] not in _DATA_TYPES:
+    check_members(document, _ARRAY_MEMBERS)
+    shape = _sizes(document["shape"])
+    if not isinstance(document["data_type"], str) or document["data_type"] not in _DATA_TYPES:
         raise ValueError(f"unknown data_type {document['data_type']!r}")
     dtype = np.dtype(document["data_type"])
     if document["chunk_grid"]["name"] != "regular":
         raise ValueError(f"unknown chunk grid {document['chunk_grid']['name']!r}")
 
-    chunk_shape = _chunk_shape(document["chunk_grid"]["configuration"]["chunk_shape"], shape)
+    grid = _configuration(document["chunk_grid"], "chunk_shape")
+    chunk_shape = _chunk_shape(grid["chunk_shape"], shape)
     shard_shape, index_at_end, codecs = None, True, document["codecs"]
     if codecs[0]["name"] == "sharding_indexed":
         if len(codecs) > 1:
             raise ValueError(f"codec {codecs[1]['name']!r} around shards is not supported")
-        sharding = codecs[0]["configuration"]
+        sharding = _configuration(
+            codecs[0], "chunk_shape", "codecs", "index_codecs", "index_location"
+        )
         shard_shape, chunk_shape = chunk_shape, _chunk_shape(sharding["chunk_shape"], shape)
         if any(s % c for s, c in zip(shard_shape, chunk_shape, strict=True)):
             raise ValueError(f"shard shape {shard_shape} is no multiple of chunks {chunk_shape}")
+        if math.prod(shard_shape) // math.prod(chunk_shape) > _MOST_CHUNKS_OF_A_SHARD:
+            raise ValueError(f"shards of {shard_shape} have too many chunks of {chunk_shape}")
         index_at_end, codecs = _index_at_end(sharding), sharding["codecs"]
 
     byte_order, compression = _codec_chain(codecs)
@@ -198,7 +215,7 @@ def _parse(document: Mapping[str, Any]) -> StoredArray:
         index_at_end=index_at_end,
         codecs=compression,
         fill_value=_fill_value(document["fill_value"], dtype),
-        dimension_names=tuple(document.get("dimension_names") or (None,) * len(shape)),
+        dimension_names=_dimension_names(document.get("dimension_names"), len(shape)),
         key_prefix=prefix,
         key_separator=separator,
         attributes=dict(document.get("attributes") or {}),
@@ -209,14 +226,13 @@ def _parse_v2(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> Sto
     """Return the record of a Zarr V2 document; any of the plain errors when it is malformed."""
     if document["zarr_format"] != 2:
         raise ValueError(f"zarr_format is {document['zarr_format']!r}, not 2")
-    shape = tuple(int(n) for n in document["shape"])
-    if not _V2_DTYPE.fullmatch(document["dtype"]):
+    shape = _sizes(document["shape"])
+    if not isinstance(document["dtype"], str) or not _V2_DTYPE.fullmatch(document["dtype"]):
         raise ValueError(f"unknown dtype {document['dtype']!r}")
     dtype = np.dtype(document["dtype"]).newbyteorder("=")
-    if document.get("order", "C") != "C" or document.get("filters"):
+    if document["order"] != "C" or document["filters"] not in (None, []):
         raise ValueError(
-            f"order {document.get('order')!r} with filters {document.get('filters')!r} is not "
-            "supported"
+            f"order {document['order']!r} with filters {document['filters']!r} is not supported"
         )
     fill = document["fill_value"]
     return StoredArray(
@@ -233,6 +249,47 @@ def _parse_v2(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> Sto
         key_separator=_v2_separator(document.get("dimension_separator", ".")),
         attributes=dict(attributes),
     )
+
+
+def check_members(document: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Raise `ValueError` if a V3 document has members that its readers must refuse."""
+    for name, value in document.items():
+        ignored = isinstance(value, dict) and value.get("must_understand") is False
+        if name not in known and not ignored:
+            raise ValueError(f"the member {name!r} is unknown, and not said to be optional")
+    if not isinstance(document.get("attributes", {}), dict):
+        raise TypeError("attributes are not an object")
+    if document.get("storage_transformers", []) != []:
+        raise ValueError(
+            f"storage_transformers are {document['storage_transformers']!r}, not an empty list"
+        )
+
+
+def _configuration(part: Any, *known: str) -> Mapping[str, Any]:
+    """Return the configuration of a named part of a document, which has no other members."""
+    found = part.get("configuration", {})
+    if not isinstance(found, dict) or not found.keys() <= set(known):
+        raise ValueError(f"the configuration of {part['name']!r} is {found!r}")
+    return found
+
+
+def _sizes(values: Any) -> tuple[int, ...]:
+    """Return a list of whole numbers."""
+    if not isinstance(values, list) or not all(type(n) is int and n >= 0 for n in values):
+        raise ValueError(f"{values!r} is not a list of whole numbers")
+    if any(n >= 2**63 for n in values):
+        raise ValueError(f"{values!r} is larger than any array can be")
+    return tuple(values)
+
+
+def _dimension_names(names: Any, rank: int) -> tuple[str | None, ...]:
+    """Return the name of each axis."""
+    if names is None:
+        return (None,) * rank
+    is_list = isinstance(names, list) and len(names) == rank
+    if not is_list or not all(name is None or isinstance(name, str) for name in names):
+        raise ValueError(f"dimension_names {names!r} are not a name or null for each axis")
+    return tuple(names)
 
 
 def _v2_separator(separator: Any) -> str:
@@ -263,9 +320,9 @@ def _v2_codecs(
     return ({"name": name, "configuration": configuration},)
 
 
-def _chunk_shape(chunk_shape: Iterable[int], shape: Sequence[int]) -> tuple[int, ...]:
+def _chunk_shape(chunk_shape: Any, shape: Sequence[int]) -> tuple[int, ...]:
     """Return a chunk shape that has been checked against the array's axes."""
-    grid = tuple(int(n) for n in chunk_shape)
+    grid = _sizes(chunk_shape)
     if len(grid) != len(shape) or min(grid, default=1) < 1:
         raise ValueError(f"chunk shape {grid} does not fit the shape {tuple(shape)}")
     return grid
@@ -277,6 +334,9 @@ def _index_at_end(sharding: Mapping[str, Any]) -> bool:
     names = [codec["name"] for codec in sharding["index_codecs"]]
     if location not in ("start", "end") or names != ["bytes", "crc32c"]:
         raise ValueError(f"unknown shard index: location {location!r}, codecs {names}")
+    if _configuration(sharding["index_codecs"][0], "endian")["endian"] != "little":
+        raise ValueError("the index of shards is not little endian")
+    _configuration(sharding["index_codecs"][1])
     return bool(location == "end")
 
 
@@ -287,7 +347,9 @@ def _codec_chain(
     for place, codec in enumerate(codecs):
         if not isinstance(codec["name"], str) or (place == 0 and codec["name"] != "bytes"):
             raise ValueError(f"unknown codec {codec['name']!r} at place {place} of the chain")
-    endian = codecs[0].get("configuration", {}).get("endian", "little")
+        if not isinstance(codec.get("configuration", {}), dict):
+            raise TypeError(f"the configuration of the codec {codec['name']!r} is not an object")
+    endian = _configuration(codecs[0], "endian").get("endian", "little")
     if endian not in ("little", "big"):
         raise ValueError(f"unknown endian {endian!r}")
     return "<" if endian == "little" else ">", tuple(codecs[1:])
@@ -295,22 +357,30 @@ def _codec_chain(
 
 def _key_encoding(encoding: Mapping[str, Any]) -> tuple[str, str]:
     """Return what a chunk key begins with and what separates its numbers."""
-    configuration = encoding.get("configuration", {})
-    if encoding["name"] == "default":
-        separator = configuration.get("separator", "/")
-        return f"c{separator}", separator
-    if encoding["name"] == "v2":
-        return "", configuration.get("separator", ".")
-    raise ValueError(f"unknown chunk key encoding {encoding['name']!r}")
+    configuration = _configuration(encoding, "separator")
+    usual = {"default": "/", "v2": "."}
+    if encoding["name"] not in usual:
+        raise ValueError(f"unknown chunk key encoding {encoding['name']!r}")
+    separator = configuration.get("separator", usual[encoding["name"]])
+    if separator not in ("/", "."):
+        raise ValueError(f"unknown separator {separator!r} of chunk keys")
+    return "" if encoding["name"] == "v2" else f"c{separator}", separator
+
+
+def _fits(value: int, dtype: np.dtype[Any]) -> bool:
+    """Return whether a whole number is one of a data type."""
+    limits = np.iinfo(dtype)
+    return int(limits.min) <= value <= int(limits.max)
 
 
 def _fill_value(value: Any, dtype: np.dtype[Any]) -> np.generic:
     """Return the scalar that a ``fill_value`` of ``zarr.json`` stands for."""
-    if isinstance(value, str) and value.startswith("0x"):
+    if isinstance(value, str) and value.startswith("0x") and dtype.kind == "f":
         bits = int(value, 16).to_bytes(dtype.itemsize, "little")
         number: np.generic = np.frombuffer(bits, dtype.newbyteorder("<")).astype(dtype)[0]
         return number
-    if isinstance(value, str) and dtype.kind != "f":
+    wanted = {"b": (bool,), "f": (int, float, str)}.get(dtype.kind, (int,))
+    if type(value) not in wanted or (dtype.kind in "iu" and not _fits(value, dtype)):
         raise ValueError(f"fill_value {value!r} does not fit the data type {dtype}")
     scalar: np.generic = dtype.type(value)  # "NaN" and "Infinity" are spelt as numpy reads them
     return scalar

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import StorageError
-from aqz_core.reading.stored_array import StoredArray
+from aqz_core.reading.stored_array import GROUP_MEMBERS, StoredArray, check_members
 from aqz_core.settings.keys import join
 from aqz_core.storage.names import ACQUIRE_JSON, LOG_NAME, METADATA, NODES, PARTIAL
 
@@ -285,6 +285,11 @@ class _Survey:
         if document["node_type"] == "array":
             _check_sizes(document, file)
             node.array = StoredArray.parse(document, file)
+        else:
+            try:
+                check_members(document, GROUP_MEMBERS)
+            except (TypeError, ValueError) as error:
+                raise StorageError(f"{file}: {error}") from error
 
     def _read_v2(self, node: Node, base: str) -> None:
         """Read a ``.zarray`` or ``.zgroup``, and the ``.zattrs`` beside it."""

@@ -96,6 +96,7 @@ class ArrayRecorder:
         self._engine = engine
         self._progress = progress
         self._process = process
+        self._is_live = policy.live
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
         self._levels = PyramidWriter(
             plan, engine, policy=policy, progress=progress, on_shard=on_shard
@@ -138,8 +139,15 @@ class ArrayRecorder:
             for number in progress.written:
                 written.add(number)
             self._go_by_index(written)
-        for number in progress.lost:  # the log shall not tell of them for ever
-            self._log.add_skipped(number, number + 1)
+            self._log_earlier_frames(progress)
+
+    def _log_earlier_frames(self, progress: ResumePoint) -> None:
+        """Let the log list all frames before the metadata stop counting them."""
+        if progress.appended:
+            self._log.add_appended(progress.appended)
+        self._log.add_lost(progress.lost)
+        self._log.add_flushed()
+        self._log.commit()
 
     def restore(self) -> None:
         """Read the stored frames of incomplete chunks back and record them once more.
@@ -177,6 +185,8 @@ class ArrayRecorder:
         for number in progress.replay:
             lead = self._router.lead(number)
             self._levels.base.add_plane(progress.read_plane(lead), lead)
+        if self._is_live:  # so that readers see at every level what they see at the first
+            self.publication.flush(sync=False)
 
     def prepare(self) -> None:
         """Have memory for the first frames before they come."""

@@ -3,8 +3,9 @@
 The log lies in the directory of the full-resolution array, where Zarr readers do not look, so that
 it costs the same for every frame and no metadata file ever grows with the recording. A line is an
 object with ``index``, the frame's storage index, and ``metadata``, what the user gave.
-Where frames are left out or come by index, lines with ``appended`` or ``skipped`` tell of others by
-their numbers. `frame_log_reading` reads them.
+Where frames are left out or come by index, lines with ``appended``, ``skipped`` or ``lost`` tell of
+others by their numbers, and ``flushed`` says that all of them are stored. `reading.frame_log` reads
+them.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import MetadataError
@@ -78,6 +79,20 @@ class FrameLog:
     def add_skipped(self, first: int, stop: int) -> None:
         """Take note that frames were left out, by their numbers in the order of arrival."""
         self.add(f'{{"skipped":[{first},{stop}]}}')
+
+    def add_lost(self, frames: Iterable[int]) -> None:
+        """Take note that frames of an earlier recording are not there, by ascending numbers."""
+        runs: list[list[int]] = []
+        for number in frames:
+            if runs and runs[-1][1] == number:
+                runs[-1][1] = number + 1
+            else:
+                runs.append([number, number + 1])
+        self._lines += [f'{{"lost":[{first},{stop}]}}' for first, stop in runs]
+
+    def add_flushed(self) -> None:
+        """Take note that every frame of which a line told is stored."""
+        self._lines.append('{"flushed":true}')
 
     def write(self) -> None:
         """Store the lines taken since the last time; who adds one meanwhile does not wait."""

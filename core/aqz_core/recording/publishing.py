@@ -132,6 +132,15 @@ class ArrayPublication:
             shows = self._metadata.lengths is not None and self._shows_at_flush
             flushed = self._taken() if shows else None
             self._engine.run(self._show_for_good if sync else self._show, flushed)
+            self._engine.run(self._log_flush)
+
+    def _log_flush(self) -> None:
+        """Note in the log what is stored now, where nothing else tells; at a flush."""
+        if self.by_index:
+            self._log.add_flushed()
+            self._log.write()
+        if not self._engine.sink.random_access:  # there logs are stored as a whole
+            self._log.commit()
 
     def _show(self, stored: TakenFrames | None) -> None:
         """Store the frames' metadata, and publish; runs where a stalled store holds nobody."""

@@ -24,14 +24,15 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.planes import StoredPlanes
-    from aqz_core.reading.stored_array import StoredArray
     from aqz_core.reading.survey import Node
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["FrameList", "list_frames", "missing_frames"]
 
 Index = tuple[int, ...]
+
+_MOST_LISTED = 2**22
+"""Missing frames that are listed: each takes some hundred bytes of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,22 +174,26 @@ def _listed(
         raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
     record = read_record(files, owner, base)
     written = record.told
-    if record.proves(local=local, idle=idle):
+    if record.proves(local=local, idle=idle) and (record.axes or record.closed):
         written = written & ~lost_frames(record, files, base)
-    elif not record.in_order and not record.closed:
+    elif not record.closed and not (record.in_order and record.axes):
         planes = StoredPlanes(files, base, providers)
-        written = written.copy()
-        for number in map(int, np.flatnonzero(written)):
-            written[number] = _is_stored(planes, base.array, record.router.lead(number))
+        # Nothing counts the frame of a single image before it is closed.
+        asked = written if record.axes else np.ones(1, bool)
+        written = np.zeros_like(asked)
+        for number in map(int, np.flatnonzero(asked)):
+            lead = record.router.lead(number)
+            written[number] = planes.is_stored(lead, certain=bool(record.flushed[number]))
+    absent = written.size - int(written.sum())
+    if absent > _MOST_LISTED:
+        raise StorageError(
+            f"{owner.where}: {absent:,} of {written.size:,} frames are missing, and no more than "
+            f"{_MOST_LISTED:,} are listed; can the shape {base.array.shape} be right? `aqz "
+            "validate` shows what is damaged"
+        )
     every = list(product(*map(range, record.shape)))
     return FrameList(
         record.axes,
         tuple(index for index, there in zip(every, written, strict=True) if there),
         tuple(index for index, there in zip(every, written, strict=True) if not there),
     )
-
-
-def _is_stored(planes: StoredPlanes, base: StoredArray, lead: Index) -> bool:
-    """Tell whether a frame has all its chunks, and is not all fill value in one that it shares."""
-    shared = any(size > 1 for size in base.chunk_shape[:-2])
-    return planes.has(lead) and (not shared or planes.in_use(lead))

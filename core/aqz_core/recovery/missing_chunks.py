@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.stored_array import StoredArray
     from aqz_core.reading.survey import ChunkFile, Node
 
-__all__ = ["lost_chunks", "lost_frames", "recorded_levels"]
+__all__ = ["lost_chunks", "lost_files", "lost_frames", "missing_levels", "recorded_levels"]
 
 Flags = npt.NDArray[np.bool_]
 Coordinates = npt.NDArray[np.int64]
@@ -83,6 +83,40 @@ def lost_chunks(record: FrameRecord, node: Node, stored: Iterable[Coordinates]) 
     )
 
 
+def lost_files(record: FrameRecord, node: Node) -> str | None:
+    """Say which files of an array are gone though frames in them are on record, if any.
+
+    Parameters as for `lost_chunks`; nothing is read.
+    """
+    array = node.array
+    if array is None:
+        return None
+    planes = _planes_of_level(record, array)
+    sizes = array.shard_shape or array.chunk_shape
+    grid = tuple(-(-n // size) for n, size in zip(array.shape, sizes, strict=True))
+    if planes is None or not planes.any() or math.prod(grid) > _MOST_CHUNKS:
+        return None
+    lost = np.zeros(grid, bool)
+    lost |= _any_in_blocks(planes, sizes[:-2])[..., None, None]
+    for file in node.files:
+        if all(k < n for k, n in zip(file.coordinate, grid, strict=True)):
+            lost[file.coordinate] = False
+    if not lost.any():
+        return None
+    first = array.key_separator.join(map(str, np.argwhere(lost)[0].tolist()))
+    return (
+        f"{int(lost.sum())} files that were recorded are missing, {array.key_prefix}{first} the "
+        "first of them; their pixels read as the fill value"
+    )
+
+
+def missing_levels(owner: Node, nodes: Mapping[str, Node]) -> list[str]:
+    """Return the paths of the levels that an image's metadata name and that are not there."""
+    names = {path: level_name(owner, path) for path in level_paths(owner)}
+    found = {path: nodes.get(name) for path, name in names.items() if name is not None}
+    return [path for path in names if (node := found.get(path)) is None or not node.has_metadata]
+
+
 def lost_frames(record: FrameRecord, files: StoredFiles, base: Node) -> Flags:
     """Return which frames on record lack chunks, by number, shape (frames,).
 
@@ -129,7 +163,7 @@ def _lost(record: FrameRecord, array: StoredArray, stored: Iterable[Coordinates]
 
 def _told_frames(record: FrameRecord, array: StoredArray, layers: Flags) -> str:
     """Name the frames of some chunks; nothing where the level has not every plane."""
-    if array.shape[:-2] != tuple(record.shape[position] for position in record.order):
+    if array.shape[:-2] != record.planes().shape:
         return ""
     numbers = np.flatnonzero(_frames(record, array, layers))
     starts = np.flatnonzero(np.diff(numbers, prepend=-2) > 1)
@@ -144,10 +178,9 @@ def _told_frames(record: FrameRecord, array: StoredArray, layers: Flags) -> str:
 
 def _frames(record: FrameRecord, array: StoredArray, layers: Flags) -> Flags:
     """Return which frames on record lie in some layers of chunks, by number."""
-    for axis, size in enumerate(array.chunk_shape[:-2]):
-        layers = np.repeat(layers, size, axis=axis)
-    planes = layers[tuple(slice(n) for n in array.shape[:-2])] & record.planes()
-    return planes.transpose(np.argsort(record.order)).ravel()
+    sizes = zip(array.shape[:-2], array.chunk_shape[:-2], strict=True)
+    planes = layers[np.ix_(*(np.arange(n) // size for n, size in sizes))]
+    return record.numbered(planes & record.planes())
 
 
 def _planes_of_level(record: FrameRecord, array: StoredArray) -> Flags | None:

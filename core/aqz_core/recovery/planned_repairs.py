@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from aqz_core.chunks.shard_format import MISSING, encode_index
-from aqz_core.errors import AqzError
+from aqz_core.errors import AqzError, StorageError
 from aqz_core.metadata import to_json
 from aqz_core.reading.chunks import ChunkDecoder, chunks_per_shard, indexes_of
 from aqz_core.reading.extent import (
@@ -23,13 +23,19 @@ from aqz_core.reading.extent import (
     levels_of,
     recorded_length,
 )
-from aqz_core.reading.frame_record import impossible_length, impossible_record
+from aqz_core.reading.frame_record import (
+    FrameRecord,
+    impossible_length,
+    impossible_record,
+    read_record,
+)
 from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
+from aqz_core.recovery.missing_chunks import lost_files, missing_levels, recorded_levels
 from aqz_core.recovery.report import Action, Finding, RepairReport, Severity
 from aqz_core.storage.names import METADATA, PARTIAL
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
@@ -42,6 +48,12 @@ __all__ = ["Repairs"]
 _NO_END = (
     "no intact index at the end of the shard, and an object cannot be mended in place; copy the "
     "store to a disk, repair it there, and `aqz upload` it"
+)
+
+
+_FILL_GAPS = (
+    "No repair can bring them back; ZarrStream.resume and `write` can record their frames again, "
+    "which `missing_frames` lists"
 )
 
 
@@ -86,7 +98,7 @@ class Repairs:
         """Whether there is anything to change."""
         return bool(self._changes)
 
-    def plan(self, told: Iterable[str] = ()) -> None:
+    def plan(self, told: Collection[str] = ()) -> None:
         """Find out what is to be done: to shards, to leftovers, and then to metadata.
 
         Nodes that are `told` of need no further word.
@@ -104,6 +116,39 @@ class Repairs:
                     self._plan_documents(node)
             elif node.problem is None:
                 self._plan_rebuilt(node)
+        root = self._nodes[0]
+        if root.problem and len(self._nodes) == 1 and not (root.has_metadata or root.foreign):
+            self.find(Severity.ERROR, "", f"{root.problem}: this is not a Zarr store")
+        self._tell_missing(told)
+
+    def _tell_missing(self, told: Collection[str]) -> None:
+        """Say which levels and files are gone that nothing can bring back."""
+        for node in self._nodes:
+            for path in missing_levels(node, self._by_name):
+                if (level_name(node, path) or "") not in told:
+                    self.find(Severity.ERROR, node.name, f"the image's level {path!r} is missing")
+        local = self._files.folder is not None
+        idle = local and not self._files.is_written()
+        records: dict[str, FrameRecord | None] = {}
+        for name, (owner, base) in recorded_levels(self._by_name).items():
+            if owner.name not in records:
+                records[owner.name] = self._record(owner, base, local=local, idle=idle)
+            record, level = records[owner.name], self._by_name.get(name)
+            if record is not None and level is not None and (record.closed or level is base):
+                lost = lost_files(record, level)
+                if lost:
+                    self.find(Severity.ERROR, name, f"{lost}. {_FILL_GAPS}")
+
+    def _record(self, owner: Node, base: Node, *, local: bool, idle: bool) -> FrameRecord | None:
+        """Return what is on record of an array's frames, or None if that proves nothing."""
+        if impossible_record(owner) or impossible_length(owner, base, idle=idle):
+            return None
+        try:
+            record = read_record(self._files, owner, base)
+        except StorageError as error:
+            self.find(Severity.ERROR, owner.name, str(error))
+            return None
+        return record if record.proves(local=local, idle=idle) else None
 
     def plan_files(self) -> None:
         """Plan only what is to be done to shards and leftovers."""

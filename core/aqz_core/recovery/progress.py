@@ -10,15 +10,21 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aqz_core.errors import ResumeError
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.errors import ResumeError, StorageError
 from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.planning.resume_point import LeadIndex, ResumePoint
+from aqz_core.reading.frame_log import logged_frames
+from aqz_core.reading.frame_record import most_frames
 from aqz_core.reading.planes import StoredPlanes
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.plugins import CodecProvider
@@ -27,6 +33,8 @@ if TYPE_CHECKING:
 
 __all__ = ["find_resume_point"]
 
+Flags = npt.NDArray[np.bool_]
+
 
 def find_resume_point(
     files: StoredFiles,
@@ -34,7 +42,6 @@ def find_resume_point(
     owner: Node,
     levels: Sequence[Node],
     providers: Mapping[str, CodecProvider],
-    logged: Collection[int],
     *,
     live: bool,
 ) -> ResumePoint:
@@ -50,24 +57,37 @@ def find_resume_point(
         The node with the recording's state, and the arrays of its levels.
     providers
         Codecs by name.
-    logged
-        Numbers of the frames that a log tells of, in the order of arrival.
     live
         Whether more can be added to its shards.
 
     Raises
     ------
     ResumeError
-        Frames that were stored for certain are missing, or damaged.
+        What the metadata say cannot be right, or frames are damaged that must be read back.
     """
-    search = _Search(files, plan, levels, providers, live, gaps=owner.aqz.get("gaps") is True)
+    search = _Search(files, plan, levels, providers, live)
+    try:
+        logged = logged_frames(files, levels[0].log, search.router, most_frames(levels[0]))
+    except StorageError as error:
+        raise ResumeError(f"{error}. Record into another store.") from error
     certain = owner.aqz.get("frames")
+    closed = owner.aqz.get("state") == "complete"
     if certain is None:
-        return search.by_index(logged, closed=owner.aqz.get("state") == "complete")
+        flushed = logged.recorded if closed else logged.flushed & logged.recorded
+        return search.by_index(logged.recorded, flushed, logged.skipped, closed=closed)
     limit = search.router.limit
     if type(certain) is not int or certain < 0 or (limit is not None and certain > limit):
         raise ResumeError(f"{owner.where}: the attribute aqz speaks of {certain!r} frames")
-    return search.in_order(certain)
+    if certain > (most := most_frames(levels[0])):
+        raise ResumeError(
+            f"{owner.where}: the attribute aqz speaks of {certain:,} frames, and what is stored "
+            f"has room for {most:,} at most. Record into another store."
+        )
+    gaps = owner.aqz.get("gaps") is True
+    if not gaps and search.has_all(certain):
+        return search.in_order(certain)
+    skipped = logged.skipped | logged.lost if gaps else np.zeros(0, bool)
+    return search.with_gaps(certain, skipped, closed=closed)
 
 
 class _Search:
@@ -80,10 +100,7 @@ class _Search:
         levels: Sequence[Node],
         providers: Mapping[str, CodecProvider],
         live: bool,
-        *,
-        gaps: bool,
     ) -> None:
-        self._gaps = gaps
         self.router = FrameRouter(plan.lead_shape, plan.lead_order)
         self._plan = plan
         self._live = live
@@ -95,52 +112,71 @@ class _Search:
 
     def in_order(self, certain: int) -> ResumePoint:
         """Find the progress of frames that came in order, of which `certain` are stored."""
-        plan, per_index = self._plan, self.router.frames_per_index
         frames = self._frames_from(certain)
-        start = 0
-        if plan.lead_order and plan.lead_order[0] == 0:
-            # A repair may have made levels longer than they are complete, but not the count.
-            start = min(certain // per_index, self._complete_length()) // self._unit * self._unit
-        first = start * per_index
-        if not self._gaps:
-            self._check_certain(first, certain, start)
+        start = self._start(certain)
         return ResumePoint(
             frames=frames,
-            certain=certain,
-            lengths=self._lengths,
+            certain=frames,
+            lengths=self._reached(frames),
             start=start,
-            replay=range(first, frames),
+            replay=range(start * self.router.frames_per_index, frames),
             written=None,
             read_plane=self._planes[0].read,
             read_nbytes=self._planes[0].read_nbytes,
             is_final=lambda level, chunk: self._span(level, chunk)[1] <= start,
-            gaps=self._gaps,
         )
 
-    def _check_certain(self, first: int, certain: int, start: int) -> None:
-        """Raise if anything is gone that readers could see."""
-        for number in range(first, certain):
-            if not self._planes[0].has(self.router.lead(number)):
-                raise self._lost(f"frame {number}", certain)
-        missing = self._planes[0].missing_file(start)
-        if missing is not None:
-            raise self._lost(f"the file {missing}", certain)
+    def has_all(self, certain: int) -> bool:
+        """Return whether nothing is gone that readers could see."""
+        start = self._start(certain)
+        first = start * self.router.frames_per_index
+        base = self._planes[0]
+        return all(base.has(self.router.lead(n)) for n in range(first, certain)) and (
+            base.has_files(start)
+        )
 
-    def _frames_from(self, certain: int) -> int:
-        """Return how many frames are stored: the certain ones and those that follow them.
+    def with_gaps(self, certain: int, skipped: Flags, *, closed: bool) -> ResumePoint:
+        """Find the progress of frames that came in order, some of which were left out, or are lost.
+
+        It is resumed as a recording by index, so that they can be written.
+        """
+        frames = certain if closed else self._frames_from(certain, skipped)
+        recorded = np.ones(frames, bool)
+        recorded[: len(skipped)] &= ~skipped[:frames]
+        # What follows the certain ones was looked at one by one.
+        found = self.by_index(recorded, recorded, skipped[:frames], closed=closed)
+        return replace(found, appended=frames)
+
+    def _start(self, certain: int) -> int:
+        """Return the length up to which nothing is missing at any level."""
+        plan = self._plan
+        if not plan.lead_order or plan.lead_order[0] != 0:
+            return 0
+        # A repair may have made levels longer than they are complete, but not the count.
+        reached = min(certain // self.router.frames_per_index, self._complete_length())
+        return reached // self._unit * self._unit
+
+    def _frames_from(self, certain: int, skipped: Flags | None = None) -> int:
+        """Return how many frames are stored or skipped: the certain ones and those that follow.
 
         A chunk of several planes may have been stored half-full, so that one of its planes counts
         only if it is not all fill value, in any of its chunks. Chunks may have been stored in
         another order than that of their frames: those behind a gap do not count.
         """
         frames, base = certain, self._planes[0]
-        one_plane = self._plan.base.chunk_planes == 1
         while frames != self.router.limit:
-            lead = self.router.lead(frames)
-            if not base.has(lead) or not (one_plane or base.is_whole(lead)):
+            is_skipped = skipped is not None and frames < len(skipped) and skipped[frames]
+            if not is_skipped and not base.is_stored(self.router.lead(frames)):
                 break
             frames += 1
         return frames
+
+    def _reached(self, frames: int) -> tuple[int, ...]:
+        """Return the lengths of the levels, the first one as long as the frames that it holds."""
+        first, *others = self._lengths
+        if self._plan.lead_order and self._plan.lead_order[0] == 0:
+            first = max(first, self.router.length(frames))
+        return (first, *others)
 
     def _complete_length(self) -> int:
         """Return the length, in pixels of the first level, up to which all levels are stored."""
@@ -171,46 +207,65 @@ class _Search:
 
     # ---- frames that were written by index --------------------------------------------------
 
-    def by_index(self, logged: Collection[int], *, closed: bool) -> ResumePoint:
+    def by_index(
+        self, recorded: Flags, certain: Flags, skipped: Flags, *, closed: bool
+    ) -> ResumePoint:
         """Find the progress of frames that were written by index, with gaps.
 
         Nothing tells which chunks of a pyramid are complete, unless the stream was closed.
+
+        Parameters
+        ----------
+        recorded, skipped
+            Which frames are on record as having come, and as left out.
+        certain
+            Which of them were stored for certain, if their chunks are there.
+        closed
+            Whether the stream was closed.
         """
+        base = self._planes[0]
+        numbers = [int(number) for number in np.flatnonzero(recorded)]
+        leads = {number: self.router.lead(number) for number in numbers}
         stored = {
             number: lead
-            for number, lead in ((number, self.router.lead(number)) for number in sorted(logged))
-            if self._is_stored(lead)
+            for number, lead in leads.items()
+            if base.is_stored(lead, certain=bool(certain[number]))
         }
-        counts = Counter(lead[0] // self._unit for lead in stored.values())
-        reached = self._complete_length()
-        complete = {
-            unit
-            for unit, count in counts.items()
-            if count == self._frames_in(unit) and self._stop(unit) <= reached
-            if closed or len(self._planes) == 1
-        }
+        complete = self._complete_units(stored, closed=closed)
         start = 0
         while start // self._unit in complete:
             start += self._unit
-        written = sorted(stored)
+        left_out = np.flatnonzero(skipped)
+        frames = max(int(left_out[-1]) + 1 if left_out.size else 0, max(stored, default=-1) + 1)
         return ResumePoint(
-            frames=written[-1] + 1 if written else 0,
+            frames=frames,
             certain=None,
-            lengths=self._lengths,
+            lengths=self._reached(frames),
             start=start,
-            replay=[n for n in written if stored[n][0] // self._unit not in complete],
-            written=written,
-            read_plane=self._planes[0].read,
-            read_nbytes=self._planes[0].read_nbytes,
+            replay=[n for n, lead in stored.items() if self._unit_of(lead) not in complete],
+            written=list(stored),
+            read_plane=base.read,
+            read_nbytes=base.read_nbytes,
             is_final=lambda level, chunk: self._span(level, chunk)[0] // self._unit in complete,
             gaps=True,
-            lost=[n for n in sorted(logged) if not self._planes[0].has(self.router.lead(n))],
+            lost=[number for number in numbers if number not in stored],
         )
 
-    def _is_stored(self, lead: LeadIndex) -> bool:
-        """Tell whether the plane at an index is stored."""
-        base = self._planes[0]
-        return base.has(lead) and (self._plan.base.chunk_planes == 1 or base.in_use(lead))
+    def _complete_units(self, stored: Mapping[int, LeadIndex], *, closed: bool) -> frozenset[int]:
+        """Return the units that have every frame, at every level."""
+        if not self._plan.lead_order or not (closed or len(self._planes) == 1):
+            return frozenset()
+        counts = Counter(map(self._unit_of, stored.values()))
+        reached = self._complete_length()
+        return frozenset(
+            unit
+            for unit, count in counts.items()
+            if count == self._frames_in(unit) and self._stop(unit) <= reached
+        )
+
+    def _unit_of(self, lead: LeadIndex) -> int:
+        """Return the unit that a plane is in; a single image is one."""
+        return lead[0] // self._unit if lead else 0
 
     def _frames_in(self, unit: int) -> int:
         """Return how many frames a unit has."""
@@ -229,13 +284,6 @@ class _Search:
         size = self._plan.layouts[level].chunk_shape[0]
         size *= self._plan.geometry[level].scale_factors[0]
         return chunk * size, (chunk + 1) * size
-
-    def _lost(self, what: str, certain: int) -> ResumeError:
-        """Say that something is gone that readers could see."""
-        return ResumeError(
-            f"array {self._plan.key!r}: {what} is missing, though {certain} frames were stored. "
-            "`aqz validate` shows what is damaged; record into another store."
-        )
 
 
 def _unit(plan: ArrayPlan, live: bool) -> int:

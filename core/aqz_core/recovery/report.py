@@ -103,16 +103,19 @@ class ValidationReport:
         Every array that could be read.
     findings
         In the order in which they were met.
+    unchecked
+        What damage could not have been noticed.
     """
 
     store: str
     state: str | None
     arrays: tuple[ArraySummary, ...]
     findings: tuple[Finding, ...]
+    unchecked: tuple[str, ...] = ()
 
     @property
     def is_valid(self) -> bool:
-        """Whether nothing is damaged."""
+        """Whether no damage was found."""
         return not any(found.severity is Severity.ERROR for found in self.findings)
 
     def to_dict(self) -> dict[str, Any]:

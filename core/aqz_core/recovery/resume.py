@@ -13,11 +13,9 @@ from typing import TYPE_CHECKING
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import ResumeError
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
-from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.planning.resume_point import ResumedStore
 from aqz_core.reading.extent import level_paths, levels_of
 from aqz_core.reading.files import open_files
-from aqz_core.reading.frame_log import logged_numbers
 from aqz_core.reading.stored_settings import differences, stored_settings
 from aqz_core.reading.survey import Node, survey
 from aqz_core.recovery.changes import LocalChanges, changing
@@ -70,14 +68,12 @@ class _Found:
         """Find out how far an array came; see `ResumedStore`."""
         found = self.recorded[plan.key]
         _check_levels(plan, found)
-        router = FrameRouter(plan.lead_shape, plan.lead_order)
         progress = find_resume_point(
             self.files,
             plan,
             found.owner,
             found.levels,
             self.providers,
-            logged_numbers(self.files, found.levels[0].log, router)[0],
             live=self.live and self.files.folder is not None,
         )
         return replace(progress, image_attributes=_image_attributes(found.owner))

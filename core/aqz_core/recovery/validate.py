@@ -22,10 +22,10 @@ from aqz_core.reading.chunks import (
     chunk_coordinates,
     chunks_per_shard,
     coordinates_in,
+    has_checksum,
     indexes_of,
     stored_chunks,
 )
-from aqz_core.reading.extent import level_name
 from aqz_core.reading.files import open_files
 from aqz_core.reading.frame_record import (
     FrameRecord,
@@ -35,7 +35,7 @@ from aqz_core.reading.frame_record import (
 )
 from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.reading.survey import ChunkFile, Node, survey
-from aqz_core.recovery.missing_chunks import lost_chunks, recorded_levels
+from aqz_core.recovery.missing_chunks import lost_chunks, missing_levels, recorded_levels
 from aqz_core.recovery.report import (
     ArraySummary,
     Finding,
@@ -47,7 +47,7 @@ from aqz_core.settings.keys import join
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
@@ -127,7 +127,7 @@ class _Checker:
         self._nodes: dict[str, Node] = {}
         self._above: set[str] = set()
         self._recorded: dict[str, tuple[Node, Node]] = {}
-        self._records: dict[str, FrameRecord | None] = {}
+        self._records: dict[str, FrameRecord] = {}
         self._providers = providers
         self._decode = decode
         self._on_progress = on_progress
@@ -140,6 +140,11 @@ class _Checker:
         nodes = survey(self._files)
         self._nodes = {node.name: node for node in nodes}
         self._recorded = recorded_levels(self._nodes)
+        self._idle = self._idle and not self._files.is_written()
+        # All of them before it is asked once more whether anybody writes: that looks through the
+        # whole store.
+        self._records = dict(self._read_records())
+        self._idle = self._idle and not self._files.is_written()
         self._above = {node.name.rpartition("/")[0] for node in nodes}
         self._total = sum(file.nbytes for node in nodes for file in node.files)
         root = nodes[0]
@@ -148,7 +153,27 @@ class _Checker:
         for node in nodes:
             self._check_node(node, is_root=node is root)
         state = self._state(nodes)
-        return ValidationReport(self._files.url, state, tuple(self.arrays), tuple(self.findings))
+        return ValidationReport(
+            self._files.url,
+            state,
+            tuple(self.arrays),
+            tuple(self.findings),
+            tuple(self._unchecked(nodes)),
+        )
+
+    def _unchecked(self, nodes: list[Node]) -> Iterator[str]:
+        """Yield what damage could not have been noticed."""
+        arrays = [node.array for node in nodes if node.array is not None and node.files]
+        bare = sum(not has_checksum(array) for array in arrays)
+        if bare:
+            yield (
+                f"pixels that changed after they were stored: the chunks of {bare} of "
+                f"{len(arrays)} arrays carry no checksum (checksum=True of ArraySettings adds one)"
+            )
+        if arrays and not self._decode:
+            yield "whether chunks can be decoded: nobody asked for it"
+        if any(node.log is not None for node in nodes):
+            yield "values in the metadata of single frames: they carry no checksum"
 
     def _state(self, nodes: list[Node]) -> str | None:
         """Return the state of the store, and say what it means where it is not complete."""
@@ -210,20 +235,17 @@ class _Checker:
         ome = node.attributes if is_v2 else node.attributes.get("ome", {})
         try:
             images = ome.get("multiscales", [])
-            paths = [str(level["path"]) for image in images for level in image["datasets"]]
+            [str(level["path"]) for image in images for level in image["datasets"]]
         except (AttributeError, KeyError, TypeError) as error:
             self.find(Severity.ERROR, node.name, malformed_ome(error))
             return
-        for path in paths:
-            name = level_name(node, path)
-            level = self._nodes.get(name) if name is not None else None
-            if level is None or not level.has_metadata:
-                self.find(
-                    Severity.ERROR,
-                    node.name,
-                    f"the image's level {path!r} is missing; `aqz repair` makes its metadata "
-                    "again where another level tells them",
-                )
+        for path in missing_levels(node, self._nodes):
+            self.find(
+                Severity.ERROR,
+                node.name,
+                f"the image's level {path!r} is missing; `aqz repair` makes its metadata "
+                "again where another level tells them",
+            )
 
     # ---- arrays -----------------------------------------------------------------------------
 
@@ -367,33 +389,38 @@ class _Checker:
         owner, base = self._recorded.get(node.name, (None, None))
         if owner is None or base is None:
             return False
-        if owner.name not in self._records:
-            self._records[owner.name] = self._read_record(owner, base)
-        record = self._records[owner.name]
+        record = self._records.get(owner.name)
+        local = self._files.folder is not None
         # Only when a stream is closed are all levels as long as the first.
         if record is None or not (record.closed or node is base):
+            return False
+        if node is base and record.lost.any():
+            self.find(
+                Severity.WARNING,
+                node.name,
+                f"{int(record.lost.sum())} frames that were recorded were gone when the recording "
+                "was resumed, and were not written again; `missing_frames` lists them",
+            )
+        if not record.proves(local=local, idle=self._idle):
             return False
         lost = lost_chunks(record, node, stored)
         if lost is not None:
             self.find(Severity.ERROR, node.name, lost)
         return lost is not None
 
-    def _read_record(self, owner: Node, base: Node) -> FrameRecord | None:
-        """Return what is on record of an array's frames, or None if that proves nothing."""
-        if impossible_record(owner):
-            return None
-        local = self._files.folder is not None
-        idle = self._idle and not self._files.is_written()
-        impossible = impossible_length(owner, base, idle=local and idle)
-        if impossible:
-            self.find(Severity.ERROR, base.name, impossible)
-            return None
-        try:
-            record = read_record(self._files, owner, base)
-        except StorageError as error:
-            self.find(Severity.ERROR, owner.name, str(error))
-            return None
-        return record if record.proves(local=local, idle=idle) else None
+    def _read_records(self) -> Iterator[tuple[str, FrameRecord]]:
+        """Yield what is on record of the frames of each array, by the name of its owner."""
+        idle = self._idle and self._files.folder is not None
+        for owner, base in {pair[0].name: pair for pair in self._recorded.values()}.values():
+            if impossible_record(owner):
+                continue
+            if impossible := impossible_length(owner, base, idle=idle):
+                self.find(Severity.ERROR, base.name, impossible)
+                continue
+            try:
+                yield owner.name, read_record(self._files, owner, base)
+            except StorageError as error:
+                self.find(Severity.ERROR, owner.name, str(error))
 
     # ---- metadata of single frames ----------------------------------------------------------
 
