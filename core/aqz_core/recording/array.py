@@ -204,7 +204,7 @@ class ArrayRecorder:
                 return 1
             array, count, begun = self._reader.check(data)
             self._check_room(count + begun)
-            checked = FrameLog.check(metadata)
+            checked = self._log.check(metadata)
             if checked is not None and (count != 1 or begun):
                 raise FrameShapeError(
                     f"array {self.plan.key!r}: metadata belong to one frame, but {count} were "
@@ -262,7 +262,7 @@ class ArrayRecorder:
             As for `append`.
         """
         with self._appending:
-            checked = FrameLog.check(metadata)
+            checked = self._log.check(metadata)
             array, count, begun = self._reader.check(data)
             if count != 1 or begun:
                 raise FrameShapeError(
