@@ -7,6 +7,7 @@ holds any more can be finished.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import math
 import threading
@@ -35,6 +36,7 @@ from aqz_core.events import (
     StreamStatistics,
 )
 from aqz_core.metadata import ngff_problems
+from aqz_core.metadata.units import unit_advice
 from aqz_core.pipeline.runtime import Runtime
 from aqz_core.pipeline.threads import JobGroup
 from aqz_core.planning.stream import plan_stream
@@ -121,7 +123,7 @@ class RecordingSession:
         else:
             existing = {key: dict(found) for key, found in resumption.attributes.items()}
             self._clear_uploads()
-        check_free_space(self.sink, self._plans)
+        check_free_space(self.sink, self._plans, settings.keep_free)
         _warn_of_axes(self._plans)
         self._engine = Runtime(
             self.sink, self.memory, plan.workers, plan.levels, settings.stall_timeout
@@ -131,6 +133,7 @@ class RecordingSession:
             self.sink.on_spill = self._tell_spill
         self._acquire_json = AcquireJson(self.sink, several=len(self._plans) > 1)
         self._begun: float | None = None
+        self._lacks_room = False
         self._closing = threading.Lock()
         self._closed = False
         try:
@@ -219,7 +222,7 @@ class RecordingSession:
                     f"{levels} at most; open a stream of its own for it"
                 )
             existing = claim_nodes(self.sink, added, overwrite=False)
-            check_free_space(self.sink, added)
+            check_free_space(self.sink, added, settings.keep_free)
             with self._engine.failure.guard():
                 self._begin_arrays(plan, added, existing)
             self.settings = settings
@@ -252,7 +255,7 @@ class RecordingSession:
     @property
     def is_open(self) -> bool:
         """Whether frames are taken."""
-        return not self._closed and not self._engine.failure
+        return not self._closed and not self._engine.failure and not self._lacks_room
 
     def append(self, data: object, key: str | None, metadata: object = None) -> int:
         """Take frames for one array; return how many were completed."""
@@ -291,6 +294,13 @@ class RecordingSession:
         """Return the array that frames are for, if the recording can go on."""
         array = self._array_for(key)
         self._engine.failure.check()
+        if self._lacks_room:
+            raise StorageError(
+                errno.ENOSPC,
+                f"{self.sink.url} has reached keep_free = {self.settings.keep_free:,} bytes: no "
+                "more frames are taken. Close the stream, which stores all that were, or free some "
+                "space and continue.",
+            )
         if self._begun is None:
             self._begun = time.monotonic()
         return array
@@ -364,10 +374,18 @@ class RecordingSession:
 
     def _publish(self) -> None:
         """Let readers and observers see how far it is; called a few times a second."""
+        self._look_for_room()
         for array in self._arrays.values():
             array.publish()
         if self._events.observes(Progress):
             self._events.publish(Progress(self.statistics(), self.sink.url))
+
+    def _look_for_room(self) -> None:
+        """Note whether the disk has room for more frames than are waiting to be stored."""
+        if self.settings.keep_free:
+            free = self.sink.free_nbytes()
+            waiting = self._engine.pixels.in_use
+            self._lacks_room = free is not None and free - waiting < self.settings.keep_free
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -478,7 +496,10 @@ class RecordingSession:
 
 
 def _warn_of_axes(plans: Iterable[ArrayPlan]) -> None:
-    """Say which images readers of NGFF will refuse because of their axes; they are recorded."""
+    """Say which axes readers of NGFF will refuse or not understand; they are recorded."""
     for plan in plans:
         for problem in ngff_problems(plan.axes) if plan.is_image else ():
-            _log.warning("array %r is no valid NGFF image: %s", plan.key, problem)
+            _log.warning("array %r is not a valid NGFF image: %s", plan.key, problem)
+        for axis in plan.axes:
+            if advice := unit_advice(axis.unit, axis.kind):
+                _log.warning("array %r: axis %r: %s", plan.key, axis.name, advice)
