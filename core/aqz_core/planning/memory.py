@@ -25,6 +25,7 @@ __all__ = [
     "MemoryPlan",
     "PartNeeds",
     "buffer_nbytes",
+    "machine_nbytes",
     "object_bound",
     "open_shards",
     "part_needs",
@@ -232,7 +233,7 @@ def plan_memory(
             f"{comfortable:,} to work well. Raise max_memory, or use "
             f"{_relief(every, total)}."
         )
-    machine = _machine_nbytes()
+    machine = machine_nbytes()
     if machine is not None and minimum > machine:
         raise MemoryBudgetError(
             f"This layout needs {minimum:,} bytes at least, but the machine has {machine:,}. "
@@ -284,7 +285,7 @@ def _halves_z(level: ArrayLayout, below: ArrayLayout) -> bool:
     return bool(level.lead_shape) and below.shape[-3] != level.shape[-3]
 
 
-def _machine_nbytes() -> int | None:
+def machine_nbytes() -> int | None:
     """Return the bytes of memory that the machine has, where it tells."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
