@@ -1,6 +1,6 @@
 """pycro-manager on the DemoCamera: ``python examples/micromanager_pycromanager.py [folder]``.
 
-Needs ``python -m pip install "aqz[micromanager]"``, no Java and no Micro-Manager. At a microscope,
+Needs ``python -m pip install ".[micromanager]"``, no Java and no Micro-Manager. At a microscope,
 start Micro-Manager and leave out `start_headless`.
 """
 

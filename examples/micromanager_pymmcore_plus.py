@@ -1,6 +1,6 @@
 """pymmcore-plus on the DemoCamera: ``python examples/micromanager_pymmcore_plus.py [folder]``.
 
-Needs ``python -m pip install "aqz[micromanager]"``. At a microscope, load its own configuration.
+Needs ``python -m pip install ".[micromanager]"``. At a microscope, load its own configuration.
 """
 
 from __future__ import annotations

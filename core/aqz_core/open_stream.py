@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from aqz_core.enums import (
     DataType,
@@ -26,9 +26,14 @@ from aqz_core.settings.checks import (
     values_by_name,
     whole_number,
 )
-from aqz_core.settings.compression import COMPRESSION_NAMES, compression_settings
+from aqz_core.settings.compression import (
+    COMPRESSION_NAMES,
+    CompressionName,
+    compression_settings,
+)
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
+from aqz_core.settings.positions import images_at, plate_of
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.storage.names import NODES
 from aqz_core.stream import ZarrStream
@@ -39,9 +44,16 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike
 
+    from aqz_core.settings.array import PyramidZ
+    from aqz_core.settings.positions import Positions, Wells
     from aqz_core.settings.s3 import S3Settings
+    from aqz_core.settings.stream import Durability
 
 __all__ = ["open_stream"]
+
+Method: TypeAlias = Literal["mean", "decimate", "min", "max"]
+
+_METHODS = {method.name.lower(): method for method in DownsamplingMethod}
 
 
 def _channel() -> Check:
@@ -57,6 +69,7 @@ def _channel() -> Check:
 
 _SIZES = list_of(f"integers from 0 to {UINT32_MAX}", whole_number(0, UINT32_MAX))
 _STEPS = list_of(f"integers from 1 to {UINT32_MAX}", whole_number(1, UINT32_MAX))
+_NAMES = list_of("strings", text())
 _CHANNELS = list_of("names or Channels", _channel())
 
 
@@ -66,21 +79,33 @@ def open_stream(
     shape: Sequence[int],
     dtype: DTypeLike | DataType,
     axes: str | Sequence[str] = "",
+    storage_order: str | Sequence[str] = (),
     chunks: Sequence[int] | None = None,
     shards: Sequence[int] | None = None,
-    compression: str = "blosc-lz4",
-    pyramid: str | None = None,
+    compression: CompressionName = "blosc-lz4",
+    pyramid: Method | None = None,
+    pyramid_z: PyramidZ = "finer",
+    max_levels: int = 0,
     scale: Mapping[str, float] | None = None,
     units: Mapping[str, str] | None = None,
     channels: Sequence[str | Channel] = (),
+    positions: Positions | None = None,
+    plate: Wells | None = None,
+    fill_value: float = 0,
+    checksum: bool = False,
+    version: ZarrVersion | Literal[2, 3] = ZarrVersion.V3,
     overwrite: bool = False,
     mode: Literal["new", "append"] = "new",
+    durability: Durability = "shard",
+    live: bool = True,
+    stall_timeout: float = 120.0,
+    keep_free: int = 0,
     max_memory: int | None = None,
     s3: S3Settings | None = None,
     spill: str | os.PathLike[str] | None = None,
     plugins: Iterable[object] = (),
 ) -> ZarrStream:
-    """Open a stream that records one OME-Zarr image at the root of a store.
+    """Open a stream that records an OME-Zarr image, or one for each of several positions.
 
     Parameters
     ----------
@@ -94,24 +119,57 @@ def open_stream(
     axes : str or sequence of str
         Name of each axis: ``"tyx"``. The names t, c, z, y and x mean time, channel and space;
         others are custom axes. By default the last of ``"tczyx"`` that fit.
+    storage_order : str or sequence of str, optional
+        Order of the axes in the store, where frames come in another one: NGFF wants time, then
+        channel, then space, ``"tczyx"``, also of frames that come as ``axes="tzcyx"``.
     chunks, shards : sequence of int, optional
         Pixels of a chunk, and chunks of a shard, on each axis. Chosen for the data, and for an
         object store if `store_path` is the URL of one, when left out: see `suggest_layout`.
-    compression : {"blosc-lz4", "blosc-zstd", "zstd", "gzip", "none"}
-        How chunks are compressed.
+    compression : {"blosc-lz4", "blosc-zstd", "zstd", "gzip", "none", ...}
+        How chunks are compressed: one of `COMPRESSION_NAMES`, see `compression_settings`.
     pyramid : {"mean", "decimate", "min", "max"}, optional
-        Record smaller versions of the image as well.
+        Record smaller versions of the image as well: rows and columns are halved until they are
+        no larger than a chunk.
+    pyramid_z : {"finer", "never", "chunks"}
+        Whether z is halved with them: where it is no coarser than x and y by `scale`; never; or,
+        as acquire-zarr does, by itself, until a stack is no deeper than a chunk.
+    max_levels : int, default 0
+        Most smaller versions; 0 is no limit.
     scale : mapping of str to float, optional
         Pixel size, or time between frames, by axis name.
     units : mapping of str to str, optional
         Unit of `scale` by axis name: ``{"x": "micrometer", "t": "second"}``.
     channels : sequence of str or Channel, optional
         Names, or names and colours, for the axis c.
+    positions : int or sequence of str, optional
+        Record an image for each of several places: so many, with the keys ``"0"``, ``"1"``, ..., or
+        with these names as keys. Without it, one image is at the root of the store, and needs no
+        key.
+    plate : sequence of str, mapping or Plate, optional
+        Record the wells of a plate: their names, ``["A1", "B12"]``, with as many images in each as
+        `positions` say; names with the number or the names of the images, ``{"A1": 4}``; or a
+        `Plate`, of which the array settings are filled in. The keys are ``"plate/A/1/0"`` and so
+        on: see `ZarrStream.array_keys`.
+    fill_value : int, float or bool, default 0
+        Value of pixels that are never written.
+    checksum : bool, default False
+        Add a checksum to every chunk, by which readers notice a bit that has changed.
+    version : {3, 2}
+        Zarr format.
     mode : {"new", "append"}
         With ``"append"``, go on with the recording that is at `store_path`, a path or URL, if
         there is one, at its next frame: see `ZarrStream.resume`. It may be Zarr V2.
     overwrite : bool, default False
-        Remove the store at `store_path` first; a directory without Zarr metadata is refused.
+        Remove the recording at `store_path` first; refused if anything else is in it.
+    durability : {"shard", "flush", "none"}
+        When data are forced to the disk: with each finished shard, at ``flush()`` and
+        ``close()``, or when the operating system likes.
+    live : bool, default True
+        Keep the store readable while it is recorded.
+    stall_timeout : float, default 120.0
+        Seconds without any progress of the storage after which the stream fails.
+    keep_free : int, default 0
+        Bytes of the disk that stay free: no more frames are taken when it comes to that.
     max_memory : int, optional
         Bound in bytes on the memory for pixels.
     s3 : S3Settings, optional
@@ -166,10 +224,13 @@ def open_stream(
         if unknown := sorted(set(values) - set(names)):
             raise SettingsError(f"{what} names the axis {unknown[0]!r}; the axes are {names}")
     labels = argument("channels", _CHANNELS, channels, 'for example channels=["DAPI", "GFP"]')
-    known = f"choose one of {', '.join(COMPRESSION_NAMES)}"
-    compression = argument("compression", text(), compression, known)
-    known = f"choose one of {', '.join(one.name.lower() for one in DownsamplingMethod)}"
-    pyramid = argument("pyramid", optional(text()), pyramid, known)
+    if mode not in ("new", "append"):
+        raise SettingsError(f"mode is {mode!r}; choose 'new' or 'append'")
+    if mode == "append" and overwrite is True:
+        raise SettingsError(
+            "mode='append' continues the recording that overwrite=True would remove; give one of "
+            "the two"
+        )
     check_plugins(plugins)
     array = ArraySettings(
         dimensions=[
@@ -185,24 +246,56 @@ def open_stream(
             for name, size, pixels, count in zip(names, sizes, chunk, shard, strict=True)
         ],
         data_type=data_type,
-        compression=compression_settings(compression, data_type),
-        downsampling_method=_method(pyramid),
+        compression=compression_settings(
+            argument("compression", text(), compression, _choices(COMPRESSION_NAMES)), data_type
+        ),
+        downsampling_method=_method(
+            argument("pyramid", optional(text()), pyramid, _choices(_METHODS))
+        ),
+        pyramid_z=argument("pyramid_z", text(), pyramid_z),
+        max_levels=max_levels,
+        storage_dimension_order=_stored_order(storage_order, names),
         is_ngff=True,
         channels=labels,
+        fill_value=fill_value,
+        checksum=checksum,
     )
     settings = StreamSettings(
         store_path=store_path,
-        arrays=[array],
+        version=version,  # type: ignore[arg-type]  # becomes a ZarrVersion
         overwrite=overwrite,
+        durability=durability,
+        live=live,
+        stall_timeout=stall_timeout,
+        keep_free=keep_free,
         max_memory=max_memory,
         s3=s3,
         spill=spill,
     )
-    if mode not in ("new", "append"):
-        raise SettingsError(f"mode is {mode!r}; choose 'new' or 'append'")
-    if mode == "append" and not overwrite and _is_there(settings):
+    if plate is not None:
+        settings.hcs_plates = [plate_of(plate, positions, array)]
+    elif positions is not None:
+        settings.arrays = images_at(positions, array)
+        settings.bioformats2raw = True
+    else:
+        settings.arrays = [array]
+    if mode == "append" and _is_there(settings):
         return ZarrStream.resume(settings.store_path, settings, plugins)
     return ZarrStream(settings, plugins)
+
+
+def _stored_order(order: object, names: list[str]) -> list[str | int]:
+    """Return the names of the axes in the order of the store; none where it is that of arrival."""
+    letters = list(order) if isinstance(order, str) else order
+    stored = argument("storage_order", _NAMES, letters, "for example storage_order='tczyx'")
+    if stored and sorted(stored) != sorted(names):
+        raise SettingsError(f"storage_order {stored} must name each of the axes {names} once")
+    return [] if stored == names else stored
+
+
+def _choices(names: Iterable[str]) -> str:
+    """Say what can be chosen."""
+    return f"choose one of {', '.join(names)}"
 
 
 def _names(axes: object, sizes: list[int]) -> list[str]:
@@ -211,7 +304,7 @@ def _names(axes: object, sizes: list[int]) -> list[str]:
         usual = "tyx" if len(sizes) == 3 else "tczyx"[-len(sizes) :]
         names = list(axes or usual)
     else:
-        names = argument("axes", list_of("strings", text()), axes, "for example axes='tyx'")
+        names = argument("axes", _NAMES, axes, "for example axes='tyx'")
         names = names or _names("", sizes)
     if len(names) != len(sizes) or len(sizes) < 2:
         raise SettingsError(
@@ -234,7 +327,7 @@ def _per_axis(what: str, sizes: object, names: list[str]) -> list[int] | None:
 
 
 def _is_there(settings: StreamSettings) -> bool:
-    """Tell whether there is something to go on with where settings say; take its Zarr format."""
+    """Return whether there is a recording to continue; the settings get its Zarr format."""
     from aqz_core.reading.files import open_files
 
     files = open_files(settings.store_path, settings.s3)
@@ -253,8 +346,6 @@ def _method(name: str | None) -> DownsamplingMethod | None:
     """Return the downsampling method of a name."""
     if name is None:
         return None
-    try:
-        return DownsamplingMethod[name.upper()]
-    except KeyError:
-        known = ", ".join(method.name.lower() for method in DownsamplingMethod)
-        raise SettingsError(f"pyramid {name!r} is unknown; choose one of {known}") from None
+    if name not in _METHODS:
+        raise SettingsError(f"pyramid {name!r} is unknown; {_choices(_METHODS)}")
+    return _METHODS[name]

@@ -1,9 +1,9 @@
 """What becomes of open streams when their process ends or forks.
 
 **The end.** Python turns SIGINT (Ctrl-C) into ``KeyboardInterrupt``, which leaves ``with`` blocks
-properly. SIGTERM, which batch systems, containers and ``kill`` send, ends the process on the spot:
-what was not stored is lost. Within `exit_on_sigterm` it raises ``SystemExit`` in the main thread
-instead.
+properly. SIGTERM, which batch systems, containers and ``kill`` send, and SIGHUP, which comes when a
+terminal or a remote login is closed, end the process on the spot: what was not stored is lost.
+Within `exit_on_sigterm` they raise ``SystemExit`` in the main thread instead.
 
 **A fork.** A forked child has none of a stream's threads, but copies of everything else, among them
 the finalizer that would finish the store. So in the child every open stream is turned, before any
@@ -24,19 +24,23 @@ from typing import TYPE_CHECKING, NoReturn, Protocol
 from aqz_core.errors import StreamClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, MutableSet
+    from collections.abc import Callable, Iterator, MutableSet
     from types import FrameType
+
+    _Handler = Callable[[int, FrameType | None], object] | int | signal.Handlers
 
 __all__ = ["ParentsRecording", "exit_on_sigterm", "leave_to_parent"]
 
 
 @contextlib.contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """Let the first SIGTERM raise ``SystemExit(143)`` while the block runs.
+    """Let the first SIGTERM or SIGHUP raise ``SystemExit`` while the block runs.
 
-    The second one acts as it did before, so that a program which does not come to its end can
-    still be ended. Outside of the main thread, where Python takes no signal handlers, nothing
-    changes.
+    The exit code is that of a program which the signal ended: 143 and 129. A second SIGTERM acts as
+    it did before, so that a program which does not come to its end can still be ended. Further
+    SIGHUPs are ignored: a terminal that goes away sends several. A program that was started to
+    outlive its terminal (``nohup``) does so. Outside of the main thread, where Python takes no
+    signal handlers, nothing changes.
 
     Examples
     --------
@@ -46,19 +50,32 @@ def exit_on_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)
-    # None stands for a handler that was not installed from Python and cannot be put back.
-    previous = signal.SIG_DFL if before is None else before
+    previous = {number: _handler(number) for number in _ENDING}
 
     def leave(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, previous)
-        raise SystemExit(128 + signal.SIGTERM)
+        for one, handler in previous.items():
+            signal.signal(one, handler if one is signal.SIGTERM else signal.SIG_IGN)
+        raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, leave)
+    for number, handler in previous.items():
+        if number is signal.SIGTERM or handler is not signal.SIG_IGN:
+            signal.signal(number, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
+"""Signals by which other programs end this one; Windows has the first alone."""
+
+
+def _handler(number: signal.Signals) -> _Handler:
+    """Return what a signal does now, in a form that can be put back."""
+    handler = signal.getsignal(number)
+    # None stands for a handler that was not installed from Python and cannot be put back.
+    return signal.SIG_DFL if handler is None else handler
 
 
 class _Disownable(Protocol):

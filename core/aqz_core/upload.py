@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError, StorageError, StoreBusyError, StoreExistsError
 from aqz_core.plugins import create_plugin_manager
+from aqz_core.recording.overwriting import remove_recording
 from aqz_core.settings.paths import local_path
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.store import check_store
@@ -26,10 +27,12 @@ from aqz_core.storage.opening import locked_sink, store_scheme
 from aqz_core.storage.spill.folder import SpillFolder, destination_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from aqz_core.settings.s3 import S3Settings
     from aqz_core.storage.sink import Sink
+
+    OnProgress = Callable[[int, int], object]
 
 __all__ = ["metadata_last", "send_file", "upload_spill", "upload_store"]
 
@@ -51,8 +54,11 @@ def upload_store(
     s3: S3Settings | None = None,
     overwrite: bool = False,
     plugins: Iterable[object] = (),
+    on_progress: OnProgress | None = None,
 ) -> tuple[int, int]:
     """Copy a store to a bucket, or to another place that objects can be put.
+
+    A copy that was cut off has no metadata at its root: the same call sends it again.
 
     Parameters
     ----------
@@ -61,9 +67,11 @@ def upload_store(
     store_path, s3
         Where it goes, as for `StreamSettings`.
     overwrite : bool, default False
-        Remove what is at `store_path` first.
+        Remove the recording at `store_path` first; refused if anything else is in it.
     plugins : iterable of object
         Plug-ins that offer further places to store.
+    on_progress : callable, optional
+        Called with the bytes that were sent and those there are, from any thread.
 
     Returns
     -------
@@ -91,18 +99,55 @@ def upload_store(
         locked_sink(settings, create_plugin_manager(plugins).sinks()) as sink,
     ):
         if overwrite:
-            sink.remove("")
-        elif next(sink.names(""), None) is not None:
+            remove_recording(sink)
+        elif not _is_cut_off(sink, names):
             raise StoreExistsError(
                 f"there is something at {sink.url} already. Choose another place, or overwrite it."
             )
         data, metadata = metadata_last(names)
         _warn_of_unfinished(root, metadata)
+        counted = _Counted([root / name for name in names], on_progress)
+
+        def send(name: str) -> int:
+            return counted(send_file(sink, root, name))
+
         with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-            sizes = list(threads.map(lambda name: send_file(sink, root, name), data))
-        sizes += [send_file(sink, root, name) for name in metadata]
+            sizes = list(threads.map(send, data))
+        sizes += [send(name) for name in metadata]
         sink.commit()
     return len(sizes), sum(sizes)
+
+
+def _is_cut_off(sink: Sink, names: list[str]) -> bool:
+    """Return whether there is nothing but what a copy of these files leaves that was cut off."""
+    there = set(sink.names(""))
+    return there.isdisjoint(METADATA) and there <= {name.split("/")[0] for name in names}
+
+
+class _Counted:
+    """Adds up the bytes that were sent and tells somebody.
+
+    Parameters
+    ----------
+    files
+        All that are going to be sent.
+    on_progress
+        Whom to tell, if anybody.
+    """
+
+    def __init__(self, files: list[Path], on_progress: OnProgress | None) -> None:
+        self._tell = on_progress
+        self._total = sum(file.stat().st_size for file in files) if on_progress else 0
+        self._done = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, nbytes: int) -> int:
+        """Count a file; return its size."""
+        if self._tell is not None:
+            with self._lock:
+                self._done += nbytes
+                self._tell(self._done, self._total)
+        return nbytes
 
 
 def metadata_last(names: list[str]) -> tuple[list[str], list[str]]:
@@ -174,6 +219,7 @@ def upload_spill(
     *,
     s3: S3Settings | None = None,
     plugins: Iterable[object] = (),
+    on_progress: OnProgress | None = None,
 ) -> tuple[int, int]:
     """Send what a failed object store lacks of a recording.
 
@@ -186,6 +232,8 @@ def upload_spill(
         come from here or from the usual places: the folder has none.
     plugins : iterable of object
         Plug-ins that offer further places to store.
+    on_progress : callable, optional
+        Called with the bytes that were sent and those there are, from any thread.
 
     Returns
     -------
@@ -208,7 +256,7 @@ def upload_spill(
         with locked_sink(_destination(folder, store_path, s3), sinks) as sink:
             if folder.manifest.state != "sent":
                 _check_marker(sink, folder)
-                sizes = _send_all(sink, folder)
+                sizes = _send_all(sink, folder, on_progress)
                 sink.commit()
                 # Those that the failure has cut off.
                 sink.abort_unfinished(set(folder.names()).__contains__)
@@ -245,25 +293,27 @@ def _check_marker(sink: Sink, folder: SpillFolder) -> None:
         )
 
 
-def _send_all(sink: Sink, folder: SpillFolder) -> list[int]:
+def _send_all(sink: Sink, folder: SpillFolder, on_progress: OnProgress | None) -> list[int]:
     """Send every object, additions to logs among them; return the sizes of those sent now."""
     done_file = folder.path / SENT
     done = set(done_file.read_text("utf-8").splitlines()) if done_file.exists() else set()
     additions = set(folder.manifest.additions)
     data, metadata = metadata_last(folder.names())
+    data = [name for name in data if name not in done]
+    counted = _Counted([folder.objects / name for name in [*data, *metadata]], on_progress)
     writing = threading.Lock()
 
     def send(name: str) -> int:
         if name in additions:
-            return _send_addition(sink, folder, name)
+            return counted(_send_addition(sink, folder, name))
         nbytes = send_file(sink, folder.objects, name)
         with writing, done_file.open("a", encoding="utf-8") as file:
             file.write(f"{name}\n")
-        return nbytes
+        return counted(nbytes)
 
     with ThreadPoolExecutor(FILES_AT_ONCE) as threads:
-        sizes = list(threads.map(send, [name for name in data if name not in done]))
-    return sizes + [send_file(sink, folder.objects, name) for name in metadata]
+        sizes = list(threads.map(send, data))
+    return sizes + [counted(send_file(sink, folder.objects, name)) for name in metadata]
 
 
 def _send_addition(sink: Sink, folder: SpillFolder, name: str) -> int:

@@ -80,7 +80,7 @@ def test_without_micro_manager_auto_simulates_and_says_so(here, capsys, monkeypa
 
     said = capsys.readouterr().out
     assert "camera: simulated cells, 32 x 32 uint16; for a Micro-Manager camera: " in said
-    assert 'python -m pip install "aqz[micromanager]"' in said
+    assert 'python -m pip install ".[micromanager]"' in said
 
 
 def test_an_existing_output_is_kept_unless_overwriting(here, capsys):

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
+import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
+import numpy as np
 import pytest
 
 import aqz_core as aqz
@@ -80,3 +84,37 @@ def test_a_store_that_fails_when_it_is_let_go_is_unlocked(tmp_path, monkeypatch)
         stream.close()
     monkeypatch.undo()
     aqz.ZarrStream.resume(store).close()
+
+
+@pytest.mark.parametrize("call", ["append", "write"])
+def test_a_frame_is_not_given_up_for_a_number_that_json_lacks(tmp_path, caplog, call):
+    metadata = {
+        "t": float("nan"),
+        "stage": {"z": [1.5, -math.inf]},
+        "np": np.float32("nan"),
+        "n": 3,
+    }
+    with aqz.open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1") as stream:
+        for number in range(2):
+            frame = np.full((4, 4), number + 1, "u1")
+            if call == "append":
+                stream.append(frame, metadata=metadata)
+            else:
+                stream.write(frame, {"t": number}, metadata=metadata)
+    rows = aqz.read_frame_metadata(tmp_path / "a.zarr")
+    assert [row["metadata.t"] for row in rows] == [None, None]
+    assert rows[1]["stage"] == {"z": [1.5, None]}
+    assert rows[0]["np"] is None
+    assert rows[0]["n"] == 3
+    assert aqz.ZarrArrayReader(tmp_path / "a.zarr/0").read()[:, 0, 0].tolist() == [1, 2]
+    told = [record.getMessage() for record in caplog.records if "null" in record.getMessage()]
+    assert [re.search("'.*?'", line)[0] for line in told] == ["'t'", "'stage.z[1]'", "'np'"]
+
+
+def test_metadata_that_are_refused_say_that_the_frame_is_not_recorded(tmp_path):
+    with aqz.open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1") as stream:
+        for wrong in ({"when": datetime.now()}, [1]):
+            with pytest.raises(aqz.MetadataError, match="frame was not recorded") as caught:
+                stream.append(np.zeros((4, 4), "u1"), metadata=wrong)
+            assert "custom" not in str(caught.value)
+        assert stream.statistics().frames == 0

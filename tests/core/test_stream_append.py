@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import numpy as np
@@ -214,6 +215,71 @@ def test_another_data_type_is_refused_naming_both(tmp_path, given):
 def test_what_is_no_array_is_a_type_error(tmp_path, given):
     with opened(tmp_path, array_plan()) as stream, pytest.raises(TypeError):
         stream.append(given)
+
+
+@pytest.mark.parametrize("mask", [False, True])
+@pytest.mark.parametrize("form", ["frame", "stack", "run"])
+def test_masked_pixels_are_not_stored_as_what_lies_under_the_mask(tmp_path, form, mask):
+    plan = array_plan()
+    frames = np.ma.masked_array(frames_of(plan), mask=mask)
+    given = {"frame": frames[0], "stack": frames, "run": frames.reshape(-1)}[form]
+    with opened(tmp_path, plan) as stream:
+        with pytest.raises(FrameTypeError, match=r"masked.*data\.filled\(0\)"):
+            stream.append(given)
+        stream.append(given.filled(0))
+    expected = np.zeros_like(frames) if mask else frames_of(plan)
+    np.testing.assert_array_equal(stored(tmp_path), expected[:1] if form == "frame" else expected)
+
+
+def bytes_of(frames):
+    return frames.tobytes()
+
+
+def bytearray_of(frames):
+    return bytearray(frames.tobytes())
+
+
+def memoryview_of(frames):
+    return memoryview(frames.tobytes())
+
+
+def array_of_bytes(frames):
+    return np.frombuffer(frames.tobytes(), np.uint8)
+
+
+@pytest.mark.parametrize("form", [bytes_of, bytearray_of, memoryview_of, array_of_bytes])
+def test_the_advice_for_bytes_stores_the_frames(tmp_path, form):
+    plan = array_plan()
+    data = form(frames_of(plan))
+    with opened(tmp_path, plan) as stream:
+        with pytest.raises(FrameTypeError) as caught:
+            stream.append(data)
+        advice = re.search(r"(numpy\.frombuffer\(.*\)\.reshape\(.*\)\))", str(caught.value))[1]
+        stream.append(eval(advice, {"numpy": np, "data": data}))
+    np.testing.assert_array_equal(stored(tmp_path), frames_of(plan), strict=True)
+
+
+@pytest.mark.parametrize(
+    ("given", "advice"),
+    [
+        (None, r"skip_frames\(1\)"),
+        (iter([]), "append what it yields"),
+        ((frame for frame in []), "append what it yields"),
+        ({"a": 1}, "a frame is a numpy array of shape"),
+        ({1, 2}, "append what it yields"),
+        (object(), "a frame is a numpy array of shape"),
+    ],
+)
+def test_what_is_no_frame_gets_advice_of_its_own(tmp_path, given, advice):
+    with opened(tmp_path, array_plan()) as stream, pytest.raises(FrameTypeError, match=advice):
+        stream.append(given)
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0, 3), (HEIGHT, 0), (2, HEIGHT, 0), (0, 0)])
+def test_empty_frames_are_refused(tmp_path, shape):
+    stream = opened(tmp_path, array_plan())
+    with stream, pytest.raises(FrameShapeError, match="no pixels in it"):
+        stream.append(np.empty(shape, np.uint16))
 
 
 @pytest.mark.parametrize(

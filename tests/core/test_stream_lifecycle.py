@@ -262,7 +262,7 @@ def test_overwrite_removes_stores_only(tmp_path, name):
     precious = tmp_path / "s" / name
     precious.parent.mkdir(parents=True)
     precious.write_text("all of it")
-    with pytest.raises(StoreExistsError, match="no Zarr metadata"):
+    with pytest.raises(StoreExistsError, match="no part of a recording"):
         opened(tmp_path / "s", overwrite=True)
     assert precious.read_text() == "all of it"
 

@@ -380,7 +380,7 @@ with aqz.exit_on_sigterm(), aqz.open_stream(sys.argv[1], shape=(0, 8, 8), dtype=
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_finish_the_store(tmp_path, number):
     store = tmp_path / "s"
     process = subprocess.Popen(
@@ -394,3 +394,30 @@ def test_signals_finish_the_store(tmp_path, number):
         process.wait(30)
     assert validate_store(store).state == "complete"
     assert aqz.ZarrArrayReader(store / "0").read()[:, 0, 0].tolist() == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no SIGHUP")
+def test_a_terminal_that_goes_away_does_not_end_what_nohup_started(tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with (
+            aqz.exit_on_sigterm(),
+            aqz.open_stream(tmp_path / "s", shape=(0, 4, 4), dtype="u1") as stream,
+        ):
+            stream.append(np.ones((4, 4), "u1"))
+            os.kill(os.getpid(), signal.SIGHUP)
+            stream.append(np.ones((4, 4), "u1"))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert len(aqz.ZarrArrayReader(tmp_path / "s" / "0").read()) == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="the system has no SIGHUP")
+def test_a_terminal_hangs_up_more_than_once(tmp_path):
+    with pytest.raises(SystemExit) as caught, aqz.exit_on_sigterm():  # noqa: PT012
+        try:
+            os.kill(os.getpid(), signal.SIGHUP)
+        finally:
+            os.kill(os.getpid(), signal.SIGHUP)  # while the store is being finished
+    assert caught.value.code == 128 + signal.SIGHUP
+    assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL

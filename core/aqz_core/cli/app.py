@@ -7,21 +7,26 @@ without a traceback.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import math
+import os
 import re
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar, cast
 
 import typer
 
+from aqz_core.cli.display import silence
 from aqz_core.errors import AqzError, SettingsError
 from aqz_core.settings.compression import COMPRESSION_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from aqz_core.settings.compression import CompressionName
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["app", "run"]
@@ -32,9 +37,15 @@ app = typer.Typer(
     name="aqz",
     help="Record microscope streams to OME-Zarr.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+MOST_FRAMES = 2**40
+"""More than any array of a recording has."""
+
+MOST_BUFFER = 2**20
+"""MiB of a camera's buffer."""
 
 
 class CameraChoice(StrEnum):
@@ -58,6 +69,13 @@ class TargetChoice(StrEnum):
     OBJECT_STORE = "object-store"
 
 
+AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON document.")]
+KeepFree = Annotated[
+    str,
+    typer.Option(
+        metavar="SIZE", help="Room of the disk that stays free, such as 500MB or 10GB; 0 for none."
+    ),
+]
 Endpoint = Annotated[str, typer.Option(help="URL of the S3 service, if it is not AWS.")]
 Region = Annotated[str | None, typer.Option(help="Region of the bucket.")]
 Profile = Annotated[str | None, typer.Option(help="Section of the AWS configuration files.")]
@@ -66,13 +84,67 @@ Profile = Annotated[str | None, typer.Option(help="Section of the AWS configurat
 def run(arguments: Sequence[str] | None = None) -> int:
     """Run the command line `arguments` and return its exit code; see `aqz_core.cli.main`."""
     try:
+        code = _code_of(arguments)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:  # the reader, `head` for instance, has seen enough
+        silence(sys.stdout)
+        return 1
+    except (AqzError, OSError, MemoryError) as error:
+        if isinstance(error, OSError) and not isinstance(error, AqzError):
+            silence(sys.stdout)
+        _complain(_one_line(error))
+        return 1
+    except Exception as error:
+        logging.getLogger("aqz").debug("where that came from:", exc_info=error)
+        _complain(
+            f"{type(error).__name__}: {_one_line(error)} (a fault of aqz: set AQZ_DEBUG=1 to see "
+            "where, and please report it)"
+        )
+        if os.environ.get("AQZ_DEBUG"):
+            raise
+        return 1
+    return code
+
+
+def _code_of(arguments: Sequence[str] | None) -> int:
+    """Run the command line and return the code that it ends with."""
+    try:
         app(args=None if arguments is None else list(arguments), prog_name="aqz")
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    except AqzError as error:
-        sys.stderr.write(f"aqz: error: {error}\n")
-        return 1
     return 0
+
+
+def _one_line(error: BaseException) -> str:
+    """Return the message of an error; one of the system without its number."""
+    if isinstance(error, MemoryError) and not str(error):
+        return "there is not enough memory"
+    if isinstance(error, OSError) and not isinstance(error, AqzError) and error.strerror:
+        name = str(error.filename or "the output")
+        return f"{name if len(name) < 200 else name[:197] + '...'}: {error.strerror}"
+    return " ".join(str(error).split())
+
+
+def _complain(message: str) -> None:
+    """Say what went wrong, where that can be said."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        sys.stderr.write(f"aqz: error: {message}\n")
+
+
+def parse_size(text: str) -> int:
+    """Return the bytes of a text like ``"500MB"`` or ``"1.5 GiB"``.
+
+    Raises
+    ------
+    typer.BadParameter
+        The text is not a number of bytes.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise typer.BadParameter(f"{text!r} is not a size, for example 500MB or 10GB")
+    power = " kmgt".index(match[2].lower() or " ")
+    return int(float(match[1]) * (1024 if match[3] else 1000) ** power)
 
 
 def parse_shape(text: str) -> tuple[int, int]:
@@ -117,7 +189,9 @@ def _options(
 
 @app.command()
 def demo(
-    frames: Annotated[int, typer.Option(min=1, help="How many frames to record.")] = 200,
+    frames: Annotated[
+        int, typer.Option("--frames", "-n", min=1, max=MOST_FRAMES, help="How many frames.")
+    ] = 200,
     shape: Annotated[
         str, typer.Option(metavar="ROWSxCOLUMNS", help="Size of a frame, pixels.")
     ] = "512x512",
@@ -125,7 +199,9 @@ def demo(
     pyramid: Annotated[
         bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
     ] = True,
-    output: Annotated[Path, typer.Option(help="The store to make.")] = Path("demo.ome.zarr"),
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The store to make: a path.")
+    ] = "demo.ome.zarr",
     camera: Annotated[
         CameraChoice,
         typer.Option(help="auto takes Micro-Manager's DemoCamera where it is installed."),
@@ -133,6 +209,7 @@ def demo(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a store that is already there.")
     ] = False,
+    keep_free: KeepFree = "200MB",
 ) -> None:
     """Record a camera, read the recording back, and compare every frame."""
     rows_and_columns = parse_shape(shape)
@@ -141,19 +218,24 @@ def demo(
     options = DemoOptions(
         frames=frames,
         shape=rows_and_columns,
-        codec=codec.value,
+        codec=cast("CompressionName", codec.value),
         pyramid=pyramid,
         output=output,
         camera=camera.value,
         overwrite=overwrite,
+        keep_free=parse_size(keep_free),
     )
     raise typer.Exit(run_demo(options))
 
 
 @app.command()
 def record(
-    output: Annotated[str, typer.Option(help="The store to make: a path or URL.")],
-    frames: Annotated[int, typer.Option(min=1, help="How many frames to record.")],
+    output: Annotated[
+        str, typer.Option("--output", "-o", help="The store to make: a path or URL.")
+    ],
+    frames: Annotated[
+        int, typer.Option("--frames", "-n", min=1, max=MOST_FRAMES, help="How many frames.")
+    ],
     config: Annotated[
         Path | None,
         typer.Option(
@@ -175,7 +257,7 @@ def record(
         float | None, typer.Option(min=0.0, callback=_finite, help="Exposure, milliseconds.")
     ] = None,
     buffer: Annotated[
-        int, typer.Option(min=1, help="Buffer between camera and program, MiB.")
+        int, typer.Option(min=1, max=MOST_BUFFER, help="Buffer between camera and program, MiB.")
     ] = 1024,
     codec: Annotated[CodecChoice, typer.Option(help="Compression.")] = USUAL_CODEC,
     pyramid: Annotated[
@@ -188,6 +270,8 @@ def record(
         Path | None,
         typer.Option(help="Folder to go on in when an object store fails; `aqz upload` sends it."),
     ] = None,
+    keep_free: KeepFree = "200MB",
+    as_json: AsJson = False,
     endpoint: Endpoint = "",
     region: Region = None,
     profile: Profile = None,
@@ -201,11 +285,13 @@ def record(
         frames=frames,
         exposure_ms=exposure,
         buffer_mb=buffer,
-        codec=codec.value,
+        codec=cast("CompressionName", codec.value),
         pyramid=pyramid,
         output=output,
         overwrite=overwrite,
         spill=spill,
+        keep_free=parse_size(keep_free),
+        as_json=as_json,
         s3=_s3_settings(endpoint, region, profile),
     )
     raise typer.Exit(run_record(options))
@@ -216,14 +302,17 @@ def info(
     store: Annotated[
         str, typer.Argument(help="A store, or a group or array inside of one: a path or URL.")
     ],
+    as_json: AsJson = False,
     endpoint: Endpoint = "",
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Show what a store holds: groups, arrays, axes, and bytes on disk."""
     from aqz_core.cli.info import show_info
+    from aqz_core.cli.info_document import print_info
 
-    raise typer.Exit(show_info(store, _s3_settings(endpoint, region, profile)))
+    show = print_info if as_json else show_info
+    raise typer.Exit(show(store, _s3_settings(endpoint, region, profile)))
 
 
 @app.command()
@@ -249,18 +338,20 @@ def plan(
     pyramid: Annotated[
         bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Propose chunks and shards, with the files and the memory they take."""
     from aqz_core.cli.plan import PlanOptions, parse_axis_sizes, run_plan
 
     options = PlanOptions(
-        shape=_understood(parse_axis_sizes, shape),
+        shape=_understood(lambda text: parse_axis_sizes(text, axes), shape),
         dtype=dtype,
         axes=axes,
         target=None if target is None else target.value,
         fps=fps,
         compressed=compressed,
         pyramid=pyramid,
+        as_json=as_json,
     )
     raise typer.Exit(run_plan(options))
 
@@ -271,7 +362,7 @@ def validate(
     decode: Annotated[
         bool, typer.Option("--decode/--no-decode", help="Also undo the codecs of every chunk.")
     ] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+    as_json: AsJson = False,
     endpoint: Endpoint = "",
     region: Region = None,
     profile: Profile = None,
@@ -296,7 +387,7 @@ def repair(
             help="Also throw away unfinished uploads; only if nobody records to the store.",
         ),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON document.")] = False,
+    as_json: AsJson = False,
     endpoint: Endpoint = "",
     region: Region = None,
     profile: Profile = None,
@@ -325,12 +416,13 @@ def upload(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a store that is already there.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Send a finished store, or what a failed object store lacks, to an object store."""
     from aqz_core.cli.upload import run_upload
 
     s3 = _s3_settings(endpoint, region, profile)
-    raise typer.Exit(run_upload(store, destination, s3, overwrite=overwrite))
+    raise typer.Exit(run_upload(store, destination, s3, overwrite=overwrite, as_json=as_json))
 
 
 @app.command()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import shutil
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.cli.cameras import CameraError
 from aqz_core.cli.progress import RecordingProgress
-from aqz_core.cli.wording import write_shape
+from aqz_core.cli.wording import write_bytes, write_shape
+from aqz_core.errors import SettingsError, StorageError
 from aqz_core.open_stream import open_stream
 from aqz_core.process import exit_on_sigterm
 
@@ -20,11 +24,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from aqz_core.cli.cameras import Camera
+    from aqz_core.errors import AqzError
     from aqz_core.events import StreamStatistics
+    from aqz_core.settings.compression import CompressionName
     from aqz_core.settings.s3 import S3Settings
     from aqz_core.stream import ZarrStream
 
 __all__ = ["CameraRecording", "StoreChoices", "present", "record_camera"]
+
+HIGHEST_RATIO = 20
+"""Bytes of a camera's pixels for each byte stored: more than any codec reaches."""
+
+_log = logging.getLogger("aqz")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,15 +54,18 @@ class StoreChoices:
         Whether smaller versions are stored, too.
     overwrite
         Whether a store at `output` is replaced.
+    keep_free
+        Bytes of the disk that stay free.
     spill, s3
         See `StreamSettings`.
     """
 
     output: Path | str
     folder: Path | None
-    codec: str
+    codec: CompressionName
     pyramid: bool
     overwrite: bool
+    keep_free: int = 0
     spill: Path | None = None
     s3: S3Settings | None = None
 
@@ -69,13 +83,14 @@ class CameraRecording:
     interrupted
         Whether Ctrl+C ended it.
     failure
-        What the camera failed with, if it did.
+        What ended it early, if something did: the camera failed, or the disk is as full as it may
+        be.
     """
 
     statistics: StreamStatistics
     seconds: float
     interrupted: bool
-    failure: CameraError | None
+    failure: AqzError | None
 
 
 def present(console: Console, camera: Camera, hint: str = "") -> None:
@@ -112,11 +127,13 @@ def record_camera(
     Raises
     ------
     AqzError
-        The store failed.
+        The store failed, or has too little room.
     SystemExit
-        SIGTERM ended it; the store is finished.
+        SIGTERM or SIGHUP ended it; the store is finished.
     """
-    failure: CameraError | None = None
+    if choices.folder is not None:
+        _check_room(camera, frames, choices, choices.folder)
+    failure: AqzError | None = None
     interrupted, begun = False, time.monotonic()
     with (
         exit_on_sigterm(),
@@ -132,8 +149,8 @@ def record_camera(
                     progress.show(stream.statistics())
         except KeyboardInterrupt:
             interrupted = True
-        except CameraError as error:
-            failure = error
+        except (CameraError, StorageError) as error:
+            failure = error  # of a store that failed: closing says what that cost
         progress.show(stream.statistics(), "finishing")
         stream.close()
         progress.show(stream.statistics(), "recorded")
@@ -157,4 +174,30 @@ def _opened(camera: Camera, choices: StoreChoices) -> ZarrStream:
         overwrite=choices.overwrite,
         s3=choices.s3,
         spill=choices.spill,
+        keep_free=choices.keep_free,
     )
+
+
+def _check_room(camera: Camera, frames: int, choices: StoreChoices, folder: Path) -> None:
+    """Refuse a recording that cannot fit the disk; say of one that may not.
+
+    Raises
+    ------
+    SettingsError
+        It is too large, as it is or, where it is compressed, by a factor that no codec reaches with
+        a camera's noise.
+    """
+    nbytes = math.prod(camera.shape) * camera.dtype.itemsize * frames
+    if choices.pyramid:
+        nbytes += nbytes // 3
+    room = shutil.disk_usage(folder).free - choices.keep_free
+    text = (
+        f"{frames} frames are {write_bytes(nbytes)} before compression, and the disk of {folder} "
+        f"has {write_bytes(max(0, room))} for them"
+    )
+    kept = f" (--keep-free {write_bytes(choices.keep_free)})" if choices.keep_free else ""
+    most = 1 if choices.codec == "none" else HIGHEST_RATIO
+    if nbytes > most * max(0, room):
+        raise SettingsError(f"{text}{kept}; record fewer, or choose another disk")
+    if nbytes > room:
+        _log.warning("%s%s: the recording may end early", text, kept)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from rich.box import SIMPLE_HEAD
@@ -13,19 +14,21 @@ from rich.table import Table
 
 from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
 from aqz_core.cli.cameras import SimulatedCamera, demo_camera
-from aqz_core.cli.cameras.micromanager import is_installed
+from aqz_core.cli.cameras.micromanager import INSTALL, is_installed
+from aqz_core.cli.destinations import local_output
+from aqz_core.cli.display import lasting_console
 from aqz_core.cli.store_tree import read_tree
 from aqz_core.cli.verification import Verification, checksum, verify_recording
-from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
-from aqz_core.errors import StoreExistsError
+from aqz_core.cli.wording import write_bytes, write_codecs, write_shape
+from aqz_core.errors import SettingsError
+from aqz_core.settings.location import is_local
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from rich.console import Console
 
     from aqz_core.cli.cameras import Camera
     from aqz_core.reading.stored_array import StoredArray
+    from aqz_core.settings.compression import CompressionName
 
 __all__ = ["DemoOptions", "run_demo"]
 
@@ -45,20 +48,23 @@ class DemoOptions:
     pyramid
         Whether smaller versions are stored, too.
     output
-        Folder of the store.
+        Path of the store.
     camera
         ``"auto"``, ``"micromanager"`` or ``"simulated"``.
     overwrite
         Whether a store at `output` is replaced.
+    keep_free
+        Bytes of the disk that stay free.
     """
 
     frames: int
     shape: tuple[int, int]
-    codec: str
+    codec: CompressionName
     pyramid: bool
-    output: Path
+    output: str
     camera: str
     overwrite: bool
+    keep_free: int = 0
 
 
 def run_demo(options: DemoOptions) -> int:
@@ -69,16 +75,29 @@ def run_demo(options: DemoOptions) -> int:
     AqzError
         The output exists, or camera, recording or verification failed.
     """
-    console = open_console()
-    check_output(options.output, overwrite=options.overwrite)
+    if not is_local(options.output):
+        raise SettingsError(
+            f"{options.output} is not on this machine, where aqz demo reads its recording back; "
+            "give a path, or record to it with aqz record"
+        )
+    found = local_output(options.output, overwrite=options.overwrite)
+    given = Path(options.output)  # the words that the user knows, where they are a path
+    output = given if given.absolute() == found else found
+    with lasting_console() as console:
+        return _demonstrate(options, output, console)
+
+
+def _demonstrate(options: DemoOptions, output: Path, console: Console) -> int:
+    """Record into a directory that can be made, and report."""
     camera = _open_camera(options, console)
     checksums: list[int] = []
     choices = StoreChoices(
-        options.output,
-        options.output.absolute().parent,
+        output,
+        output.absolute().parent,
         options.codec,
         options.pyramid,
         options.overwrite,
+        options.keep_free,
     )
     done = record_camera(
         camera, options.frames, choices, console, lambda frame: checksums.append(checksum(frame))
@@ -86,45 +105,18 @@ def run_demo(options: DemoOptions) -> int:
     if done.failure is not None:
         raise done.failure
     if done.interrupted:
-        console.print(f"\ninterrupted; {len(checksums)} frames are in {options.output}")
+        console.print(f"\ninterrupted; {len(checksums)} frames are in {output}", markup=False)
         return 130
-
-    root = read_tree(options.output)
+    root = read_tree(output)
     levels = [
-        _Level(options.output / node.path, node.array, node.nbytes)
+        _Level(output / node.path, node.array, node.nbytes)
         for node in root.walk()
         if node.array is not None
     ]
     with console.status("reading back and comparing"):
         verification = verify_recording([level.path for level in levels], checksums)
-    _report(console, options.output, levels, verification, done.seconds)
+    _report(console, output, levels, verification, done.seconds)
     return 0
-
-
-def check_output(output: Path, *, overwrite: bool) -> None:
-    """Refuse to write where something is, or to replace what is no store.
-
-    Raises
-    ------
-    StoreExistsError
-        `output` exists, and is not a store that may be overwritten.
-    """
-    if not output.exists() and not output.is_symlink():
-        return
-    if not overwrite:
-        raise StoreExistsError(
-            f"{output} already exists; add --overwrite to replace it, "
-            "or choose another place with --output"
-        )
-    if not (output / "zarr.json").is_file() and not _is_empty_folder(output):
-        raise StoreExistsError(
-            f"{output} is not a Zarr store and is left alone; choose another place with --output"
-        )
-
-
-def _is_empty_folder(path: Path) -> bool:
-    """Return whether there is a folder with nothing in it."""
-    return path.is_dir() and not any(path.iterdir())
 
 
 def _open_camera(options: DemoOptions, console: Console) -> Camera:
@@ -136,7 +128,7 @@ def _open_camera(options: DemoOptions, console: Console) -> Camera:
         camera = demo_camera(options.shape)
     hint = ""
     if options.camera == "auto" and not is_installed():
-        hint = '; for a Micro-Manager camera: python -m pip install "aqz[micromanager]"'
+        hint = f"; for a Micro-Manager camera: {INSTALL}"
     present(console, camera, hint)
     return camera
 

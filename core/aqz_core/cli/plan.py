@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from aqz_core.cli.json_output import print_json
 from aqz_core.cli.wording import open_console, write_bytes, write_shape
 from aqz_core.enums import DataType
 from aqz_core.errors import SettingsError
@@ -38,6 +39,8 @@ class PlanOptions:
         Frames a second, where known.
     compressed, pyramid
         As for `suggest_layout`.
+    as_json
+        Whether to print a JSON document instead of a table.
     """
 
     shape: tuple[int, ...]
@@ -47,10 +50,13 @@ class PlanOptions:
     fps: float | None = None
     compressed: bool = True
     pyramid: bool = False
+    as_json: bool = False
 
 
-def parse_axis_sizes(text: str) -> tuple[int, ...]:
-    """Return the sizes in a text like ``"0x3x2048x2048"``; two are a frame, of which many come.
+def parse_axis_sizes(text: str, axes: str = "") -> tuple[int, ...]:
+    """Return the sizes in a text like ``"0x3x2048x2048"``.
+
+    Two are a frame, of which many come, unless there are as many axes.
 
     Raises
     ------
@@ -64,7 +70,7 @@ def parse_axis_sizes(text: str) -> tuple[int, ...]:
             "as many frames as come"
         )
     sizes = tuple(map(int, words))
-    return (0, *sizes) if len(sizes) == 2 else sizes
+    return (0, *sizes) if len(sizes) == 2 != len(axes) else sizes
 
 
 def run_plan(options: PlanOptions) -> int:
@@ -90,6 +96,9 @@ def run_plan(options: PlanOptions) -> int:
         for target in ([options.target] if options.target else TARGETS)
     ]
     frame_nbytes = math.prod(shape[-2:]) * data_type.dtype.itemsize
+    if options.as_json:
+        print_json(_document(suggestions, axes, data_type, frame_nbytes, options.fps))
+        return 0
     console = open_console()
     console.print(_summary(shape, axes, data_type, frame_nbytes, options.fps))
     console.print(_table(suggestions, frame_nbytes, options.fps))
@@ -103,6 +112,38 @@ def run_plan(options: PlanOptions) -> int:
         soft_wrap=True,
     )
     return 0
+
+
+def _document(
+    suggestions: list[LayoutSuggestion],
+    axes: str,
+    data_type: DataType,
+    frame_nbytes: int,
+    fps: float | None,
+) -> dict[str, Any]:
+    """Return the proposals as JSON values."""
+    frames, _ = _counted_frames(suggestions[0].shape, frame_nbytes, fps)
+    return {
+        "shape": suggestions[0].shape,
+        "axes": axes,
+        "dtype": data_type.dtype.name,
+        "frame_nbytes": frame_nbytes,
+        "frames_counted": frames,
+        "layouts": [
+            {
+                "target": one.target,
+                "chunks": one.chunk_shape,
+                "shards": one.shard_chunks,
+                "chunk_nbytes": one.chunk_nbytes,
+                "shard_nbytes": one.shard_nbytes,
+                "files": one.file_count(frames),
+                "memory_nbytes": one.memory_nbytes,
+                "least_memory_nbytes": one.least_memory_nbytes,
+                "padding": _padding(one) - 1,
+            }
+            for one in suggestions
+        ],
+    }
 
 
 def _summary(

@@ -6,7 +6,13 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+)
 
 from aqz_core.cli.wording import write_bytes
 
@@ -23,6 +29,7 @@ __all__ = ["RecordingProgress"]
 
 _BAR_SECONDS = 0.1
 _LINE_SECONDS = 1.0
+_FULL_WIDTH = 92  # columns
 
 
 class RecordingProgress:
@@ -45,14 +52,7 @@ class RecordingProgress:
         self._due = 0.0
         self._bar: Progress | None = None
         if console.is_terminal:
-            self._bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                MofNCompleteColumn(),
-                TextColumn("frames  {task.fields[state]}"),
-                console=console,
-                auto_refresh=False,
-            )
+            self._bar = Progress(*_columns(console.width), console=console, auto_refresh=False)
             self._task = self._bar.add_task("recording", total=frames, state="")
 
     def __enter__(self) -> Self:
@@ -96,3 +96,15 @@ class RecordingProgress:
                 self._task, completed=statistics.frames, description=state, state=figures
             )
             self._bar.refresh()
+
+
+def _columns(width: int) -> list[ProgressColumn]:
+    """Return what fits a terminal: how far it is always, the figures where there is room."""
+    if width < _FULL_WIDTH:
+        return [BarColumn(bar_width=max(4, width - 24)), MofNCompleteColumn()]
+    return [
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=min(40, width - 78)),
+        MofNCompleteColumn(),
+        TextColumn("frames  {task.fields[state]}"),
+    ]

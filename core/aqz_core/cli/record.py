@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 from aqz_core.cli.camera_recording import StoreChoices, present, record_camera
 from aqz_core.cli.cameras import demo_camera
 from aqz_core.cli.cameras.micromanager import configured_camera
-from aqz_core.cli.demo import check_output
-from aqz_core.cli.destinations import check_lasting
-from aqz_core.cli.wording import open_console
+from aqz_core.cli.destinations import check_lasting, local_output
+from aqz_core.cli.display import lasting_console
+from aqz_core.cli.json_output import print_json
 from aqz_core.errors import SettingsError
+from aqz_core.planning.memory import machine_nbytes
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path, without_password
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from rich.console import Console
+
+    from aqz_core.cli.camera_recording import CameraRecording
     from aqz_core.cli.cameras import MicroManagerCamera
+    from aqz_core.settings.compression import CompressionName
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["RecordOptions", "run_record"]
@@ -52,6 +57,10 @@ class RecordOptions:
         Folder to go on in when an object store fails, if there is one.
     s3
         How to reach a bucket, where the URL does not say all.
+    keep_free
+        Bytes of the disk that stay free.
+    as_json
+        Whether standard output gets one JSON document, and standard error the rest.
     """
 
     config: Path | None
@@ -59,12 +68,14 @@ class RecordOptions:
     frames: int
     exposure_ms: float | None
     buffer_mb: int
-    codec: str
+    codec: CompressionName
     pyramid: bool
     output: str
     overwrite: bool
     spill: Path | None = None
     s3: S3Settings | None = None
+    keep_free: int = 0
+    as_json: bool = False
 
 
 def run_record(options: RecordOptions) -> int:
@@ -75,31 +86,57 @@ def run_record(options: RecordOptions) -> int:
     AqzError
         The output exists, or camera or store failed. What was recorded before is stored.
     """
-    console = open_console()
     check_lasting(options.output)
     folder = None
     if is_local(options.output):
-        local = local_path(options.output)
-        check_output(local, overwrite=options.overwrite)
-        folder = local.parent
+        folder = local_output(options.output, overwrite=options.overwrite).parent
         if options.spill is not None:
             raise SettingsError(
                 f"--spill {options.spill} is for object stores, but {options.output} is on this "
                 "machine; leave it out"
             )
+    _check_buffer(options.buffer_mb)
+    with lasting_console(errors=options.as_json) as console:
+        return _record(options, folder, console)
+
+
+def _check_buffer(mebibytes: int) -> None:
+    """Refuse a buffer that the machine has no memory for: it would end this program, or others."""
+    memory = machine_nbytes()
+    if memory is not None and mebibytes << 20 > memory * 3 // 4:
+        raise SettingsError(
+            f"--buffer {mebibytes} is too much for a machine with {memory >> 20} MiB of memory; "
+            f"give {memory * 3 // 4 >> 20} at most"
+        )
+
+
+def _record(options: RecordOptions, folder: Path | None, console: Console) -> int:
+    """Record into a store that can be made, and report."""
     camera = _open_camera(options)
     present(console, camera)
     choices = StoreChoices(
-        options.output,
+        options.output if folder is None else str(local_path(options.output)),
         folder,
         options.codec,
         options.pyramid,
         options.overwrite,
+        options.keep_free,
         spill=options.spill,
         s3=options.s3,
     )
     done = record_camera(camera, options.frames, choices, console)
     shown = without_password(options.output)
+    if options.as_json:
+        _print_document(options, done, shown)
+    else:
+        _report(options, done, shown, console)
+    if done.failure is not None:
+        raise done.failure
+    return 130 if done.interrupted else 0
+
+
+def _report(options: RecordOptions, done: CameraRecording, shown: str, console: Console) -> None:
+    """Say what was recorded."""
     how = "interrupted; " if done.interrupted else ""
     console.print(
         f"{how}{done.statistics.frames} of {options.frames} frames are in {shown}: "
@@ -115,9 +152,23 @@ def run_record(options: RecordOptions) -> int:
             markup=False,
             soft_wrap=True,
         )
-    if done.failure is not None:
-        raise done.failure
-    return 130 if done.interrupted else 0
+
+
+def _print_document(options: RecordOptions, done: CameraRecording, shown: str) -> None:
+    """Print what was recorded as JSON."""
+    print_json(
+        {
+            "store": shown,
+            "frames": done.statistics.frames,
+            "frames_asked": options.frames,
+            "seconds": done.seconds,
+            "bytes_in": done.statistics.bytes_in,
+            "bytes_written": done.statistics.bytes_written,
+            "interrupted": done.interrupted,
+            "spill": str(options.spill) if done.statistics.spilled else None,
+            "failure": None if done.failure is None else str(done.failure),
+        }
+    )
 
 
 def _open_camera(options: RecordOptions) -> MicroManagerCamera:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias
 
 from aqz_core.enums import DimensionType
-from aqz_core.metadata.units import SPACE_UNITS, TIME_UNITS, normalise_unit
+from aqz_core.metadata.units import normalise_unit, unit_advice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -208,7 +208,9 @@ def ngff_problems(axes: Sequence[Axis]) -> list[str]:
     if [_RANKS[axis.kind] for axis in axes] != sorted(_RANKS[axis.kind] for axis in axes):
         problems.append(
             "NGFF axes are stored time first, then channel or other, then space; "
-            f"these are stored as {shown}"
+            f"these are stored as {shown}. Set storage_dimension_order={_ordered(axes)}"
+            " (storage_order of open_stream) to store them so, or record a plain array "
+            "(is_ngff=False)"
         )
     if len(set(names)) != len(names):
         problems.append(f"NGFF axes have different names; these are {', '.join(map(repr, names))}")
@@ -230,10 +232,9 @@ def ngff_advice(axes: Sequence[Axis]) -> list[str]:
         units, space axes that are not z, y, x, an other axis beside a channel.
     """
     advice = [
-        f"axis {axis.name!r}: unit {axis.unit!r} is none of those that NGFF lists for "
-        f"{_AXIS_TYPES[axis.kind]} axes; readers may ignore it"
+        f"axis {axis.name!r}: {advice}"
         for axis in axes
-        if not _is_listed_unit(axis)
+        if (advice := unit_advice(axis.unit, axis.kind)) is not None
     ]
     space = [axis.name for axis in axes if axis.kind is DimensionType.SPACE]
     if space != list("zyx")[-len(space) :]:
@@ -288,11 +289,9 @@ def _transformations(
     return steps
 
 
-def _is_listed_unit(axis: Axis) -> bool:
-    """Tell whether an axis has no unit or one that NGFF lists for its kind."""
-    unit = normalise_unit(axis.unit, axis.kind)
-    listed = {DimensionType.SPACE: SPACE_UNITS, DimensionType.TIME: TIME_UNITS}.get(axis.kind)
-    return unit is None or listed is None or unit in listed
+def _ordered(axes: Sequence[Axis]) -> list[str]:
+    """Return the names of axes in the order that NGFF wants."""
+    return [axis.name for axis in sorted(axes, key=lambda axis: _RANKS[axis.kind])]
 
 
 def _count(axes: Sequence[Axis], kind: DimensionType) -> int:

@@ -106,10 +106,10 @@ def _window(channel: ChannelLike, dtype: np.dtype[Any]) -> Document:
             f"window {tuple(window)} of channel {channel.name!r} has {len(window)} values; "
             "give (start, end) or (min, max, start, end)"
         )
-    if not lowest <= start <= end <= highest:
+    if not lowest <= start < end <= highest:
         raise SettingsError(
-            f"window of channel {channel.name!r}: start {start} to end {end} must be rising "
-            f"and lie within {lowest} to {highest}"
+            f"window of channel {channel.name!r}: start {start} must be less than end {end}, and "
+            f"both lie within {lowest} to {highest}"
         )
     return {"min": lowest, "max": highest, "start": start, "end": end}
 

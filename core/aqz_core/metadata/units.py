@@ -9,9 +9,11 @@ worse than an unusual name.
 
 from __future__ import annotations
 
+import difflib
+
 from aqz_core.enums import DimensionType
 
-__all__ = ["SPACE_UNITS", "TIME_UNITS", "normalise_unit"]
+__all__ = ["SPACE_UNITS", "TIME_UNITS", "normalise_unit", "size_in", "unit_advice"]
 
 # NGFF takes every SI prefix but deka.
 _PREFIXES = {
@@ -35,6 +37,15 @@ _PREFIXES = {
     "zepto": "z",
     "yocto": "y",
 }
+
+_EXPONENTS = dict(
+    zip(
+        ["", *_PREFIXES],
+        [0, 24, 21, 18, 15, 12, 9, 6, 3, 2, -1, -2, -3, -6, -9, -12, -15, -18, -21, -24],
+        strict=True,
+    )
+)
+"""Power of ten of each prefix."""
 
 SPACE_UNITS: frozenset[str] = frozenset(
     {"meter", "angstrom", "foot", "inch", "mile", "parsec", "yard"}
@@ -101,6 +112,44 @@ def normalise_unit(unit: str | None, kind: DimensionType) -> str | None:
     if kind is DimensionType.TIME:
         return _listed_name(text, TIME_UNITS, _TIME_SYMBOLS, _TIME_WORDS) or text
     return text
+
+
+def size_in(unit: str | None, size: float) -> tuple[str | None, float]:
+    """Return a length with the unit that it can be compared in: meters where NGFF has a prefix.
+
+    Parameters
+    ----------
+    unit
+        As the user wrote it, or None.
+    size
+        In that unit.
+    """
+    name = normalise_unit(unit, DimensionType.SPACE)
+    prefix = (name or "").removesuffix("meter")
+    if name in SPACE_UNITS and prefix != name and prefix in _EXPONENTS:
+        return "meter", size * 10.0 ** _EXPONENTS[prefix]
+    return name, size
+
+
+def unit_advice(unit: str | None, kind: DimensionType) -> str | None:
+    """Say that a unit is none of NGFF's, and which is nearest; None if there is nothing to say.
+
+    Parameters
+    ----------
+    unit
+        As the user wrote it.
+    kind
+        What the axis measures.
+    """
+    listed = {DimensionType.SPACE: SPACE_UNITS, DimensionType.TIME: TIME_UNITS}.get(kind)
+    name = normalise_unit(unit, kind)
+    if name is None or listed is None or name in listed:
+        return None
+    nearest = difflib.get_close_matches(name.lower(), sorted(listed), n=1, cutoff=0.6)
+    if not nearest:
+        usual = "'micrometer'" if kind is DimensionType.SPACE else "'second'"
+        return f"unit {name!r} is none that NGFF has for such an axis, like {usual}"
+    return f"unit {name!r} is none that NGFF has; did you mean {nearest[0]!r}?"
 
 
 def _listed_name(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from aqz_core.codecs import CodecChain, Crc32cCodec, chain_for
 from aqz_core.enums import DimensionType, ZarrVersion
 from aqz_core.errors import FrameIndexError, OutOfBoundsError
 from aqz_core.metadata import Axis
+from aqz_core.metadata.units import size_in
 from aqz_core.metadata.zarr_format import ZarrFormat, zarr_format
 from aqz_core.planning.layout import ArrayLayout, plan_layout
 from aqz_core.planning.pyramid import LevelGeometry, clamped, level_geometry
@@ -26,7 +28,7 @@ from aqz_core.settings.keys import join, normalise_key
 if TYPE_CHECKING:
     from aqz_core.downsampling.methods import Downsampler
     from aqz_core.plugins import CodecProvider
-    from aqz_core.settings.array import ArraySettings, Channel
+    from aqz_core.settings.array import ArraySettings, Channel, Dimension, PyramidZ
 
 __all__ = ["ArrayPlan", "plan_array"]
 
@@ -59,6 +61,8 @@ class ArrayPlan:
         Whether it is an NGFF image: a group of levels, rather than a plain array.
     channels
         Display settings.
+    pyramid_z
+        When z is halved, as `ArraySettings` say it.
     """
 
     key: str
@@ -73,6 +77,7 @@ class ArrayPlan:
     downsampler: Downsampler | None
     is_image: bool
     channels: tuple[Channel, ...]
+    pyramid_z: PyramidZ
 
     @property
     def format(self) -> ZarrFormat:
@@ -192,7 +197,12 @@ def plan_array(
     sharded = zarr_format(version).has_shards and stored[0].shard_size_chunks is not None
     shard_chunks = tuple(d.shard_size_chunks or 1 for d in stored) if sharded else None
     geometry: tuple[LevelGeometry, ...] = level_geometry(
-        shape, chunk_shape, shard_chunks, [d.kind for d in stored], settings.max_levels
+        shape,
+        chunk_shape,
+        shard_chunks,
+        [d.kind for d in stored],
+        settings.max_levels,
+        _z_ratio(settings.pyramid_z, stored),
     )
     if rules.clamps_chunks:
         geometry = tuple(clamped(level) for level in geometry)
@@ -225,7 +235,22 @@ def plan_array(
         downsampler=downsampler,
         is_image=settings.is_ngff or in_plate or (rules.root_is_image and not key),
         channels=tuple(settings.channels),
+        pyramid_z=settings.pyramid_z,
     )
+
+
+def _z_ratio(pyramid_z: PyramidZ, stored: Sequence[Dimension]) -> float | None:
+    """Return how much larger pixels are along z than along Y and X, as `level_geometry` takes it.
+
+    Sizes in units that cannot be compared count as those of a coarser z.
+    """
+    if pyramid_z == "chunks" or len(stored) < 3:
+        return None
+    z, *plane = (size_in(axis.unit, axis.scale or 1.0) for axis in stored[-3:])
+    units = {unit for unit, _ in (z, *plane)}
+    if pyramid_z == "never" or len(units) > 1:
+        return math.inf
+    return z[1] / min(size for _, size in plane)
 
 
 def _is_zero(value: float) -> bool:

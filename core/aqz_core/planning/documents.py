@@ -142,8 +142,8 @@ def state_attribute(
     dict
         ``state``; ``version`` of aqz; ``frames``; ``live``; ``gaps``; ``axes`` in the order of
         arrival with their declared sizes (0 is unlimited); ``downsampling``, the method's name or
-        None. For Zarr V2, also ``storage_order``, the names of the axes as they are stored, where
-        that is another order.
+        None; ``pyramid_z`` where z is not halved as acquire-zarr does it. For Zarr V2, also
+        ``storage_order``, the names of the axes as they are stored, where that is another order.
     """
     stored = [axis.name for axis in plan.axes]
     arrival = [axis.name for axis, _ in _axes_of_arrival(plan)]
@@ -169,6 +169,7 @@ def state_attribute(
             for axis, size in _axes_of_arrival(plan)
         ],
         "downsampling": plan.downsampler.name if plan.downsampler is not None else None,
+        **({"pyramid_z": plan.pyramid_z} if plan.pyramid_z != "chunks" else {}),
     }
 
 

@@ -25,6 +25,7 @@ __all__ = [
     "MemoryPlan",
     "PartNeeds",
     "buffer_nbytes",
+    "machine_nbytes",
     "object_bound",
     "open_shards",
     "part_needs",

@@ -71,6 +71,7 @@ def level_geometry(
     shard_chunks: Sequence[int] | None,
     kinds: Sequence[DimensionType],
     max_levels: int,
+    z_ratio: float | None = None,
 ) -> tuple[LevelGeometry, ...]:
     """Plan every level of a pyramid, the full resolution first.
 
@@ -86,6 +87,9 @@ def level_geometry(
     Z without a limit (``shape[0] == 0`` and the array is a z-stack) cannot say how many
     levels it needs: Y and X alone decide, and Z is halved at every level.
 
+    With `z_ratio`, every level has smaller planes than the one before, and z is halved with them
+    as long as its pixels are no larger than theirs: what a viewer asks a pyramid for.
+
     Parameters
     ----------
     shape
@@ -100,6 +104,9 @@ def level_geometry(
         What each axis stands for.
     max_levels
         Most levels to make below full resolution; 0 for no limit.
+    z_ratio
+        Size of a pixel along z over that along Y and X; infinite to leave z as it is. None halves
+        z as acquire-zarr does.
 
     Returns
     -------
@@ -130,9 +137,12 @@ def level_geometry(
             scale_factors=(1,) * axes,
         )
     ]
-    wanted = _halvings(levels[0], has_z)
+    wanted = _halvings(levels[0], has_z and z_ratio is None)
     for _ in range(min(wanted, max_levels) if max_levels > 0 else wanted):
-        levels.append(_next_level(levels[-1], has_z))
+        level = levels[-1]
+        if z_ratio is not None and not _halves_plane(level):
+            break
+        levels.append(_halved(level, _halves_plane(level), has_z and _halves_z(level, z_ratio)))
     return tuple(levels)
 
 
@@ -161,16 +171,25 @@ def _halvings(base: LevelGeometry, has_z: bool) -> int:
     return max(in_plane, per_axis[-3]) if has_z else in_plane
 
 
-def _next_level(level: LevelGeometry, has_z: bool) -> LevelGeometry:
-    """Halve what can be halved of ``level``."""
-    halves_plane = min(level.shape[-2:]) > max(level.chunk_shape[-2:])
-    halves_z = has_z and (level.shape[-3] == 0 or level.shape[-3] > level.chunk_shape[-3])
+def _halves_plane(level: LevelGeometry) -> bool:
+    """Return whether Y and X are larger than chunks."""
+    return min(level.shape[-2:]) > max(level.chunk_shape[-2:])
 
+
+def _halves_z(level: LevelGeometry, z_ratio: float | None) -> bool:
+    """Return whether Z is larger than chunks, and no coarser than Y and X if that counts."""
+    z, _, x = level.scale_factors[-3:]
+    is_coarser = z_ratio is not None and z_ratio * z > x
+    return not is_coarser and (level.shape[-3] == 0 or level.shape[-3] > level.chunk_shape[-3])
+
+
+def _halved(level: LevelGeometry, halves_plane: bool, halves_z: bool) -> LevelGeometry:
+    """Return the level below ``level``."""
     axes = len(level.shape)
     halved = [False] * axes
     halved[-2:] = [halves_plane] * 2
-    if has_z:
-        halved[-3] = halves_z
+    if halves_z:
+        halved[-3] = True
 
     shape = tuple(
         _ceil_div(size, 2) if half else size for size, half in zip(level.shape, halved, strict=True)

@@ -23,6 +23,7 @@ from aqz_core.settings.checks import UINT32_MAX, argument, list_of, text, whole_
 from aqz_core.settings.compression import compression_settings
 from aqz_core.settings.s3 import S3Settings
 from aqz_core.settings.stream import StreamSettings
+from aqz_core.settings.validation.array import check_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -218,6 +219,8 @@ def suggest_layout(
         compression=compression_settings("blosc-lz4" if compressed else "none", data_type),
         downsampling_method=DownsamplingMethod.MEAN if pyramid else None,
     )
+    if axes is not None:  # without, they have no names to be checked
+        check_array(array, f"axes {names}")
     memory = _memory(array, wanted)
     chunk_nbytes = math.prod(chunk) * itemsize
     return LayoutSuggestion(

@@ -119,6 +119,7 @@ def _settings(key: str, owner: Node, base: StoredArray, levels: int) -> ArraySet
         data_type=DataType.of(base.dtype),
         downsampling_method=DownsamplingMethod[method.upper()] if method is not None else None,
         max_levels=levels - 1 if method is not None else 0,  # it counts those below the first
+        pyramid_z=owner.aqz.get("pyramid_z", "chunks"),
         storage_dimension_order=list(names) if names != arrival else [],  # type: ignore[arg-type]
         is_ngff=owner.array is None,
         fill_value=base.fill_value.item(),

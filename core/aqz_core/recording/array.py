@@ -254,7 +254,7 @@ class ArrayRecorder:
         self._intake.settle()
         array, count, begun = self._reader.check(data)
         self._check_room(count + begun)
-        checked = FrameLog.check(metadata)
+        checked = self._log.check(metadata)
         if checked is not None and (count != 1 or begun):
             raise FrameShapeError(
                 f"array {self.plan.key!r}: metadata belong to one frame, but {count} were "
@@ -353,7 +353,7 @@ class ArrayRecorder:
         index = self.plan.index_of(position)
         with (turn := self._turn):  # noqa: F841  # see `Turn`
             self._intake.settle()
-            checked = FrameLog.check(metadata)
+            checked = self._log.check(metadata)
             array, count, begun = self._reader.check(data)
             if count != 1 or begun:
                 raise FrameShapeError(

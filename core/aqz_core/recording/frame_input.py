@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy.typing as npt
 from aqz_core.errors import FrameShapeError, FrameTypeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["FrameAssembler"]
 
@@ -90,17 +91,18 @@ class FrameAssembler:
         FrameShapeError
             Its last two axes are not those of a frame, and it is not flat either.
         """
-        if isinstance(data, np.ndarray) and data.size == 0:
+        if isinstance(data, np.ndarray) and self._holds_nothing(data.shape):
             return data, 0, False
         array = self._as_array(data)
         if array.ndim == 1:
             whole, rest = divmod(self.pending_pixels + array.size, self._pixels)
             return array, whole, bool(rest)
         if array.shape[-2:] != self.shape:
+            remedy = "Crop, pad or transpose it." if array.size else "There are no pixels in it."
             raise FrameShapeError(
                 f"{self._where} takes frames of shape {self.shape}, stacks of them (..., "
                 f"{self.shape[0]}, {self.shape[1]}), or flat runs of pixels, but got shape "
-                f"{array.shape}. Crop, pad or transpose it."
+                f"{array.shape}. {remedy}"
             )
         if filled := self.pending_pixels:
             raise FrameShapeError(
@@ -152,26 +154,65 @@ class FrameAssembler:
         self._partial[:count] = values
         self.pending = (self._number(), count)
 
+    def _holds_nothing(self, shape: tuple[int, ...]) -> bool:
+        """Return whether an array has no frames, or no pixels of a run, in it."""
+        return shape == (0,) or (0 in shape[:-2] and shape[-2:] == self.shape)
+
     def _as_array(self, data: object) -> Array:
         """Return `data` as an array of the right type, its byte order mended."""
+        if isinstance(data, np.ma.MaskedArray):
+            raise FrameTypeError(
+                f"{self._where} cannot store a masked array: what masked pixels would be is not "
+                "said. Choose it: data.filled(0)"
+            )
         if not isinstance(data, np.ndarray):
-            if isinstance(data, list | tuple | str | bytes | bytearray) or data is None:
-                raise FrameTypeError(
-                    f"{self._where} takes numpy arrays of {self.dtype.name}, not "
-                    f"{type(data).__name__}; use numpy.asarray(data, {self.dtype.name!r})"
-                )
-            data = np.asarray(data)
+            data = self._from_object(data)
         if isinstance(data, np.matrix):  # its pieces would stay two-dimensional
             data = np.asarray(data)
         if data.dtype != self.dtype:
             if not np.can_cast(data.dtype, self.dtype, "equiv"):
                 raise FrameTypeError(
                     f"{self._where} stores {self.dtype.name}, but the data are "
-                    f"{data.dtype}; convert them with data.astype({self.dtype.name!r}) if no "
-                    "value is lost by it"
+                    f"{data.dtype}; {self._conversion(data)}"
                 )
             data = data.astype(self.dtype)
         return data
+
+    def _from_object(self, data: object) -> Array:
+        """Return what another library, or a buffer, holds as an array; it may be a view."""
+        if not isinstance(data, list | tuple | str | bytes | bytearray | Iterator):
+            array = np.asarray(data)
+            if array.dtype != object:
+                return array
+        raise FrameTypeError(
+            f"{self._where} takes numpy arrays of {self.dtype.name}, not {type(data).__name__}; "
+            f"{self._remedy(data)}"
+        )
+
+    def _remedy(self, data: object) -> str:
+        """Say how an object that is no array becomes frames."""
+        if data is None:
+            return "to leave out a frame that is missing, call skip_frames(1)"
+        if isinstance(data, bytes | bytearray):
+            return f"use numpy.frombuffer(data, {self.dtype.name!r}).reshape(-1, *{self.shape})"
+        if isinstance(data, list | tuple):
+            return f"use numpy.asarray(data, {self.dtype.name!r})"
+        if isinstance(data, Iterable) and not isinstance(data, str | Mapping):
+            return "append what it yields, one frame after the other"
+        return f"a frame is a numpy array of shape {self.shape}"
+
+    def _conversion(self, data: Array) -> str:
+        """Say how an array of another data type becomes one of the right type."""
+        name = self.dtype.name
+        are_bytes = data.dtype.itemsize == 1 and data.shape[-2:] != self.shape
+        if are_bytes and data.nbytes % (self._pixels * self.dtype.itemsize) == 0:
+            return (
+                f"if these are the bytes of frames, use numpy.frombuffer(data, {name!r})"
+                f".reshape(-1, *{self.shape})"
+            )
+        if data.dtype.names or data.dtype.kind not in "biuf":
+            return f"a frame has one number for each pixel; take those out as {name}"
+        return f"convert them with data.astype({name!r}) if no value is lost by it"
 
     def _from_run(self, pixels: Array) -> Iterator[Array]:
         """Yield frames from a flat run that continues the one before."""

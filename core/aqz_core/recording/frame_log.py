@@ -11,18 +11,25 @@ them.
 from __future__ import annotations
 
 import json
+import logging
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from aqz_core.errors import MetadataError
 from aqz_core.metadata import parse_custom_metadata
+from aqz_core.metadata.custom import MAX_DEPTH
 
 if TYPE_CHECKING:
     from aqz_core.storage.sink import Sink
 
 __all__ = ["FrameLog"]
+
+_log = logging.getLogger("aqz")
 
 
 class FrameLog:
@@ -42,23 +49,48 @@ class FrameLog:
         self._lines: deque[str] = deque()
         self._storing = threading.Lock()
         self._written = False
+        self._told: set[str] = set()
 
-    @staticmethod
-    def check(metadata: object) -> dict[str, Any] | None:
+    def check(self, metadata: object) -> dict[str, Any] | None:
         """Return a frame's metadata as plain JSON values.
+
+        NaN and infinities, which sensors send where they have no value, become null: a frame is
+        not given up for them. The log says which, once for each.
 
         Raises
         ------
         MetadataError
-            They are no mapping, or hold what JSON cannot.
+            They are no mapping, or hold something else that JSON cannot.
         """
         if metadata is None:
             return None
         if not isinstance(metadata, Mapping):
             raise MetadataError(
-                f"the metadata of a frame must be a mapping, not {type(metadata).__name__}"
+                f"the metadata of a frame must be a mapping, not {type(metadata).__name__}; the "
+                "frame was not recorded"
             )
-        return parse_custom_metadata(metadata, reserved=())
+        try:
+            return parse_custom_metadata(metadata, reserved=())
+        except MetadataError as error:
+            missing: dict[str, float] = {}
+            finite = _without_nan(metadata, "", missing)
+            if not missing:
+                message = str(error).replace("custom metadata", "metadata of a frame", 1)
+                raise MetadataError(f"{message}. The frame was not recorded.") from None
+        self._tell(missing)
+        return self.check(finite)
+
+    def _tell(self, missing: Mapping[str, float]) -> None:
+        """Say once of each name that it came with a value which is stored as null."""
+        for path, value in missing.items():
+            if path not in self._told:
+                self._told.add(path)
+                _log.warning(
+                    "metadata of a frame: %r is %s, which JSON cannot hold; it is stored as null "
+                    "(said once)",
+                    path,
+                    value,
+                )
 
     @staticmethod
     def line(index: tuple[int, ...], metadata: dict[str, Any] | None) -> str:
@@ -112,3 +144,31 @@ class FrameLog:
         self.write()
         if self._written:
             self._sink.commit([self._name])
+
+
+def _without_nan(value: Any, path: str, missing: dict[str, float], depth: int = 0) -> Any:
+    """Return metadata with None for numbers that JSON lacks; note these by their place."""
+    if isinstance(value, np.ndarray | np.floating):
+        value = value.tolist()
+    if isinstance(value, float) and not math.isfinite(value):
+        missing[path] = value
+        return None
+    if depth == MAX_DEPTH:
+        return value
+    if isinstance(value, Mapping):
+        return {
+            key: _without_nan(item, _member(path, key), missing, depth + 1)
+            for key, item in value.items()
+        }
+    if isinstance(value, list | tuple):
+        return [
+            _without_nan(item, f"{path}[{place}]", missing, depth + 1)
+            for place, item in enumerate(value)
+        ]
+    return value
+
+
+def _member(path: str, key: object) -> str:
+    """Return the place of an object's member, for messages."""
+    name = key if isinstance(key, str) else type(key).__name__
+    return f"{path}.{name}" if path else name

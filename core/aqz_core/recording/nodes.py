@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import math
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -9,8 +11,9 @@ from aqz_core.errors import SettingsError, StoreExistsError
 from aqz_core.metadata import Document, to_json
 from aqz_core.metadata.zarr_format import read_node
 from aqz_core.planning.documents import node_names
+from aqz_core.recording.overwriting import remove_recording
 from aqz_core.settings.keys import ancestors
-from aqz_core.storage.names import LOCK_SUFFIX, METADATA, PARTIAL
+from aqz_core.storage.names import METADATA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +22,8 @@ if TYPE_CHECKING:
     from aqz_core.storage.sink import Sink
 
 __all__ = ["check_free_space", "claim_nodes", "stored_attributes", "write_groups"]
+
+_log = logging.getLogger("aqz")
 
 NOTHING: Mapping[str, Document] = MappingProxyType({})
 
@@ -41,7 +46,7 @@ def claim_nodes(
     groups
         Attributes of the groups of plates, by key.
     overwrite
-        Whether to remove everything that is there.
+        Whether to remove the recording that is there.
 
     Returns
     -------
@@ -53,11 +58,10 @@ def claim_nodes(
     ------
     StoreExistsError
         An array is stored at one of the keys, or above it; or a plate at the key of one. What
-        would be removed on this machine is no Zarr store.
+        would be removed is more than a recording.
     """
     if overwrite:
-        _check_removable(sink)
-        sink.remove("")
+        remove_recording(sink, (plan.key for plan in plans))
         return {}
     above = {group: plan.key for plan in reversed(plans) for group in ancestors(plan.key)}
     for group, key in above.items():
@@ -67,18 +71,6 @@ def claim_nodes(
     for plan in plans:
         attributes[plan.key] = _claim(sink, plan)
     return attributes
-
-
-def _check_removable(sink: Sink) -> None:
-    """Refuse to remove a directory whose files are of something else."""
-    if not sink.random_access:  # what an upload that was cut off left has no metadata either
-        return
-    names = {name for name in sink.names("") if not name.endswith((PARTIAL, LOCK_SUFFIX))}
-    if names and names.isdisjoint(METADATA):
-        raise StoreExistsError(
-            f"{sink.url} has {min(names)!r} in it and no Zarr metadata: overwrite=True removes "
-            "Zarr stores only. Remove it yourself, or choose another store_path."
-        )
 
 
 def _claim_plate_group(sink: Sink, key: str) -> Document:
@@ -173,14 +165,36 @@ def write_groups(
             sink.write(document_name, to_json(document), sync=False)
 
 
-def check_free_space(sink: Sink, plans: Sequence[ArrayPlan]) -> None:
-    """Raise `SettingsError` if not even one layer of shards of every array fits the store."""
+def check_free_space(sink: Sink, plans: Sequence[ArrayPlan], keep_free: int = 0) -> None:
+    """Raise `SettingsError` if not even one layer of shards of every array fits the store.
+
+    Parameters
+    ----------
+    sink
+        The store.
+    plans
+        The arrays that will be recorded.
+    keep_free
+        Bytes that are to stay free.
+    """
     free = sink.free_nbytes()
+    if free is None:
+        return
     needed = sum(_first_shards_nbytes(plan) for plan in plans if plan.codecs.is_identity)
-    if free is not None and free < needed:
+    if free - keep_free < needed:
+        kept = f" and keep_free is {keep_free:,}" if keep_free else ""
         raise SettingsError(
-            f"{sink.url} has {free:,} bytes free, but one layer of shards takes {needed:,}. "
+            f"{sink.url} has {free:,} bytes free, but one layer of shards takes {needed:,}{kept}. "
             "Free some space, choose another disk, or use smaller shards."
+        )
+    declared = sum(math.prod(plan.lead_shape) * plan.base.frame_nbytes for plan in plans)
+    if free - keep_free < declared:
+        _log.warning(
+            "%s has %s bytes free, and arrays of %s bytes before compression are going to be "
+            "recorded: the disk may get full",
+            sink.url,
+            f"{free:,}",
+            f"{declared:,}",
         )
 
 

@@ -14,6 +14,7 @@ from aqz_core.chunks.policy import WritePolicy
 from aqz_core.errors import AqzError, SettingsError, StorageError
 from aqz_core.events import ShardWritten
 from aqz_core.metadata import ngff_problems
+from aqz_core.metadata.units import unit_advice
 from aqz_core.pipeline.runtime import Runtime
 from aqz_core.planning.stream import plan_stream
 from aqz_core.plugins import FrameSpec, Hooks, frame_function
@@ -71,7 +72,7 @@ def open_new(settings: StreamSettings, hooks: Hooks) -> RecordingSession:
             undo.callback(lock.release)
         sink = _opened_sink(settings, hooks, plan, undo)
         existing = claim_nodes(sink, plan.arrays, plan.groups, overwrite=settings.overwrite)
-        _check(sink, plan.arrays)
+        _check(sink, plan.arrays, settings.keep_free)
         store = _started(settings, hooks, plan, lock, sink, undo)
         arrays = _begin_arrays(store, settings, plan.arrays, existing)
         _write_groups(store, settings, plan, existing)
@@ -101,7 +102,7 @@ def open_resumed(resumed: ResumedStore, hooks: Hooks) -> RecordingSession:
         sink = _opened_sink(settings, hooks, plan, undo)
         keys = tuple(f"{one.key}/" if one.key else "" for one in plan.arrays)
         sink.abort_unfinished(lambda name: name.startswith(keys))
-        _check(sink, plan.arrays)
+        _check(sink, plan.arrays, settings.keep_free)
         store = _started(settings, hooks, plan, lock, sink, undo)
         arrays = _begin_arrays(
             store, settings, plan.arrays, resumed.attributes, resumed.resume_point_of
@@ -135,7 +136,7 @@ def _extend(session: RecordingSession, settings: StreamSettings) -> None:
                 f"{levels} at most; open a stream of its own for it"
             )
         existing = claim_nodes(store.sink, added, overwrite=False)
-        check_free_space(store.sink, added)
+        check_free_space(store.sink, added, settings.keep_free)
         with store.runtime.failure.guard():
             store.runtime.resize(plan.memory)
             store.sink.set_part_memory(plan.memory.parts)
@@ -170,12 +171,15 @@ def _opened_sink(
     return sink
 
 
-def _check(sink: Sink, plans: Sequence[ArrayPlan]) -> None:
-    """Refuse what does not fit; log which images readers of NGFF will refuse for their axes."""
-    check_free_space(sink, plans)
+def _check(sink: Sink, plans: Sequence[ArrayPlan], keep_free: int) -> None:
+    """Refuse what does not fit; log which axes readers of NGFF will not understand."""
+    check_free_space(sink, plans, keep_free)
     for plan in plans:
         for problem in ngff_problems(plan.axes) if plan.is_image else ():
             _log.warning("array %r is not a valid NGFF image: %s", plan.key, problem)
+        for axis in plan.axes:
+            if advice := unit_advice(axis.unit, axis.kind):
+                _log.warning("array %r: axis %r: %s", plan.key, axis.name, advice)
 
 
 def _started(

@@ -7,6 +7,7 @@ holds any more can be finished.
 from __future__ import annotations
 
 import contextlib
+import errno
 import threading
 import time
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.errors import (
     AqzError,
     StalledError,
+    StorageError,
     StreamClosedError,
     UnknownArrayError,
 )
@@ -109,6 +111,7 @@ class RecordingSession:
         self._acquire_json = AcquireJson(self.sink, several=len(arrays) > 1)
         self._publisher = Publisher(self._publish, self._runtime.failure)
         self._begun: float | None = None
+        self._lacks_room = False
         self._closing = threading.Lock()
         self._closed = False
         self._told = False
@@ -146,12 +149,19 @@ class RecordingSession:
     @property
     def is_open(self) -> bool:
         """Whether frames are taken."""
-        return not self._closed and not self._runtime.failure
+        return not self._closed and not self._runtime.failure and not self._lacks_room
 
     def array(self, key: str | None) -> ArrayRecorder:
         """Return the array that frames are for, if the recording can go on."""
         array = self._array_for(key)
         self._runtime.failure.check()
+        if self._lacks_room:
+            raise StorageError(
+                errno.ENOSPC,
+                f"{self.sink.url} has reached keep_free = {self.settings.keep_free:,} bytes: no "
+                "more frames are taken. Close the stream, which stores all that were, or free some "
+                "space and continue.",
+            )
         if self._begun is None:
             self._begun = time.monotonic()
         return array
@@ -238,10 +248,18 @@ class RecordingSession:
 
     def _publish(self) -> None:
         """Let readers and observers see how far it is; called a few times a second."""
+        self._look_for_room()
         for array in self._arrays.values():
             array.publication.publish()
         if self._events.observes(Progress):
             self._events.publish(Progress(self.statistics(), self.sink.url))
+
+    def _look_for_room(self) -> None:
+        """Note whether the disk has room for more frames than are waiting to be stored."""
+        if self.settings.keep_free:
+            free = self.sink.free_nbytes()
+            waiting = self._runtime.pixels.in_use
+            self._lacks_room = free is not None and free - waiting < self.settings.keep_free
 
     # ---- the end ----------------------------------------------------------------------------
 

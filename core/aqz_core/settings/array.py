@@ -7,7 +7,7 @@ stream opens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, TypeAlias, cast
 
 import attrs
 
@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 
     from aqz_core.codecs.base import NamedCompression
 
-__all__ = ["ArraySettings", "Channel", "Dimension", "storage_permutation"]
+__all__ = ["ArraySettings", "Channel", "Dimension", "PyramidZ", "storage_permutation"]
+
+PyramidZ: TypeAlias = Literal["chunks", "finer", "never"]
+"""When z is halved with rows and columns."""
 
 _SIZE = check.whole_number(0, UINT32_MAX)
 
@@ -168,6 +171,10 @@ class ArraySettings(SettingsBase):
         Record a pyramid as well, reduced in this way.
     max_levels : int, default 0
         Most levels the pyramid may have; 0 is no limit.
+    pyramid_z : {"chunks", "finer", "never"}
+        When z, a space axis in front of the rows, is halved: by itself, while it is larger than
+        its chunk, as acquire-zarr does; together with rows and columns where its pixels are no
+        larger than theirs, by `scale` and `unit`; or never.
     storage_dimension_order : list of str or int
         Order of the axes on disk, as names or positions; empty is the order of `dimensions`.
     is_ngff : bool, default False
@@ -216,6 +223,7 @@ class ArraySettings(SettingsBase):
         ),
     )
     max_levels: int = attrs.field(default=0, metadata=checked(_SIZE))
+    pyramid_z: PyramidZ = attrs.field(default="chunks", metadata=checked(check.text()))
     storage_dimension_order: list[str | int] = attrs.field(
         factory=list,
         metadata=checked(check.list_of("dimension names or positions", check.name_or_index())),

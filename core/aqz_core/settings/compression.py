@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import attrs
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "COMPRESSION_NAMES",
+    "CompressionName",
     "CompressionSettings",
     "compression_settings",
     "named_compression",
@@ -64,22 +65,24 @@ _BLOSC_CNAMES = {
     CompressionCodec.BLOSC_BLOSCLZ: "blosclz",
 }
 
-_OF_NAME = {
-    "blosc-lz4": (Compressor.BLOSC1, CompressionCodec.BLOSC_LZ4),
-    "blosc-lz4hc": (Compressor.BLOSC1, CompressionCodec.BLOSC_LZ4HC),
-    "blosc-zstd": (Compressor.BLOSC1, CompressionCodec.BLOSC_ZSTD),
-    "blosc-zlib": (Compressor.BLOSC1, CompressionCodec.BLOSC_ZLIB),
-    "blosc-blosclz": (Compressor.BLOSC1, CompressionCodec.BLOSC_BLOSCLZ),
-    "zstd": (Compressor.ZSTD, CompressionCodec.ZSTD),
-    "gzip": (Compressor.GZIP, CompressionCodec.GZIP),
-}
+CompressionName: TypeAlias = Literal[
+    "none",
+    "blosc-lz4",
+    "blosc-lz4hc",
+    "blosc-zstd",
+    "blosc-zlib",
+    "blosc-blosclz",
+    "zstd",
+    "gzip",
+]
+"""The names of codecs in calls, commands and forms."""
 
-COMPRESSION_NAMES = ("none", *_OF_NAME)
-"""What `compression_settings` takes: the names of codecs in calls, commands and forms."""
+COMPRESSION_NAMES: tuple[CompressionName, ...] = get_args(CompressionName)
+"""What `compression_settings` takes."""
 
 
 def compression_settings(
-    name: str, data_type: DataType | DTypeLike, level: int = 1
+    name: CompressionName, data_type: DataType | DTypeLike, level: int = 1
 ) -> CompressionSettings | None:
     """Return the settings that the short name of a codec stands for, wherever it is used.
 
@@ -115,11 +118,12 @@ def compression_settings(
     """
     if name == "none":
         return None
-    if name not in _OF_NAME:
+    if name not in COMPRESSION_NAMES:
         raise SettingsError(
             f"compression {name!r} is unknown; choose one of {', '.join(COMPRESSION_NAMES)}"
         )
-    compressor, codec = _OF_NAME[name]
+    codec = CompressionCodec[name.upper().replace("-", "_")]
+    compressor = Compressor.BLOSC1 if codec in _BLOSC_CNAMES else Compressor[codec.name]
     shuffle = 0
     if compressor is Compressor.BLOSC1:
         shuffle = 2 if DataType.of(data_type).dtype.itemsize == 1 else 1

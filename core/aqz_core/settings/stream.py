@@ -11,7 +11,7 @@ them can be imported from here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import attrs
 
@@ -21,7 +21,7 @@ from aqz_core.settings import files
 from aqz_core.settings.acquire_zarr import NEWEST, V0_5, AcquireZarrRules
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.base import SettingsBase
-from aqz_core.settings.checks import UINT32_MAX, checked
+from aqz_core.settings.checks import UINT32_MAX, UINT64_MAX, checked
 from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.paths import without_password
@@ -38,11 +38,16 @@ __all__ = [
     "Channel",
     "CompressionSettings",
     "Dimension",
+    "Durability",
     "FieldOfView",
     "Plate",
     "StreamSettings",
     "Well",
 ]
+
+
+Durability: TypeAlias = Literal["shard", "flush", "none"]
+"""When data are forced to the disk."""
 
 
 @attrs.define(init=False, kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
@@ -61,7 +66,7 @@ class StreamSettings(SettingsBase):
     max_threads : int, default 0
         Worker threads; 0 leaves it to the machine.
     overwrite : bool, default False
-        Remove the store at `store_path` first; a directory without Zarr metadata is refused.
+        Remove the recording at `store_path` first; refused if anything else is in it.
     arrays : list of ArraySettings
         Arrays outside of plates.
     hcs_plates : list of Plate
@@ -75,6 +80,9 @@ class StreamSettings(SettingsBase):
         Keep the store readable while it is recorded.
     stall_timeout : float, default 120.0
         Seconds without any progress of the storage after which the stream fails.
+    keep_free : int, default 0
+        Bytes of the store's disk that stay free: with fewer no frame is taken any more
+        (`StorageError`), and those taken before are stored.
     spill : str or os.PathLike, optional
         Folder on this machine where the recording goes on when an object store fails;
         ``aqz upload`` sends it later. It is made when the stream opens, and removed when the
@@ -120,11 +128,10 @@ class StreamSettings(SettingsBase):
     max_memory: int | None = attrs.field(
         default=None, metadata=checked(check.optional(check.whole_number()))
     )
-    durability: Literal["shard", "flush", "none"] = attrs.field(
-        default="shard", metadata=checked(check.text())
-    )
+    durability: Durability = attrs.field(default="shard", metadata=checked(check.text()))
     live: bool = attrs.field(default=True, metadata=checked(check.flag()))
     stall_timeout: float = attrs.field(default=120.0, metadata=checked(check.real_number()))
+    keep_free: int = attrs.field(default=0, metadata=checked(check.whole_number(0, UINT64_MAX)))
     spill: str | None = attrs.field(
         default=None, metadata=checked(check.optional(check.path_text()))
     )
@@ -141,9 +148,10 @@ class StreamSettings(SettingsBase):
         arrays: Iterable[ArraySettings] = (),
         hcs_plates: Iterable[Plate] = (),
         max_memory: int | None = None,
-        durability: Literal["shard", "flush", "none"] = "shard",
+        durability: Durability = "shard",
         live: bool = True,
         stall_timeout: float = 120.0,
+        keep_free: int = 0,
         spill: str | os.PathLike[str] | None = None,
         bioformats2raw: bool = False,
         plates: Iterable[Plate] | None = None,
@@ -160,6 +168,7 @@ class StreamSettings(SettingsBase):
             durability=durability,
             live=live,
             stall_timeout=stall_timeout,
+            keep_free=keep_free,
             spill=spill,  # type: ignore[arg-type]
             bioformats2raw=bioformats2raw,
         )

@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["BUILTIN_SINKS"]
 
 
-def _open_local(url: str, settings: StreamSettings) -> Sink:
+def _open_local(url: str, _: StreamSettings) -> Sink:
     """Open a directory on this machine, given as a path or a ``file://`` URL."""
     path = local_path(url)
     if path.exists() and not path.is_dir():
-        if not settings.overwrite:
-            raise StoreExistsError(
-                f"store_path {str(path)!r} is a file. Choose another path, or set "
-                "overwrite=True to replace it."
-            )
-        path.unlink()
+        raise StoreExistsError(
+            f"store_path {str(path)!r} is a file, not a store, and overwrite=True does not "
+            "remove it. Choose another path."
+        )
     return FilesystemSink(path)
 
 

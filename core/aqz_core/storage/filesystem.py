@@ -24,7 +24,7 @@ import numpy as np
 from aqz_core.storage import platform
 from aqz_core.storage.alignment import PAGE
 from aqz_core.storage.fsync import DirectorySync
-from aqz_core.storage.names import PARTIAL
+from aqz_core.storage.names import METADATA, PARTIAL
 from aqz_core.storage.sink import Sink, as_view
 
 if TYPE_CHECKING:
@@ -124,17 +124,16 @@ class FilesystemSink(Sink):
         self.names_changed.commit()
 
     def remove(self, name: str) -> None:
-        """Delete a file or a whole directory; the store's own directory is emptied."""
-        path = self.root / name
+        """Delete a file or a whole directory; the store's own is emptied, a link to it kept."""
         self._known.clear()
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-        if not name:
-            path.mkdir(exist_ok=True)
-            if self._direct is None:  # there is room now
-                self._direct = _takes_direct(path)
+        if name:
+            _delete(self.root / name)
+            return
+        # Metadata last: what is left of a removal that was cut off can still be told as a store.
+        for path in sorted(self.root.iterdir(), key=lambda path: path.name in METADATA):
+            _delete(path)
+        if self._direct is None:  # there is room now
+            self._direct = _takes_direct(self.root)
 
     def free_nbytes(self) -> int | None:
         """Return the free bytes of the filesystem."""
@@ -239,6 +238,14 @@ class _ShardOnDisk:
         if self.current != self._final:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self.current)
+
+
+def _delete(path: Path) -> None:
+    """Delete a file or a directory with all that is in it; of a link, the link alone."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _write_file(path: str, data: Bytes, flags: int, sync: bool) -> None:

@@ -12,7 +12,7 @@ import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,9 @@ from aqz_core.planning.stream import worker_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Sequence
+
+    from aqz_core.open_stream import Method
+    from aqz_core.settings.compression import CompressionName
 
 __all__ = ["Answer", "CodecTrial", "Run", "Verdict", "judge", "measure"]
 
@@ -170,7 +173,7 @@ def measure(
     codecs: Sequence[str],
     *,
     seconds: float = 5.0,
-    pyramid: str | None = None,
+    pyramid: Method | None = None,
     tell: Callable[[str], object] = lambda _: None,
 ) -> Generator[CodecTrial]:
     """Record with each codec and yield what was measured.
@@ -255,7 +258,7 @@ def _record(
     codec: str,
     seconds: float,
     fps: float | None,
-    pyramid: str | None,
+    pyramid: Method | None,
 ) -> Run:
     """Record once, remove the store, and return the figures."""
     store = folder / "camera.ome.zarr"
@@ -266,7 +269,7 @@ def _record(
             shape=(0, *camera.shape),
             dtype=camera.data_type,
             axes="tyx",
-            compression=codec,
+            compression=cast("CompressionName", codec),
             pyramid=pyramid,
         )
         with stream:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     import pymmcore
 
-__all__ = ["MicroManagerCamera", "configured_camera", "demo_camera", "is_installed"]
+__all__ = ["INSTALL", "MicroManagerCamera", "configured_camera", "demo_camera", "is_installed"]
 
 _PIXEL_TYPES: dict[int, np.dtype[Any]] = {
     1: np.dtype("uint8"),
@@ -39,7 +39,8 @@ _FIRST_FRAME_SECONDS = 10.0  # beyond a few exposures, a camera that has sent no
 _POLL_SECONDS = 0.0005
 _ENDLESS = 2**31 - 1  # the core has no endless sequence that also stops on overflow
 _PARTING_SECONDS = 2.0
-_INSTALL = 'python -m pip install "aqz[micromanager]"'
+INSTALL = 'python -m pip install ".[micromanager]", in the folder that aqz was installed from'
+"""How the packages are installed: there is no package of aqz on an index."""
 
 
 class MicroManagerCamera:
@@ -203,7 +204,7 @@ def demo_camera(
         shape.
     """
     if not is_installed():
-        raise CameraError(f"pymmcore and mm-test-adapters are not installed; run: {_INSTALL}")
+        raise CameraError(f"pymmcore and mm-test-adapters are not installed; run: {INSTALL}")
     import mm_test_adapters
     import pymmcore
 
@@ -258,7 +259,7 @@ def configured_camera(
         Packages are missing, or the configuration cannot be loaded, or has no grey camera.
     """
     if importlib.util.find_spec("pymmcore") is None or (adapters is None and not is_installed()):
-        raise CameraError(f"pymmcore and mm-test-adapters are not installed; run: {_INSTALL}")
+        raise CameraError(f"pymmcore and mm-test-adapters are not installed; run: {INSTALL}")
     import pymmcore
 
     core = pymmcore.CMMCore()
@@ -289,5 +290,5 @@ def _check_device_interface(core_versions: str, adapters: str) -> None:
     if found is None or found[1] != wanted:
         raise CameraError(
             f"mm-test-adapters {adapters} has device interface {wanted}, but pymmcore has "
-            f"{found[1] if found else core_versions}; install two that match: {_INSTALL}"
+            f"{found[1] if found else core_versions}; install two that match: {INSTALL}"
         )

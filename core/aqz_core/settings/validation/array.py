@@ -7,14 +7,14 @@ of the given settings is looked at.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 import numpy as np
 
 from aqz_core.enums import CompressionCodec, Compressor, DataType, DimensionType
 from aqz_core.errors import SettingsError
 from aqz_core.metadata.omero import omero_attributes
-from aqz_core.settings.array import storage_permutation
+from aqz_core.settings.array import PyramidZ, storage_permutation
 from aqz_core.settings.compression import CompressionSettings
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["check_array"]
 
 _MIN_DIMENSIONS, _MAX_DIMENSIONS = 2, 8
+_PYRAMID_Z = get_args(PyramidZ)
 # Blosc 1 counts bytes in a C int and adds a header (BLOSC_MAX_BUFFERSIZE in blosc.h).
 _BLOSC_MAX_BYTES = 2**31 - 1 - 16
 
@@ -76,6 +77,10 @@ def check_array(
         if array.compression.compressor is Compressor.BLOSC1:
             _check_blosc_chunk(array, where)
     _check_fill_value(array, where)
+    if array.pyramid_z not in _PYRAMID_Z:
+        raise SettingsError(
+            f"{where}: pyramid_z is {array.pyramid_z!r}; use one of {', '.join(_PYRAMID_Z)}"
+        )
     if array.checksum and not sharded:
         raise SettingsError(
             f"{where}: checksum=True needs Zarr V3, whose codec crc32c holds it; "
