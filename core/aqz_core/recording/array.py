@@ -405,8 +405,9 @@ class ArrayRecorder:
         lengths = [max(pair) for pair in zip(reached, flushed, strict=True)]
         certain = self._certain_frames(reached)
         self.metadata.gaps = self._levels.base.head.skips_gaps
-        if self._sync and self.metadata.would_grow(lengths, certain):
-            self._engine.sink.commit()  # names of shards before the length that counts them
+        if (self._sync or not self._random_access) and self.metadata.would_grow(lengths, certain):
+            # names of shards, and logs that are stored whole, before the length that counts them
+            self._engine.sink.commit()
         self.metadata.grow(lengths, certain, sync=sync)
 
     def _certain_frames(self, reached: list[int]) -> int | None:
@@ -429,7 +430,8 @@ class ArrayRecorder:
         """Make every frame taken so far readable and, if asked, safe from a loss of power."""
         with self._appending:
             self._store_layers()
-            self._engine.run(self._show_for_good if sync else self._show)
+            for_good = sync or not self._random_access  # or logs would stay in memory
+            self._engine.run(self._show_for_good if for_good else self._show)
 
     def _store_layers(self) -> None:
         """Store incomplete layers as they are, level by level, and take them as published."""
