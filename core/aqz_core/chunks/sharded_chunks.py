@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 from collections import deque
@@ -195,8 +196,10 @@ class ShardedChunks:
                 dirty, self._dirty = self._dirty, set()
             for shard in dirty:
                 shard.write_index(sync=sync)
-        while self._showing:
-            self._showing.popleft()()
+        for wait in list(self._showing):  # whoever else is here waits for them, too
+            wait()
+            with contextlib.suppress(ValueError):
+                self._showing.remove(wait)
         if sync:
             self._unsynced.commit()
 

@@ -430,8 +430,8 @@ class ArrayRecorder:
         """Make every frame taken so far readable and, if asked, safe from a loss of power."""
         with self._appending:
             self._store_layers()
-            for_good = sync or not self._random_access  # or logs would stay in memory
-            self._engine.run(self._show_for_good if for_good else self._show)
+        for_good = sync or not self._random_access  # or logs would stay in memory
+        self._engine.run(self._show_for_good if for_good else self._show)
 
     def _store_layers(self) -> None:
         """Store incomplete layers as they are, level by level, and take them as published."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from aqz_core.pipeline.failure import Failure
 
-__all__ = ["Publisher"]
+__all__ = ["INTERVAL", "Publisher"]
 
 INTERVAL = 0.5
 """Seconds between two looks. A reader that meets an index just as it is rewritten must try again,
@@ -26,9 +26,14 @@ class Publisher:
         What to call; its first error becomes the recording's.
     failure
         The recording's first error.
+    interval
+        Seconds between two calls.
     """
 
-    def __init__(self, publish: Callable[[], None], failure: Failure) -> None:
+    def __init__(
+        self, publish: Callable[[], None], failure: Failure, interval: float = INTERVAL
+    ) -> None:
+        self._interval = interval
         self._publish = publish
         self._failure = failure
         self._stop = threading.Event()
@@ -41,7 +46,7 @@ class Publisher:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL) and not self._failure:
+        while not self._stop.wait(self._interval) and not self._failure:
             try:
                 self._publish()
             except Exception as error:

@@ -49,7 +49,8 @@ from aqz_core.recording.opening import (
     stored_attributes,
     write_groups,
 )
-from aqz_core.recording.publishing import Publisher
+from aqz_core.recording.periodic_flush import PeriodicFlush, flush_period
+from aqz_core.recording.publishing import INTERVAL, Publisher
 from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.validation.stream import check_extension
@@ -151,7 +152,15 @@ class RecordingSession:
             self._engine.stop()
             self._events.close(0)
             raise
-        self._publisher = Publisher(self._publish, self._engine.failure)
+        period = flush_period(settings.flush_seconds, random_access=self.sink.random_access)
+        sync = settings.durability != "none"
+        self._flushing = (
+            None
+            if period is None
+            else PeriodicFlush(period, sync=sync, strict=settings.flush_seconds is not None)
+        )
+        interval = min(INTERVAL, self._flushing.interval if self._flushing else INTERVAL)
+        self._publisher = Publisher(self._publish, self._engine.failure, interval)
         self._events.publish(StreamOpened(self.sink.url, tuple(self._arrays)))
 
     def _begin_metadata(self, arrays: tuple[ArrayRecorder, ...]) -> None:
@@ -366,6 +375,9 @@ class RecordingSession:
         """Let readers and observers see how far it is; called a few times a second."""
         for array in self._arrays.values():
             array.publish()
+        if self._flushing is not None:
+            pixels = self._engine.pixels
+            self._flushing.look(self._arrays.values(), pixels.in_use / max(1, pixels.capacity))
         if self._events.observes(Progress):
             self._events.publish(Progress(self.statistics(), self.sink.url))
 
