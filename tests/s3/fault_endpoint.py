@@ -66,6 +66,8 @@ class _State:
     lock: threading.Lock = field(default_factory=threading.Lock)
     released: threading.Event = field(default_factory=threading.Event)
     count: int = 0
+    received: int = 0
+    copied: int = 0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -128,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self):
         """Read the request's body; throw large ones away where that is wanted."""
         left = int(self.headers.get("Content-Length", 0))
+        with self.server.state.lock:
+            self.server.state.received += left
         if not (self.server.state.discard and self.command == "PUT"):
             return self.rfile.read(left)
         scratch = memoryview(bytearray(min(left, 1 << 20)))
@@ -227,6 +231,7 @@ class _Handler(BaseHTTPRequestHandler):
             number = int(query["partNumber"][0])
             if "x-amz-copy-source" in self.headers:
                 first, last = re.findall(r"\d+", self.headers["x-amz-copy-source-range"])
+                state.copied += int(last) + 1 - int(first)
                 body = state.objects[key][int(first) : int(last) + 1]
                 state.uploads[upload][1][number] = body
                 return 200, _document("CopyPartResult", f"<ETag>&quot;{number}&quot;</ETag>"), {}
