@@ -1,8 +1,10 @@
 """A small S3 service in memory that misbehaves on demand.
 
-It knows what a recording needs: objects, listings, batch deletes, uploads in parts. It checks no
-signatures. A `Fault` chooses requests by a pattern and says what happens to them. For measurements
-it can throw bodies away; ``python -m tests.s3.fault_endpoint PORT`` runs it so in a process.
+It knows what a recording needs: objects, listings, batch deletes, uploads in parts. It keeps the
+rules of AWS for parts (5 MiB at least, except the last; known uploads only) and for writing
+conditionally (``If-None-Match``, ``If-Match``), and checks no signatures. A `Fault` chooses
+requests by a pattern and says what happens to them. For measurements it can throw bodies away;
+``python -m tests.s3.fault_endpoint PORT`` runs it so in a process.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ ANSWERS = {
     "expired": (400, "ExpiredToken", "The provided token has expired."),
     "denied": (403, "AccessDenied", "Access Denied"),
     "skew": (403, "RequestTimeTooSkewed", "The difference is too large."),
+    "moved": (301, "PermanentRedirect", "The bucket must be addressed elsewhere."),
 }
+MIN_PART_NBYTES = 5 << 20
 
 
 @dataclass
@@ -36,8 +40,9 @@ class Fault:
 
     ``kind`` is a key of `ANSWERS`, or "reset" (the connection is closed without an answer), "stall"
     (the request is read and never answered), "deaf" (its body is never read), "slow" (answered
-    after ``seconds``), "short" (the answer breaks off), "lost" (done, but the answer is lost) or
-    "html" (an answer that no S3 service gives). It happens to requests whose "METHOD /path?query"
+    after ``seconds``), "short" (the answer breaks off), "lost" (done, but the answer is lost),
+    "forgotten" (the service forgets all uploads first) or "html" or "xhtml" (status 200, with a
+    page that no S3 service gives). It happens to requests whose "METHOD /path?query"
     matches ``pattern``, after the first ``after`` of them, ``times`` times.
     """
 
@@ -61,6 +66,8 @@ class _State:
     lock: threading.Lock = field(default_factory=threading.Lock)
     released: threading.Event = field(default_factory=threading.Event)
     count: int = 0
+    received: int = 0
+    copied: int = 0
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,6 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     server: FaultEndpoint
     wbufsize = 1 << 16
+    disable_nagle_algorithm = True  # or small answers wait 40 ms for each other
 
     def handle_expect_100(self):
         self.send_response_only(100)
@@ -101,10 +109,15 @@ class _Handler(BaseHTTPRequestHandler):
             return
         if kind == "slow":
             state.released.wait(seconds)
+        if kind == "forgotten":
+            with state.lock:
+                state.uploads.clear()
         if kind in ANSWERS:
             self._fail(*ANSWERS[kind])
         elif kind == "html":
             self._answer(200, b"<html><p>Welcome to the router of your home", {})
+        elif kind == "xhtml":
+            self._answer(200, b"<html><p>Log in to the network of this hotel</p></html>", {})
         else:
             status, content, headers = self._do(body)
             if kind == "lost":
@@ -117,6 +130,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _body(self):
         """Read the request's body; throw large ones away where that is wanted."""
         left = int(self.headers.get("Content-Length", 0))
+        with self.server.state.lock:
+            self.server.state.received += left
         if not (self.server.state.discard and self.command == "PUT"):
             return self.rfile.read(left)
         scratch = memoryview(bytearray(min(left, 1 << 20)))
@@ -144,8 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _object(self, state, key, body):
         if self.command == "PUT":
+            if not self._condition_holds(state.objects.get(key)):
+                return _error(412, "PreconditionFailed", "A precondition did not hold")
             state.objects[key] = body
-            return 200, b"", {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
+            return 200, b"", {"ETag": _etag(body)}
         if self.command == "DELETE":
             state.objects.pop(key, None)
             return 204, b"", {}
@@ -159,7 +176,14 @@ class _Handler(BaseHTTPRequestHandler):
             last = min(int(wanted[2]), size - 1) if wanted[1] and wanted[2] else size - 1
             part = content[first : last + 1]
             return 206, part, {"Content-Range": f"bytes {first}-{last}/{size}"}
-        return 200, content, {"ETag": f'"{hashlib.md5(content).hexdigest()}"'}
+        return 200, content, {"ETag": _etag(content)}
+
+    def _condition_holds(self, content):
+        """Tell whether an object may be stored where `content` is now."""
+        if self.headers.get("If-None-Match") == "*":
+            return content is None
+        wanted = self.headers.get("If-Match")
+        return wanted is None or (content is not None and wanted == _etag(content))
 
     def _bucket(self, state, query, body):
         if self.command == "POST" and "delete" in query:
@@ -207,13 +231,20 @@ class _Handler(BaseHTTPRequestHandler):
             number = int(query["partNumber"][0])
             if "x-amz-copy-source" in self.headers:
                 first, last = re.findall(r"\d+", self.headers["x-amz-copy-source-range"])
+                state.copied += int(last) + 1 - int(first)
                 body = state.objects[key][int(first) : int(last) + 1]
                 state.uploads[upload][1][number] = body
                 return 200, _document("CopyPartResult", f"<ETag>&quot;{number}&quot;</ETag>"), {}
             state.uploads[upload][1][number] = body
             return 200, b"", {"ETag": f'"{number}"'}
-        parts = state.uploads.pop(upload)[1]
+        parts = state.uploads[upload][1]
         numbers = [int(n) for n in re.findall(rb"<PartNumber>(\d+)</PartNumber>", body)]
+        if not set(numbers) <= set(parts):
+            return _error(400, "InvalidPart", "A part could not be found")
+        sizes = [len(parts[number]) for number in numbers[:-1]]
+        if not state.discard and any(nbytes < MIN_PART_NBYTES for nbytes in sizes):
+            return _error(400, "EntityTooSmall", "A part is smaller than the minimum")
+        del state.uploads[upload]
         state.objects[key] = b"".join(parts[number] for number in numbers)
         return 200, _document("CompleteMultipartUploadResult", f"<Key>{escape(key)}</Key>"), {}
 
@@ -280,6 +311,10 @@ def _chosen(fault: Fault | None, line: str) -> tuple[str | None, float]:
 
 def _document(name: str, items: str) -> bytes:
     return f"{XML}<{name}><IsTruncated>false</IsTruncated>{items}</{name}>".encode()
+
+
+def _etag(content: bytes) -> str:
+    return f'"{hashlib.md5(content).hexdigest()}"'
 
 
 def _error(status: int, code: str, message: str) -> tuple[int, bytes, dict[str, str]]:

@@ -28,6 +28,10 @@ PASSING = [
     ("lost", PART),
     ("lost", COMPLETE),
     ("lost", BEGIN),
+    ("html", PART),
+    ("xhtml", COMPLETE),
+    ("xhtml", "PUT .*zarr.json"),
+    ("moved", PART),
 ]
 
 
@@ -138,6 +142,17 @@ def test_credentials_of_the_environment_are_renewed(endpoint, monkeypatch):
     stream = aqz.ZarrStream(given)
     endpoint.fail("expired", PART, times=1)
     monkeypatch.setenv("AWS_SESSION_TOKEN", "new")
+    record(stream)
+    assert "a.zarr/c/1/0/0" in endpoint.objects
+
+
+def test_credentials_that_are_renewed_a_moment_late(endpoint, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "id")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "quite-secret")
+    given = movie(endpoint)
+    given.s3.key = given.s3.secret = None
+    stream = aqz.ZarrStream(given)
+    endpoint.fail("expired", PART, times=5)
     record(stream)
     assert "a.zarr/c/1/0/0" in endpoint.objects
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import ssl
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -13,6 +16,7 @@ import pytest
 import aqz_core as aqz
 from aqz_core import S3Settings, SettingsError, StorageError
 from aqz_core.settings import location
+from tests.s3 import fault_endpoint
 from tests.s3.process import free_port
 from tests.s3.streams import frames, recorded, settings
 
@@ -23,6 +27,28 @@ CHECKOUT = Path(__file__).parents[2]
 def at(endpoint, **options):
     given = {"bucket_name": "bucket", "key": "id", "secret": SECRET, "retry_timeout": 4.0}
     return S3Settings(endpoint=endpoint.endpoint, **{**given, **options})
+
+
+@contextlib.contextmanager
+def tls_port(folder):
+    """A port where TLS is spoken, and http answered as such services do: not at all."""
+    certificate = folder / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+         "-subj", "/CN=127.0.0.1", "-keyout", certificate, "-out", certificate.with_suffix(".crt")],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate.with_suffix(".crt"), certificate)
+    with fault_endpoint.FaultEndpoint() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def refused(s3, kind=SettingsError, store_path="a.zarr", **options):
@@ -92,15 +118,51 @@ def test_expired_token(endpoint):
     assert "expired" in refused(at(endpoint, token="old"))
 
 
-def test_no_s3_service(endpoint):
-    endpoint.fail("html")
-    assert "is no S3 service" in refused(at(endpoint), StorageError)
-
-
 def test_https_to_a_port_that_speaks_http(endpoint):
     s3 = at(endpoint)
     s3.endpoint = s3.endpoint.replace("http://", "https://")
     assert "http://" in refused(s3)
+
+
+def test_http_to_a_port_that_speaks_tls(tmp_path):
+    with tls_port(tmp_path) as port:
+        s3 = S3Settings(endpoint=f"http://127.0.0.1:{port}", bucket_name="bucket",
+                        key="id", secret=SECRET, retry_timeout=2.0)  # fmt: skip
+        assert "https://" in refused(s3, StorageError)
+
+
+def test_dead_proxy(endpoint, monkeypatch):
+    proxy = f"http://127.0.0.1:{free_port()}"
+    monkeypatch.setenv("HTTP_PROXY", proxy)
+    monkeypatch.setenv("NO_PROXY", "")
+    told = refused(at(endpoint, retry_timeout=2.0), StorageError)
+    assert f"HTTP_PROXY={proxy}" in told
+    assert "NO_PROXY" in told
+
+
+def test_a_user_name_in_the_url_is_refused_without_its_password():
+    told = refused(None, store_path=f"s3://me:{SECRET}@bucket/a.zarr")
+    assert "user name" in told
+
+
+def test_no_thread_can_be_started(endpoint, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr("aqz_core.storage.objects.event_loop.threading.Thread.start", start)
+    assert "no thread" in refused(at(endpoint), StorageError)
+
+
+def test_the_opening_leaves_no_upload_behind_when_an_answer_is_lost(endpoint):
+    endpoint.fail("lost", r"POST .*zarr.json.*uploads", times=1)
+    recorded(frames(1), "a.zarr", at(endpoint))
+    assert endpoint.uploads == {}
+
+
+@pytest.mark.parametrize(("page", "kind"), [("html", StorageError), ("xhtml", SettingsError)])
+def test_a_page_of_somebody_else_is_no_answer(endpoint, page, kind):
+    endpoint.fail(page)
+    assert " S3 " in refused(at(endpoint, retry_timeout=2.0), kind)
 
 
 def test_service_that_never_answers(endpoint):
@@ -167,6 +229,13 @@ def test_place_that_cannot_be(store_path, options, part):
         ({"retry_timeout": 0}, "retry_timeout"),
         ({"endpoint": f"http://me:{SECRET}@127.0.0.1"}, "user name or a password"),
         ({"endpoint": "ftp://127.0.0.1"}, "ftp://127.0.0.1"),
+        ({"key": "", "secret": ""}, "key is empty"),
+        ({"key": "id", "secret": SECRET, "token": ""}, "token is empty"),
+        ({"endpoint": "http:/127.0.0.1:9"}, "write http://127.0.0.1:9"),
+        ({"endpoint": "https:127.0.0.1"}, "https://127.0.0.1"),
+        ({"endpoint": "http://127.0.0.1:9/bucket"}, "the endpoint is 'http://127.0.0.1:9'"),
+        ({"endpoint": "https://bucket.s3.eu-west-1.amazonaws.com"}, "the endpoint is 'https://s3."),
+        ({"verify": "/no/such/bundle.pem"}, "'/no/such/bundle.pem'"),
     ],
 )
 def test_settings_of_a_bucket_that_cannot_be(fields, part):

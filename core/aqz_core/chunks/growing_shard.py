@@ -12,7 +12,7 @@ import numpy.typing as npt
 from aqz_core.chunks.shard_format import MISSING, decode_index, encode_index
 
 if TYPE_CHECKING:
-    from collections.abc import Hashable
+    from collections.abc import Callable, Hashable
 
     from aqz_core.chunks.policy import WritePolicy
     from aqz_core.chunks.shard_format import Batch, ShardFormat
@@ -70,6 +70,8 @@ class GrowingShard:
         self._regions: dict[Hashable, _Region] = {}
         self._retired: list[_Region] = []
         self._free: list[_Region] = []
+        self._tail: list[tuple[Numbers, Numbers, Numbers]] = []
+        self._tail_nbytes = 0
         self._lock = threading.Lock()
         self._publishing = threading.Lock()
         self._arriving = threading.Lock()
@@ -111,7 +113,10 @@ class GrowingShard:
         `key` is the same for every batch of the same chunks.
         """
         if self._format.in_order:
-            self._add(batch, numbers, key, final=True)
+            with self._arriving:
+                self._forget_tail()
+                behind = self._allocate(batch.nbytes)
+                self._write(behind, batch, numbers, key, final=True)
             return
         region = self._regions.get(key)
         if region is None or not batch.plain:
@@ -123,17 +128,24 @@ class GrowingShard:
     ) -> None:
         """Write a batch that will be replaced, by `capacity` bytes at most."""
         if self._format.in_order:
-            self._add(batch, numbers, key, final=False)
+            self._add_to_tail(batch, numbers)
             return
         region = self._regions.get(key)
         if region is None or not batch.plain:
             region = self._allocate(self._format.padded(capacity))
         self._write(region, batch, numbers, key, final=False)
 
-    def _add(self, batch: Batch, numbers: Numbers, key: Hashable, *, final: bool) -> None:
-        """Write a batch behind the one before it, which is written by then."""
+    def _add_to_tail(self, batch: Batch, numbers: Numbers) -> None:
+        """Write a batch that the next `show` shows, and that leaves no trace after it."""
         with self._arriving:
-            self._write(self._allocate(batch.nbytes), batch, numbers, key, final=final)
+            self._file.add_tail(batch.memory[batch.room : batch.room + batch.nbytes])
+            self._tail.append((numbers, batch.starts + self._tail_nbytes, batch.sizes))
+            self._tail_nbytes += batch.nbytes
+
+    def _forget_tail(self) -> None:
+        """Begin a new tail: the one before was shown, or will never be."""
+        self._tail.clear()
+        self._tail_nbytes = 0
 
     def _write(
         self, region: _Region, batch: Batch, numbers: Numbers, key: Hashable, *, final: bool
@@ -233,11 +245,21 @@ class GrowingShard:
         starts = self._durable[:, 0]
         return bool(((starts >= region.offset) & (starts < region.offset + region.nbytes)).any())
 
-    def show(self) -> None:
-        """Let readers see the chunks of a hidden shard, although more will come."""
+    def show(self) -> Callable[[], None] | None:
+        """Let readers see the chunks of a hidden shard, although more will come.
+
+        Returns a call that waits until they do, or None if the shard is finished.
+        """
         with self._publishing, self._arriving:
-            if not self._finished:
-                self._file.show(self._index())
+            if self._finished:
+                return None
+            with self._lock:
+                entries, end = self._entries.copy(), self._end
+            for numbers, starts, sizes in self._tail:
+                entries[numbers, 0] = starts + end
+                entries[numbers, 1] = sizes
+            self._forget_tail()
+            return self._file.show(encode_index(entries))
 
     def finish(self) -> int | None:
         """Write the indexes for good; return the shard's size, or None if that was done."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
+from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -77,6 +79,7 @@ class ShardedChunks:
         self._may_be_whole = not layout.in_pieces and math.prod(lead) == layout.buffer_chunks
         self._growing: dict[LeadChunk, GrowingShard] = {}
         self._dirty: set[GrowingShard] = set()
+        self._showing: deque[Callable[[], None]] = deque()
         self._resumed = resumed
         self._provisional: set[LeadChunk] = set()
         self._max_chunk_nbytes = max_chunk_nbytes
@@ -194,6 +197,10 @@ class ShardedChunks:
                     with self._lock:
                         self._dirty |= {shard, *dirty}
                     raise
+        for wait in list(self._showing):  # whoever else is here waits for them, too
+            wait()
+            with contextlib.suppress(ValueError):
+                self._showing.remove(wait)
         if sync:
             self._unsynced.commit()
 
@@ -288,14 +295,15 @@ class ShardedChunks:
     def reveal(self) -> None:
         """Let the next `expose` show chunks of which some pieces are missing: as holes.
 
-        Shards of a store that takes them in order only are shown here, as far as they are.
+        Shards of a store that takes them in order only begin to be shown here, as far as they are.
         """
         self._record_pieces(final=False)
         if self.format.in_order:
             with self._lock:
                 dirty, self._dirty = self._dirty, set()
             for growing in dirty:
-                growing.show()
+                if (wait := growing.show()) is not None:
+                    self._showing.append(wait)
 
     def _record_pieces(self, *, final: bool) -> None:
         """Take the chunks into the index of which only some pieces are stored."""

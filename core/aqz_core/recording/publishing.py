@@ -131,15 +131,23 @@ class ArrayPublication:
             self._levels.store_incomplete()
             shows = self._metadata.lengths is not None and self._shows_at_flush
             flushed = self._taken() if shows else None
-            self._engine.run(self._show_for_good if sync else self._show, flushed)
-            self._engine.run(self._log_flush)
+            if self.by_index:  # what the log lists by now is what was flushed
+                self._show_flush(flushed, sync=sync)
+                self._engine.run(self._log_flush)
+                return
+        # Frames are taken meanwhile: a bucket may need seconds to show what it has.
+        self._show_flush(flushed, sync=sync)
+
+    def _show_flush(self, flushed: TakenFrames | None, *, sync: bool) -> None:
+        """Show what was flushed; logs that are stored as a whole would else stay in memory."""
+        for_good = sync or not self._engine.sink.random_access
+        self._engine.run(self._show_for_good if for_good else self._show, flushed)
 
     def _log_flush(self) -> None:
-        """Note in the log what is stored now, where nothing else tells; at a flush."""
-        if self.by_index:
-            self._log.add_flushed()
-            self._log.write()
-        if not self._engine.sink.random_access:  # there logs are stored as a whole
+        """Note in the log what is stored now, where nothing else says so."""
+        self._log.add_flushed()
+        self._log.write()
+        if not self._engine.sink.random_access:
             self._log.commit()
 
     def _show(self, stored: TakenFrames | None) -> None:
@@ -161,13 +169,15 @@ class ArrayPublication:
         """
         with self._publishing:  # or an older length might be written after a newer one
             reached = self._levels.advance(sync=sync)
-            flushed = stored or self._flushed
+            flushed = max(stored, self._flushed) if stored else self._flushed
             sizes = [level.append_size(flushed.length) for level in self._plan.geometry]
             lengths = [max(pair) for pair in zip(reached, sizes, strict=True)]
             certain = self._certain_frames(reached, flushed)
             self._metadata.gaps = self.gaps
-            if self._policy.sync_shards and self._metadata.would_grow(lengths, certain):
-                self._engine.sink.commit()  # names of shards before the length that counts them
+            stored_late = self._policy.sync_shards or not self._engine.sink.random_access
+            if stored_late and self._metadata.would_grow(lengths, certain):
+                # names of shards, and logs that are stored whole, before the length
+                self._engine.sink.commit()
             self._metadata.grow(lengths, certain, sync=sync)
             self._flushed = flushed
 
@@ -255,9 +265,14 @@ class Publisher:
         What to call; its first error becomes the recording's.
     failure
         The recording's first error.
+    interval
+        Seconds between two calls, if that is less than `INTERVAL`.
     """
 
-    def __init__(self, publish: Callable[[], None], failure: Failure) -> None:
+    def __init__(
+        self, publish: Callable[[], None], failure: Failure, interval: float | None = None
+    ) -> None:
+        self._interval = INTERVAL if interval is None else min(INTERVAL, interval)
         self._publish = publish
         self._failure = failure
         self._stop = threading.Event()
@@ -273,7 +288,7 @@ class Publisher:
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(INTERVAL) and not self._failure:
+        while not self._stop.wait(self._interval) and not self._failure:
             try:
                 self._publish()
             except Exception as error:

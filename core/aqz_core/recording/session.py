@@ -35,6 +35,7 @@ from aqz_core.pipeline.delegation import Call
 from aqz_core.pipeline.threads import JobGroup
 from aqz_core.plugins import Hooks
 from aqz_core.recording.acquire_json import AcquireJson
+from aqz_core.recording.periodic_flush import PeriodicFlush, flush_period
 from aqz_core.recording.publishing import Publisher
 from aqz_core.settings.keys import normalise_key
 
@@ -109,7 +110,9 @@ class RecordingSession:
         self._events = store.events
         self._arrays = arrays
         self._acquire_json = AcquireJson(self.sink, several=len(arrays) > 1)
-        self._publisher = Publisher(self._publish, self._runtime.failure)
+        self._flushing = self._periodic_flush(settings)
+        interval = None if self._flushing is None else self._flushing.interval
+        self._publisher = Publisher(self._publish, self._runtime.failure, interval)
         self._begun: float | None = None
         self._lacks_room = False
         self._closing = threading.Lock()
@@ -117,6 +120,14 @@ class RecordingSession:
         self._told = False
         self._ending: dict[int, Call[StreamReport]] = {}
         self.sink.on_failover = self._announce_failover
+
+    def _periodic_flush(self, settings: StreamSettings) -> PeriodicFlush | None:
+        """Return what flushes frames before they get too old, if anything has to."""
+        period = flush_period(settings.flush_seconds, random_access=self.sink.random_access)
+        if period is None:
+            return None
+        sync = settings.durability != "none"
+        return PeriodicFlush(period, sync=sync, strict=settings.flush_seconds is not None)
 
     def begin(self) -> None:
         """Let readers and observers see the recording from now on."""
@@ -251,6 +262,9 @@ class RecordingSession:
         self._look_for_room()
         for array in self._arrays.values():
             array.publication.publish()
+        if self._flushing is not None:
+            pixels = self._runtime.pixels
+            self._flushing.look(self._arrays.values(), pixels.in_use / max(1, pixels.capacity))
         if self._events.observes(Progress):
             self._events.publish(Progress(self.statistics(), self.sink.url))
 

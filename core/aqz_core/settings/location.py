@@ -6,6 +6,7 @@ import functools
 import ipaddress
 import logging
 import os
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["S3_SCHEMES", "S3Location", "described", "full_endpoint", "is_local", "s3_location"]
 
 _log = logging.getLogger("aqz")
+
+_HALF_URL = re.compile(r"(https?):(/(?!/).*|(?!\d+$)[^/].*)", re.IGNORECASE)
 
 
 S3_SCHEMES = ("s3", "s3a")
@@ -80,6 +83,11 @@ def s3_location(store_path: str, s3: S3Settings | None) -> S3Location:
             f"store_path {store_path!r} is no path in the bucket {named!r}; leave s3 out, or give "
             "a path or an s3:// URL"
         )
+    if "@" in bucket:
+        raise SettingsError(
+            f"store_path {without_password(store_path)!r} has a user name in it; write "
+            "s3://bucket/name, and give key and secret of S3Settings"
+        )
     if named and bucket != named:
         raise SettingsError(
             f"store_path {store_path!r} names the bucket {bucket!r}, and s3.bucket_name is "
@@ -99,7 +107,23 @@ def s3_location(store_path: str, s3: S3Settings | None) -> S3Location:
     if ".." in parts:
         raise SettingsError(f"store_path {store_path!r} has '..' in it, which keys cannot have")
     endpoint = full_endpoint(s3.endpoint) if s3 is not None and s3.endpoint else None
+    _check_no_bucket(endpoint, bucket)
     return S3Location(bucket, "/".join(parts), endpoint)
+
+
+def _check_no_bucket(endpoint: str | None, bucket: str) -> None:
+    """Refuse an endpoint that names the bucket once more."""
+    parts = urlsplit(endpoint or "")
+    host, path = parts.hostname or "", parts.path.strip("/")
+    if path.rpartition("/")[2] == bucket:
+        right = (endpoint or "").rstrip("/").removesuffix(bucket).rstrip("/")
+    elif host.startswith(f"{bucket}.") and "amazonaws.com" in host:
+        right = f"{parts.scheme}://{host.removeprefix(f'{bucket}.')}"
+    else:
+        return
+    raise SettingsError(
+        f"the endpoint {endpoint!r} has the bucket {bucket!r} in it; the endpoint is {right!r}"
+    )
 
 
 def described(store_path: str, s3: S3Settings | None) -> str:
@@ -127,6 +151,10 @@ def full_endpoint(endpoint: str) -> str:
         It cannot be the URL of a service.
     """
     text = endpoint.strip().rstrip("/")
+    if half := _HALF_URL.fullmatch(text):
+        raise SettingsError(
+            f"the endpoint {endpoint!r} lacks a slash; write {half[1]}://{half[2].lstrip('/')}"
+        )
     if "://" not in text:
         host = urlsplit(f"//{text}")
         try:

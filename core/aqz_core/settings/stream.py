@@ -76,6 +76,10 @@ class StreamSettings(SettingsBase):
     durability : {"shard", "flush", "none"}
         When data are forced to the disk: with each finished shard, at ``flush()`` and
         ``close()``, or when the operating system likes.
+    flush_seconds : float, optional
+        Frames are flushed before they are older than this, so that a sudden end loses no others.
+        None means 10 s for object stores, and no such flush on a disk, where frames are stored
+        with every chunk; 0 means none anywhere.
     live : bool, default True
         Keep the store readable while it is recorded.
     stall_timeout : float, default 120.0
@@ -129,6 +133,9 @@ class StreamSettings(SettingsBase):
         default=None, metadata=checked(check.optional(check.whole_number()))
     )
     durability: Durability = attrs.field(default="shard", metadata=checked(check.text()))
+    flush_seconds: float | None = attrs.field(
+        default=None, metadata=checked(check.optional(check.real_number()))
+    )
     live: bool = attrs.field(default=True, metadata=checked(check.flag()))
     stall_timeout: float = attrs.field(default=120.0, metadata=checked(check.real_number()))
     keep_free: int = attrs.field(default=0, metadata=checked(check.whole_number(0, UINT64_MAX)))
@@ -149,6 +156,7 @@ class StreamSettings(SettingsBase):
         hcs_plates: Iterable[Plate] = (),
         max_memory: int | None = None,
         durability: Durability = "shard",
+        flush_seconds: float | None = None,
         live: bool = True,
         stall_timeout: float = 120.0,
         keep_free: int = 0,
@@ -166,6 +174,7 @@ class StreamSettings(SettingsBase):
             overwrite=overwrite,
             max_memory=max_memory,
             durability=durability,
+            flush_seconds=flush_seconds,
             live=live,
             stall_timeout=stall_timeout,
             keep_free=keep_free,

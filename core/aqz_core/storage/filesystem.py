@@ -17,7 +17,7 @@ import mmap
 import os
 import shutil
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
 
@@ -217,7 +217,11 @@ class _ShardOnDisk:
         """Return the size of the file."""
         return os.path.getsize(self.current)
 
-    def show(self, tail: Bytes) -> None:
+    def add_tail(self, data: Bytes) -> None:
+        """Refuse; see `show`."""
+        self.show(data)
+
+    def show(self, tail: Bytes) -> NoReturn:
         """Refuse: a file that can be written at any place needs nothing behind its end."""
         raise AssertionError("shards on a filesystem are shown by their own index")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from aqz_core.storage.sink import Sink, as_view
 
@@ -98,7 +98,11 @@ class _ShardInMemory:
         """Return its size."""
         return len(self.content)
 
-    def show(self, tail: Bytes) -> None:
+    def add_tail(self, data: Bytes) -> None:
+        """Refuse; see `show`."""
+        self.show(data)
+
+    def show(self, tail: Bytes) -> NoReturn:
         """Refuse: what can be written at any place needs nothing behind its end."""
         raise AssertionError("shards in memory are shown by their own index")
 

@@ -44,10 +44,22 @@ class ShardFile(Protocol):
     def nbytes(self) -> int:
         """Return the size of the file; only where the sink has random access."""
 
-    def show(self, tail: Bytes) -> None:
-        """Let readers see what was written, followed by `tail`, although more will come.
+    def add_tail(self, data: Bytes) -> None:
+        """Add to the bytes that the next `show` shows behind those that were written.
+
+        They are no part of the shard: the next `write_at` forgets them. Only where the sink has no
+        random access, as `show`.
+        """
+
+    def show(self, tail: Bytes) -> Callable[[], None]:
+        """Let readers see what was written and the tail, which `tail` ends; more will come.
 
         Only where the sink has no random access: there nothing else shows a part of a shard.
+
+        Returns
+        -------
+        callable
+            Waits until they see it. More can be written before.
         """
 
     def sync(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import SettingsError
@@ -98,6 +99,17 @@ def check_s3(s3: S3Settings, bucket: str | None = None) -> None:
         raise SettingsError(
             f"s3: addressing_style is {s3.addressing_style!r}; use one of "
             f"{', '.join(_ADDRESSING_STYLES)}"
+        )
+    for name in ("key", "secret", "token"):
+        if getattr(s3, name) == "":
+            raise SettingsError(
+                f"s3: {name} is empty; give it, or leave key, secret and token out (None) for the "
+                "credentials of the environment"
+            )
+    if isinstance(s3.verify, str) and not Path(s3.verify).exists():
+        raise SettingsError(
+            f"s3: verify is {s3.verify!r}, and there is no such file; give the path of a bundle of "
+            "certificates (PEM), True or False"
         )
     if bool(s3.key) != bool(s3.secret):
         given, missing = ("key", "secret") if s3.key else ("secret", "key")

@@ -22,6 +22,7 @@ from aqz_core.metadata.ngff import SERIES_GROUP
 from aqz_core.settings.array import storage_permutation
 from aqz_core.settings.base import recheck
 from aqz_core.settings.keys import Node, check_clashes, check_key, normalise_key
+from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
 from aqz_core.settings.plate import fields_of
 from aqz_core.settings.validation.array import check_array
@@ -46,6 +47,8 @@ __all__ = [
     "storage_permutation",
     "validate",
 ]
+
+LEAST_FLUSH_SECONDS = 0.1
 
 _DURABILITIES = ("shard", "flush", "none")
 
@@ -115,6 +118,17 @@ def check_resources(settings: StreamSettings) -> None:
     if settings.durability not in _DURABILITIES:
         raise SettingsError(
             f"durability is {settings.durability!r}; use one of {', '.join(_DURABILITIES)}"
+        )
+    seconds = settings.flush_seconds
+    if seconds is not None and not (seconds == 0 or LEAST_FLUSH_SECONDS <= seconds < math.inf):
+        raise SettingsError(
+            f"flush_seconds is {seconds} seconds; give {LEAST_FLUSH_SECONDS} at least, 0 to flush "
+            "never, or None to leave it to the kind of store"
+        )
+    if seconds and not settings.live and is_local(settings.store_path, settings.s3):
+        raise SettingsError(
+            "flush_seconds needs live=True on a disk: shards that are hidden until they are "
+            "complete cannot be flushed before"
         )
     timeout = settings.stall_timeout
     if math.isnan(timeout) or not 0 < timeout <= threading.TIMEOUT_MAX:

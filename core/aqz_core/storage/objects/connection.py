@@ -76,11 +76,13 @@ class Connection:
         seen = self._renewals
 
         async def renew() -> bool:
+            nonlocal seen
             async with self._renewing:  # many requests meet the same expired token
                 if self._renewals == seen:
                     if not await self.service.renew():
                         return False
                     self._renewals += 1
+                seen = self._renewals
                 return True
 
         return await repeat(
@@ -158,6 +160,11 @@ class Connection:
             tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
+
+    def fail_with(self, done: Future[Any]) -> None:
+        """Keep the error of a write that has ended, if it has one."""
+        if not done.cancelled() and (error := done.exception()) is not None:
+            self.fail(error)
 
     def tidy(self, make: Callable[[], Awaitable[object]]) -> bool:
         """Try a request once, briefly, even after a failure; tell whether it succeeded.

@@ -10,6 +10,8 @@ import asyncio
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from aqz_core.errors import StorageError
+
 if TYPE_CHECKING:
     from collections.abc import Coroutine
     from concurrent.futures import Future
@@ -26,12 +28,24 @@ class EventLoopThread:
     ----------
     name
         Of the thread.
+
+    Raises
+    ------
+    StorageError
+        The machine has no thread left.
     """
 
     def __init__(self, name: str) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
-        self._thread.start()
+        try:
+            self._thread.start()
+        except RuntimeError as error:
+            self.loop.close()
+            raise StorageError(
+                f"no thread can be started for requests: {error}. Close other programs, or raise "
+                "the number of processes that you may run (ulimit -u)."
+            ) from error
 
     def submit(self, coroutine: Coroutine[Any, Any, T]) -> Future[T]:
         """Start a coroutine and return at once."""

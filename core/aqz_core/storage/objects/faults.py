@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import os
 from dataclasses import dataclass
 from typing import Any
+
+from aqz_core.settings.paths import without_password
 
 __all__ = ["Fault", "fault_of"]
 
@@ -183,6 +186,8 @@ def _of_library(error: BaseException) -> Fault | None:
     By name, so that neither has to be imported for a store of another kind.
     """
     names = {cls.__name__ for cls in type(error).__mro__}
+    if names & {"ProxyConnectionError", "ClientProxyConnectionError", "ClientHttpProxyError"}:
+        return Fault("proxy", f"the proxy cannot be used{_proxies()}", transient=True)
     if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
         return Fault(
             "credentials",
@@ -202,13 +207,20 @@ def _of_library(error: BaseException) -> Fault | None:
     if names & {"ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"}:
         return Fault("timeout", "the service did not answer in time", transient=True)
     if names & {"EndpointConnectionError", "ClientConnectorError"}:
+        if _was_connected(error):
+            return Fault(
+                "network",
+                "the connection broke before an answer came; if that happens from the start, what "
+                "listens there may speak TLS: then the endpoint begins with https://",
+                transient=True,
+            )
         return Fault(
             "refused",
             "no connection could be made: nothing listens at the endpoint, or its name or the "
             "network is wrong",
             transient=True,
         )
-    if names & {"ResponseParserError", "InvalidHeader", "BadHttpMessage"}:
+    if names & {"ResponseParserError", "InvalidHeader", "BadHttpMessage", "NoServiceError"}:
         return Fault(
             "endpoint",
             "the answer is none of an S3 service; check the endpoint, which must be the address "
@@ -229,6 +241,27 @@ def _of_library(error: BaseException) -> Fault | None:
     if names & {"ParamValidationError", "InvalidEndpoint", "InvalidRegionError"}:
         return Fault("settings", f"{error}", settings=True)
     return None
+
+
+def _was_connected(error: BaseException) -> bool:
+    """Return whether a connection was made and broke, by the causes of an error."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionResetError | BrokenPipeError):
+            return True
+        cause = cause.__cause__ or cause.__context__
+    return False
+
+
+def _proxies() -> str:
+    """Say which proxies the environment names, without passwords."""
+    found = {
+        name: without_password(url)
+        for name, url in os.environ.items()
+        if name.lower() in ("http_proxy", "https_proxy", "all_proxy") and url
+    }
+    told = ", ".join(f"{name}={url}" for name, url in sorted(found.items()))
+    return f" ({told}); correct it, or list the service in NO_PROXY" if told else ""
 
 
 def _of_system(error: BaseException) -> Fault | None:

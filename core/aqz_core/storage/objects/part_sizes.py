@@ -8,7 +8,14 @@ S3 takes up to 10,000 parts, each of 5 MiB at least except the last; an object h
 
 from __future__ import annotations
 
-__all__ = ["MAX_OBJECT_NBYTES", "MAX_PARTS", "MIN_PART_NBYTES", "PART_NBYTES", "part_size"]
+__all__ = [
+    "COPY_NBYTES",
+    "MAX_OBJECT_NBYTES",
+    "MAX_PARTS",
+    "MIN_PART_NBYTES",
+    "PART_NBYTES",
+    "part_size",
+]
 
 MAX_OBJECT_NBYTES = 5 << 40
 MIN_PART_NBYTES = 5 << 20
@@ -16,6 +23,9 @@ MAX_PARTS = 10_000
 PART_NBYTES = 8 << 20
 """Of the sizes tried, the one at which a request costs little beside its bytes and memory is
 still small."""
+
+COPY_NBYTES = 256 << 20
+"""Bytes of a part that the service copies by itself; it may take up to 5 GiB."""
 
 
 def part_size(bound: int, wanted: int = PART_NBYTES) -> int:

@@ -3,6 +3,8 @@
 A part is filled by one thread and sent by the event loop. `PartPool.take` waits while the bound is
 reached and parts are on their way, each of which has a deadline. When none is, nothing can come
 free and the memory is given all the same: the layout, not the network, needs that much.
+
+What was sent is kept until its memory is needed: a service may ask for it again.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from typing import TYPE_CHECKING
 from aqz_core.storage.objects.request_body import PartBody
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 __all__ = ["PartPool"]
 
@@ -64,13 +66,40 @@ class PartPool:
             self._check()
             self._in_use += nbytes
             self._peak = max(self._peak, self._in_use)
-            for position, body in enumerate(self._spare):
-                if body.capacity == nbytes:
-                    self._kept -= nbytes
-                    return self._spare.pop(position)
+            if self._in_use + self._kept > self.capacity and (body := self._oldest(nbytes)):
+                body.renew()
+                return body
             while self._spare and self._in_use + self._kept > self.capacity:
-                self._kept -= self._spare.pop().capacity
+                self._kept -= self._spare.pop(0).capacity
         return PartBody(nbytes)
+
+    def _oldest(self, nbytes: int) -> PartBody | None:
+        """Take the spare buffer of a size that was given back first, if there is one."""
+        for position, body in enumerate(self._spare):
+            if body.capacity == nbytes:
+                self._kept -= nbytes
+                return self._spare.pop(position)
+        return None
+
+    def reclaim(self, leases: Sequence[tuple[PartBody, int]]) -> bool:
+        """Take buffers back as they were given back, to send them again: all of them, or none.
+
+        Returns
+        -------
+        bool
+            Whether the content of each is still what it was under that lease.
+        """
+        with self._changed:
+            kept = {id(body) for body in self._spare}
+            if any(id(body) not in kept or body.lease != lease for body, lease in leases):
+                return False
+            for body, _ in leases:
+                position = next(n for n, spare in enumerate(self._spare) if spare is body)
+                del self._spare[position]
+                self._kept -= body.capacity
+                self._in_use += body.capacity
+                self._sending += 1
+        return True
 
     def send(self) -> None:
         """Say that a buffer is full and will be given back whatever happens."""
@@ -96,8 +125,6 @@ class PartPool:
             total = self._in_use + self._kept + nbytes
             if clean and total <= self.capacity:
                 self._kept += nbytes
-                body.attempts = 0
-                body.length = nbytes
                 self._spare.append(body)
             self._changed.notify_all()
 

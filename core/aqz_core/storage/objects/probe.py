@@ -5,11 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from aqz_core.errors import SettingsError
+from aqz_core.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from aqz_core.storage.objects.connection import Connection
     from aqz_core.storage.objects.retry import RetryPolicy
+    from aqz_core.storage.objects.service import Upload
+    from aqz_core.storage.objects.unfinished import UnfinishedUploads
 
 __all__ = ["OPENING_SECONDS", "opening_policy", "probe"]
 
@@ -27,7 +31,7 @@ def opening_policy(policy: RetryPolicy) -> RetryPolicy:
     )
 
 
-def probe(connection: Connection, prefix: str) -> None:
+def probe(connection: Connection, prefix: str, unfinished: UnfinishedUploads) -> None:
     """List the store's place and begin to write there, leaving nothing behind.
 
     An upload in parts that is begun and aborted needs the same permission as a recording, and is
@@ -39,6 +43,8 @@ def probe(connection: Connection, prefix: str) -> None:
         Not opened yet.
     prefix
         Full key of the store, with a slash at its end, or empty.
+    unfinished
+        Cleans up after an upload whose beginning is not known to have failed.
 
     Raises
     ------
@@ -57,10 +63,17 @@ def probe(connection: Connection, prefix: str) -> None:
     )
     if (parts := service.parts) is None:
         return
+    key = f"{prefix}zarr.json"
+
+    def begin() -> Awaitable[Upload]:
+        unfinished.expect(key)
+        return parts.begin(key)
+
     try:
-        upload = connection.call(
-            lambda: parts.begin(f"{prefix}zarr.json"), "writing to the bucket", policy=policy
-        )
+        upload = connection.call(begin, "writing to the bucket", policy=policy)
+    except StorageError:
+        unfinished.abort()
+        raise
     except SettingsError as error:
         if "AccessDenied" not in str(error):
             raise
@@ -68,4 +81,5 @@ def probe(connection: Connection, prefix: str) -> None:
             f"{connection.where} can be read, but these credentials have no permission to write "
             "there (AccessDenied); use others, or allow them s3:PutObject"
         ) from error
-    connection.tidy(lambda: parts.abort(upload))
+    unfinished.add(upload)
+    unfinished.abort()

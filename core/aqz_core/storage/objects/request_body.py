@@ -36,16 +36,25 @@ class PartBody(bytearray):
     ----------
     attempts
         How often sending it was begun.
+    lease
+        Counts how often the memory was given to somebody new.
     length
         How many bytes are sent; also the result of ``len``.
     """
 
-    __slots__ = ("attempts", "length")
+    __slots__ = ("attempts", "lease", "length")
 
     def __init__(self, nbytes: int) -> None:
         super().__init__(nbytes)
         self.attempts = 0
+        self.lease = 0
         self.length = nbytes
+
+    def renew(self) -> None:
+        """Forget what was sent: the memory is used for something else now."""
+        self.attempts = 0
+        self.lease += 1
+        self.length = self.capacity
 
     def __len__(self) -> int:
         """Return how many bytes are sent."""

@@ -25,6 +25,9 @@ _log = logging.getLogger("aqz")
 
 T = TypeVar("T")
 
+_PASSING = ("endpoint", "region")
+"""What the settings are to blame for when a store is opened, and something on the way later."""
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -84,7 +87,7 @@ async def repeat(
     nbytes
         Bytes that the request moves.
     renew
-        Logs in again after expired credentials, once; returns whether there are new ones.
+        Logs in again after expired credentials; returns whether that may help.
 
     Raises
     ------
@@ -107,12 +110,12 @@ async def repeat(
             if isinstance(error, TimeoutError) and left < wanted and told is not None:
                 fault, cause = told  # the last try got only what was left: that says nothing
             told = fault, cause
-            if fault.kind == "expired" and renew is not None and await renew():
-                renew = None
-                continue
             wait = policy.wait_seconds(failures)
+            again = fault.transient or (fault.kind in _PASSING and not policy.opening)
+            if fault.kind == "expired" and renew is not None:
+                again = await renew()  # whoever renews them may be a moment late
             seconds = time.monotonic() - begun
-            if not fault.transient or seconds + wait >= policy.total:
+            if not again or seconds + wait >= policy.total:
                 tried = f" (tried {failures} times in {seconds:.1f} s)" if failures > 1 else ""
                 message = f"{what} failed on {where}: {fault.words}{tried}"
                 raise error_for(fault, message, opening=policy.opening) from cause

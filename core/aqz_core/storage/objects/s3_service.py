@@ -16,10 +16,10 @@ import s3fs
 from botocore.exceptions import ClientError
 
 from aqz_core.storage.objects.request_body import PartBody, crc32c
-from aqz_core.storage.objects.service import Listing, Upload
+from aqz_core.storage.objects.service import Listing, NoServiceError, Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from aqz_core.settings.location import S3Location
     from aqz_core.settings.s3 import S3Settings
@@ -51,6 +51,7 @@ class S3Service:
         self._filesystem = s3fs.S3FileSystem(
             asynchronous=True, skip_instance_cache=True, **_arguments(location, s3)
         )
+        self.equal_parts = "r2.cloudflarestorage.com" in (location.endpoint or "")
         self._client: Any = None
         self._creators: list[Any] = []
         self._batches = True
@@ -91,6 +92,7 @@ class S3Service:
             if _code(error) in _GONE:
                 return None
             raise
+        _check(answer, "ETag", "LastModified")
         async with answer["Body"] as stream:
             data: bytes = await stream.read()
         return data
@@ -99,6 +101,7 @@ class S3Service:
         """Return some bytes of an object."""
         wanted = f"bytes={start}-{stop - 1}"
         answer = await self._client.get_object(Bucket=self._bucket, Key=key, Range=wanted)
+        _check(answer, "ETag", "ContentRange")
         async with answer["Body"] as stream:
             data: bytes = await stream.read()
         return data
@@ -111,13 +114,15 @@ class S3Service:
             if _code(error) in _GONE:
                 return None
             raise
+        _check(answer, "ETag", "LastModified")
         return int(answer["ContentLength"])
 
     async def put(self, key: str, body: PartBody) -> None:
         """Store an object."""
-        await self._client.put_object(
+        answer = await self._client.put_object(
             Bucket=self._bucket, Key=key, Body=body, **self._checksum(body)
         )
+        _check(answer, "ETag")
 
     async def list_page(self, prefix: str, *, deep: bool, page: str | None) -> Listing:
         """List a page of up to 1000 keys."""
@@ -125,6 +130,7 @@ class S3Service:
         if page is not None:
             options["ContinuationToken"] = page
         answer = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **options)
+        _check(answer, "IsTruncated", "Name", "KeyCount")
         return Listing(
             tuple(item["Key"] for item in answer.get("Contents", ())),
             tuple(item["Prefix"].rstrip("/") for item in answer.get("CommonPrefixes", ())),
@@ -159,6 +165,7 @@ class S3Service:
         """Start an upload."""
         options = {"ChecksumAlgorithm": "CRC32C"} if self._checksums else {}
         answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **options)
+        _check(answer, "UploadId")
         return Upload(key, answer["UploadId"])
 
     async def put_part(self, upload: Upload, number: int, body: PartBody) -> object:
@@ -172,6 +179,7 @@ class S3Service:
             Body=body,
             **checksum,
         )
+        _check(answer, "ETag")
         return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
 
     async def copy_part(self, upload: Upload, number: int, start: int, stop: int) -> object:
@@ -184,18 +192,21 @@ class S3Service:
             CopySource={"Bucket": self._bucket, "Key": upload.key},
             CopySourceRange=f"bytes={start}-{stop - 1}",
         )
+        _check(answer, "CopyPartResult")
         told = answer["CopyPartResult"]
+        _check(told, "ETag")
         checksum = {"ChecksumCRC32C": told["ChecksumCRC32C"]} if "ChecksumCRC32C" in told else {}
         return {"PartNumber": number, "ETag": told["ETag"], **checksum}
 
     async def complete(self, upload: Upload, parts: Sequence[object]) -> None:
         """Finish an upload."""
-        await self._client.complete_multipart_upload(
+        answer = await self._client.complete_multipart_upload(
             Bucket=self._bucket,
             Key=upload.key,
             UploadId=upload.upload_id,
             MultipartUpload={"Parts": list(parts)},
         )
+        _check(answer, "Key", "ETag", "Location")
 
     async def abort(self, upload: Upload) -> None:
         """Give up an upload."""
@@ -225,6 +236,15 @@ class S3Service:
         if not self._checksums:
             return {}
         return {"ChecksumCRC32C": base64.b64encode(crc32c(body)).decode("ascii")}
+
+
+def _check(answer: Mapping[str, Any], *names: str) -> None:
+    """Raise if an answer of success has none of what the service would say.
+
+    Proxies and login pages answer every request with status 200 and a page.
+    """
+    if not any(name in answer for name in names):
+        raise NoServiceError(f"the answer has no {names[0]}")
 
 
 def _arguments(location: S3Location, s3: S3Settings | None) -> dict[str, Any]:

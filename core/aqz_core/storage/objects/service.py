@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
     from aqz_core.storage.objects.request_body import PartBody
 
-__all__ = ["Listing", "ObjectService", "PartService", "Upload"]
+__all__ = ["Listing", "NoServiceError", "ObjectService", "PartService", "Upload"]
+
+
+class NoServiceError(Exception):
+    """An answer of success that lacks what the service always says: somebody else gave it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,15 @@ class ObjectService(Protocol):
 
 
 class PartService(ObjectService, Protocol):
-    """A connection to an object store that takes objects in parts."""
+    """A connection to an object store that takes objects in parts.
+
+    Attributes
+    ----------
+    equal_parts
+        Whether all parts of an object but the last must be of one size.
+    """
+
+    equal_parts: bool
 
     async def begin(self, key: str) -> Upload:
         """Start an upload in parts."""

@@ -67,7 +67,7 @@ class ObjectStoreSink(Sink):
         self._unfinished = UnfinishedUploads(self._connection)
         self._logs = WholeLogs()
         try:
-            probe(self._connection, self._root)
+            probe(self._connection, self._root, self._unfinished)
         except BaseException:
             self._connection.close()
             raise

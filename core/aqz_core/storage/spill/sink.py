@@ -14,8 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import shutil
 import socket
 import threading
 from typing import TYPE_CHECKING
@@ -23,7 +21,8 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import AqzError, StorageError
 from aqz_core.storage.filesystem import FilesystemSink
 from aqz_core.storage.names import PARTIAL
-from aqz_core.storage.sink import Sink, as_view
+from aqz_core.storage.sink import Sink
+from aqz_core.storage.spill.copied_shard import CopiedShard
 from aqz_core.storage.spill.known_store import KnownStore
 from aqz_core.storage.whole_logs import WholeLogs
 
@@ -171,13 +170,13 @@ class SpillingSink(Sink):
         with self.locally():
             self.local.write(name, data, sync=sync)
 
-    def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> _CopiedShard:
+    def create_shard(self, name: str, nbytes: int | None, *, visible: bool) -> CopiedShard:
         """Start a shard, and a copy of it."""
         self._mark()
         made: list[ShardFile] = []
         store = self._store
         self.stored(lambda: made.append(store.create_shard(name, nbytes, visible=visible)))
-        return _CopiedShard(self, name, made[0] if made else None)
+        return CopiedShard(self, name, made[0] if made else None)
 
     def open_shard(self, name: str) -> None:
         """Return None: what is stored takes no more bytes."""
@@ -244,105 +243,3 @@ class SpillingSink(Sink):
                 self._store.close()
             finally:
                 self.folder.close()
-
-
-class _CopiedShard:
-    """A shard on its way into the store, and its copy in the folder.
-
-    The copy takes every byte first. It is written through the page cache, and is mostly deleted
-    before the cache is: what goes to the device is little.
-    """
-
-    def __init__(self, sink: SpillingSink, name: str, remote: ShardFile | None) -> None:
-        self._sink = sink
-        self._name = name
-        self._remote = remote
-        self._copy: ShardFile | None = None
-        self._lost: OSError | None = None
-
-    def write_at(self, offset: int, data: Bytes) -> None:
-        """Write in order, to both."""
-        view = as_view(data)
-        self._keep(offset, view)
-        self._at_store(lambda remote: remote.write_at(offset, view))
-
-    def _keep(self, offset: int, view: memoryview) -> None:
-        """Write to the copy. While the store works, a copy that cannot be kept ends nothing."""
-        if self._lost is not None:
-            return
-        try:
-            if self._copy is None:
-                self._copy = self._sink.local.create_shard(self._name, None, visible=False)
-            self._copy.write_at(offset, view)
-        except OSError as error:
-            self._lost = error
-            if self._copy is not None:
-                self._copy.discard()
-            if self._remote is not None and self._sink.failover is None:
-                _log.warning(
-                    "the spill %s cannot keep a copy of %s: %s. If the store fails before this "
-                    "shard is complete, its frames are lost.",
-                    self._sink.folder.path,
-                    self._name,
-                    error,
-                )
-
-    def _at_store(self, call: Callable[[ShardFile], object]) -> bool:
-        """Try a call at the store; tell whether it has what the call was to store.
-
-        Raises
-        ------
-        StorageError
-            It has not, and there is no copy.
-        """
-        remote = self._remote
-        if remote is not None and self._sink.stored(lambda: call(remote)):
-            return True
-        self._remote = None
-        if self._lost is not None:
-            with self._sink.locally():
-                raise self._lost
-        return False
-
-    def read(self, offset: int, nbytes: int) -> bytes:
-        """Refuse, as the store does."""
-        raise StorageError(f"{self._name!r} is not complete and cannot be read back")
-
-    def nbytes(self) -> int:
-        """Return how many bytes were written."""
-        return 0 if self._copy is None else self._copy.nbytes()
-
-    def sync(self) -> None:
-        """Do nothing: nothing is promised of a shard before it is complete or shown."""
-
-    def show(self, tail: Bytes) -> None:
-        """Let readers, or a later upload, find what was written so far."""
-        if self._at_store(lambda remote: remote.show(tail)):
-            return
-        path = self._sink.folder.objects / self._name
-        with self._sink.locally():
-            shown = path.with_name(f"{path.name}.shown{PARTIAL}")
-            shutil.copyfile(f"{path}{PARTIAL}", shown)
-            with shown.open("ab") as file:
-                file.write(as_view(tail))
-                file.flush()
-                os.fsync(file.fileno())
-            shown.replace(path)
-
-    def finish(self, nbytes: int, *, sync: bool) -> None:
-        """Give the shard to readers, or to a later upload."""
-        stored = self._at_store(lambda remote: remote.finish(nbytes, sync=sync))
-        if self._copy is None:
-            return
-        if stored:
-            self._copy.discard()
-            return
-        with self._sink.locally():
-            self._copy.finish(nbytes, sync=sync)
-
-    def discard(self) -> None:
-        """Give up the shard."""
-        if self._remote is not None:
-            self._remote.discard()
-        if self._copy is not None:
-            self._copy.discard()
