@@ -36,7 +36,7 @@ def _make(folder: Path, home: Path) -> None:
     from qtpy.QtWidgets import QApplication
 
     from aqz_napari import register_source
-    from aqz_napari.simulated_camera import PIXEL_SIZE, frames, simulated_source
+    from aqz_napari.sources.simulated_camera import PIXEL_SIZE, frames, simulated_source
 
     def pump(seconds: float) -> None:
         until = time.monotonic() + seconds

@@ -119,7 +119,7 @@ def viewer(window):
 def widget(viewer, tmp_path, monkeypatch):
     """The widget, opened as the menu does it, that records into a folder of its own."""
     nowhere = SimpleNamespace(gettempdir=lambda: "/nowhere")  # tests are in a temporary folder
-    monkeypatch.setattr("aqz_napari.plan_problems.tempfile", nowhere)
+    monkeypatch.setattr("aqz_napari.form.plan_problems.tempfile", nowhere)
     dock, widget = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
     widget.destination.path.value = str(tmp_path / "{layer}_{n:03}.ome.zarr")
     widget.check()

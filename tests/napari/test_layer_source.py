@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aqz_napari import LayerSource, Recorder, SourceError
-from aqz_napari.recording_plan import plan_for
+from aqz_napari.form.recording_plan import plan_for
 
 DEADLINE = 10.0
 

@@ -42,7 +42,7 @@ def test_it_offers_what_the_documentation_says(manifest):
 
 def test_napari_asks_for_the_viewer_by_this_annotation():
     pytest.importorskip("qtpy")
-    from aqz_napari.record_widget import RecordWidget
+    from aqz_napari.widget.record_widget import RecordWidget
 
     assert RecordWidget.__init__.__annotations__["viewer"] == "napari.viewer.Viewer"
 

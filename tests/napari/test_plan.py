@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_napari.codec_trial import try_codecs
-from aqz_napari.destination import expand, free_bytes, next_free
-from aqz_napari.estimates import estimate, memory_needed, readable_bytes
-from aqz_napari.frame_source import Axis, SourceSpec
-from aqz_napari.plan_problems import problems, store_path_of
-from aqz_napari.python_script import settings_as_code, settings_as_script
-from aqz_napari.recorder_status import StopRule
-from aqz_napari.recording_plan import CODECS, StoragePlan, array_keys, plan_for
-from aqz_napari.remote_place import try_remote
+from aqz_napari.form.codec_trial import try_codecs
+from aqz_napari.form.destination import expand, free_bytes, next_free
+from aqz_napari.form.estimates import estimate, memory_needed, readable_bytes
+from aqz_napari.form.plan_problems import problems, store_path_of
+from aqz_napari.form.python_script import settings_as_code, settings_as_script
+from aqz_napari.form.recording_plan import CODECS, StoragePlan, array_keys, plan_for
+from aqz_napari.form.remote_place import try_remote
+from aqz_napari.recorder.recorder_status import StopRule
+from aqz_napari.sources.frame_source import Axis, SourceSpec
 
 SPEC = SourceSpec(
     "camera 1",

@@ -12,7 +12,7 @@ import pytest
 
 import aqz_core as aqz
 from aqz_napari import AcquisitionSource, LiveCameraSource, Recorder, SourceError, StopRule
-from aqz_napari.recording_plan import plan_for
+from aqz_napari.form.recording_plan import plan_for
 
 pymmcore_plus = pytest.importorskip("pymmcore_plus", reason="needs pymmcore-plus")
 mm_test_adapters = pytest.importorskip("mm_test_adapters", reason="needs mm-test-adapters")

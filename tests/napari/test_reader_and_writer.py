@@ -7,9 +7,9 @@ import pytest
 
 import aqz_core as aqz
 from aqz_napari import registered_sources, unregister_source
-from aqz_napari.ome_reader import get_reader, list_plate_fields, read_layers
-from aqz_napari.ome_writer import write_layers
-from aqz_napari.simulated_camera import sample_data
+from aqz_napari.ome_zarr.reader import get_reader, list_plate_fields, read_layers
+from aqz_napari.ome_zarr.writer import write_layers
+from aqz_napari.sources.simulated_camera import sample_data
 
 pytest.importorskip("napari", reason="needs the extra `napari`")
 pytest.importorskip("zarr", reason="reading needs zarr")

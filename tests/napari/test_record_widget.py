@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_napari.frame_source import register_source, unregister_source
-from aqz_napari.generator_source import GeneratorSource
-from aqz_napari.recorder_status import RecorderState
+from aqz_napari.recorder.recorder_status import RecorderState
+from aqz_napari.sources.frame_source import register_source, unregister_source
+from aqz_napari.sources.generator_source import GeneratorSource
 from tests.napari.window import DEADLINE, finish, needs_display, notice, pump, start
 
 pytest.importorskip("napari", reason="needs the extra `napari`")
@@ -351,7 +351,7 @@ def test_buttons_beside_recording(widget, live, frame_of, tmp_path):
 
 
 def test_presets_in_files_are_the_engines_own(widget, live, tmp_path, monkeypatch):
-    from aqz_napari import presets
+    from aqz_napari.form import presets
 
     widget.storage.codec.value = "zstd"
     widget.arrays.table._rows[0].shard.value = 17
@@ -495,7 +495,7 @@ def test_the_next_acquisition_brings_its_own_axes_and_positions(viewer, widget, 
 
 
 def test_the_preview_shows_new_frames_and_takes_its_time(viewer, widget, frame_of):
-    from aqz_napari.live_preview import LivePreview
+    from aqz_napari.widget.live_preview import LivePreview
 
     layer = viewer.add_image(frame_of(0), name="preview", contrast_limits=(0, 60000))
     shown = {"frame": frame_of(0, dtype=np.uint16)}

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_napari.form_parts import ERROR
-from aqz_napari.frame_source import register_source, unregister_source
-from aqz_napari.generator_source import GeneratorSource
-from aqz_napari.recorder_status import RecorderState
-from aqz_napari.recording_plan import RecordingPlan
+from aqz_napari.form.recording_plan import RecordingPlan
+from aqz_napari.recorder.recorder_status import RecorderState
+from aqz_napari.sources.frame_source import register_source, unregister_source
+from aqz_napari.sources.generator_source import GeneratorSource
+from aqz_napari.widget.form_parts import ERROR
 from tests.napari.window import finish, needs_display, notice, pump, start
 from tests.s3 import fault_endpoint
 
@@ -225,8 +225,8 @@ def test_a_service_that_is_lost_during_a_recording(
         assert ERROR in widget.run.health.value
         assert widget.run.message.value.startswith("Failed: ")
         service.recover()
-        from aqz_napari.ome_reader import read_layers
-        from aqz_napari.remote_place import storage_options
+        from aqz_napari.form.remote_place import storage_options
+        from aqz_napari.ome_zarr.reader import read_layers
 
         url = recorder.store_path
         ((data, _, _),) = read_layers(url, **storage_options(url, address(service)))
@@ -263,8 +263,8 @@ def test_a_recording_goes_on_in_a_folder_when_the_service_is_lost(
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-        from aqz_napari.ome_reader import read_layers
-        from aqz_napari.remote_place import storage_options
+        from aqz_napari.form.remote_place import storage_options
+        from aqz_napari.ome_zarr.reader import read_layers
 
         url = recorder.store_path
         ((data, _, _),) = read_layers(url, **storage_options(url, address(service)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aqz_napari.remote_place import names_beside, try_remote
+from aqz_napari.form.remote_place import names_beside, try_remote
 from tests.napari.window import finish, needs_display, pump, start
 
 pytest.importorskip("napari", reason="needs the extra `napari`")
