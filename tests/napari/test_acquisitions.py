@@ -77,6 +77,9 @@ class FakeCore:
     def getBytesPerPixel(self):
         return 2
 
+    def getNumberOfCameraChannels(self):
+        return 1
+
     def run(self, sequence, cancel_after=None):
         """Send every frame of a sequence, with a value that tells its index."""
         events = self.mda.events

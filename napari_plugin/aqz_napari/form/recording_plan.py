@@ -76,6 +76,7 @@ class AxisPlan:
     shard: int
     scale: float = 1.0
     unit: str = ""
+    origin: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,8 @@ class ArrayPlan:
         Whether the source promises each frame.
     channels : tuple
         As in `SourceSpec.channels`.
+    is_labels : bool
+        Whether pixels are numbers of objects, which must not be averaged.
     """
 
     key: str
@@ -107,6 +110,7 @@ class ArrayPlan:
     update_shape: tuple[int, ...]
     every_frame: bool = True
     channels: tuple[tuple[str, str | None, tuple[float, float] | None], ...] = ()
+    is_labels: bool = False
 
     @property
     def update_nbytes(self) -> int:
@@ -145,6 +149,8 @@ class RecordingPlan:
     spill_folder : str
         For a URL: folder on this machine in which the recording goes on, in a folder of its own,
         when the service fails; empty to let it fail.
+    notes : str
+        Stored with the recording, as the attribute ``notes`` of its root.
     """
 
     arrays: tuple[ArrayPlan, ...] = ()
@@ -153,6 +159,7 @@ class RecordingPlan:
     destination: str = ""
     endpoint: str = ""
     spill_folder: str = ""
+    notes: str = ""
 
     def settings(self, store_path: str) -> aqz.StreamSettings:
         """Return the engine's settings for this plan.
@@ -199,7 +206,7 @@ def plan_for(specs: Mapping[str, SourceSpec], storage: StoragePlan | None = None
 def array_plan(key: str, spec: SourceSpec) -> ArrayPlan:
     """Return the plan of one array, with chunks and shards chosen for it."""
     axes = tuple(
-        AxisPlan(axis.name, axis.kind, axis.size, 1, 1, axis.scale, axis.unit or "")
+        AxisPlan(axis.name, axis.kind, axis.size, 1, 1, axis.scale, axis.unit or "", axis.origin)
         for axis in spec.axes
     )
     return suggested(
@@ -211,6 +218,7 @@ def array_plan(key: str, spec: SourceSpec) -> ArrayPlan:
             spec.update_shape,
             spec.every_frame,
             tuple(spec.channels),
+            spec.is_labels,
         )
     )
 
@@ -250,7 +258,9 @@ def for_sites(
     for spec in specs:
         plan = array_plan("", spec)
         axes = [
-            replace(said[axis.name], kind=axis.kind, size=axis.size) if axis.name in said else axis
+            replace(said[axis.name], kind=axis.kind, size=axis.size, origin=axis.origin)
+            if axis.name in said
+            else axis
             for axis in plan.axes
         ]
         plans.append(replace(plan, axes=tuple(axes)))
@@ -299,6 +309,7 @@ def array_settings(array: ArrayPlan, storage: StoragePlan) -> aqz.ArraySettings:
                 kind=KINDS[axis.kind],
                 unit=axis.unit or None,
                 scale=axis.scale,
+                origin=axis.origin,
                 array_size_px=axis.size,
                 chunk_size_px=axis.chunk,
                 shard_size_chunks=axis.shard if sharded else None,
@@ -309,10 +320,26 @@ def array_settings(array: ArrayPlan, storage: StoragePlan) -> aqz.ArraySettings:
     if settings.ngff_problems():
         return settings
     settings.is_ngff = True
-    settings.downsampling_method = PYRAMIDS[storage.pyramid]
-    settings.max_levels = storage.levels if storage.pyramid != "none" else 0
+    levels = _pyramid_levels(array, storage)
+    if levels:
+        method = PYRAMIDS[storage.pyramid]
+        decimate = aqz.DownsamplingMethod.DECIMATE  # a mean of labels is no label
+        settings.downsampling_method = decimate if array.is_labels else method
+        settings.max_levels = levels
     settings.channels = [
         aqz.Channel(name=name, color=colour, window=window)
         for name, colour, window in (array.channels if fits else ())
     ]
     return settings
+
+
+def _pyramid_levels(array: ArrayPlan, storage: StoragePlan) -> int:
+    """Return how many smaller versions are made: no more than rows and columns are halved.
+
+    The engine would halve z beyond that, down to one plane of a stack, which is what viewers that
+    show the smallest level in 3-D would show.
+    """
+    if storage.pyramid == "none":
+        return 0
+    useful = min((-(-a.size // max(1, a.chunk)) - 1).bit_length() for a in array.axes[-2:])
+    return min(useful, storage.levels) if storage.levels else useful

@@ -6,14 +6,17 @@ for hours. Both happen on other threads; the widget looks now and then how far i
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import aqz_core as aqz
 from aqz_napari.form.destination import exists_locally, is_remote
 from aqz_napari.form.plan_problems import store_path_of
-from aqz_napari.form.recording_plan import array_keys, for_sites
+from aqz_napari.form.recording_plan import array_keys, array_plan, for_sites
 from aqz_napari.form.remote_place import names_beside
+from aqz_napari.form.said_axes import merge_axes
 from aqz_napari.recorder.recorder import Recorder
 from aqz_napari.sources.acquisition_source import NextAcquisition
 
@@ -25,6 +28,18 @@ if TYPE_CHECKING:
     from aqz_napari.sources.frame_source import FrameSource, SourceSpec
 
 __all__ = ["RecordingStart"]
+
+
+class _Notes:
+    """Adds notes to the attributes of a store."""
+
+    def __init__(self, notes: str) -> None:
+        self._notes = notes
+
+    @aqz.hookimpl
+    def aqz_metadata(self, settings: aqz.StreamSettings) -> dict[str, str]:
+        """Return the attributes."""
+        return {"notes": self._notes}
 
 
 class RecordingStart:
@@ -119,6 +134,7 @@ class RecordingStart:
         """Find a free name, open the store, start the sources."""
         recorder = None
         try:
+            self._prepare_sources()
             path = store_path_of(self._path_plan, self._exists)
             recorder = Recorder(
                 self.plan.settings(path),
@@ -128,16 +144,43 @@ class RecordingStart:
                 },
                 stop_rule=self.plan.stop,
                 publish_every=self._publish_every,
+                plugins=[_Notes(self.plan.notes)] if self.plan.notes else [],
             )
             recorder.start()
         except Exception as error:
             self.error = error
         if recorder is not None and (recorder.state.is_running or recorder.state.is_over):
             self.recorder = recorder
+        else:
+            self._stop_sources()
         self._done.set()
 
+    def _prepare_sources(self) -> None:
+        """Let sources that can begin at once, and take over what is known only then.
+
+        Frames wait in the camera's buffer until the store is open: for a store across a network,
+        which may take seconds, the buffer could be too small.
+        """
+        if is_remote(self.plan.destination):
+            return
+        for position, (source, spec) in enumerate(self._sources):
+            prepare = getattr(source, "prepare", None)
+            if prepare is None:
+                continue
+            array, now = self.plan.arrays[position], prepare()
+            axes = merge_axes(array.axes, array_plan("", spec).axes, array_plan("", now).axes)
+            self.plan = self.plan.with_array(replace(array, axes=axes))
+            self._sources[position] = (source, now)
+
+    def _stop_sources(self) -> None:
+        """Stop what was prepared for a recording that does not come about."""
+        for source, _ in self._sources:
+            if hasattr(source, "prepare"):
+                with contextlib.suppress(Exception):
+                    source.stop()
+
     def _exists(self, path: str) -> bool:
-        """Tell whether a name is taken, waiting for the network if need be."""
+        """Return whether a name is taken, waiting for the network if need be."""
         if not is_remote(path):
             return exists_locally(path)
         try:

@@ -6,16 +6,26 @@ of OME-NGFF 0.4 or 0.5. napari asks `get_reader`; the widget and scripts use `re
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
+
+import numpy as np
+
+from aqz_napari.ome_zarr.layer_state import restored
 
 __all__ = ["get_reader", "list_plate_fields", "read_layers"]
 
 LayerData: TypeAlias = tuple[Any, dict[str, Any], str]
 
 _MOST_LAYERS = 30
+"""More images than this are stacked along an axis of positions, where they are alike."""
+
+_IN_MEMORY = 256 << 20
+"""Bytes up to which labels are read at once: napari edits only what is in memory."""
+
 _WHITE = "FFFFFF"
 
 
@@ -50,6 +60,8 @@ def read_layers(path: str, field: str | None = None, **options: Any) -> list[Lay
     """
     import zarr
 
+    if "://" not in path:
+        path = str(Path(path).expanduser())
     node = zarr.open(path, mode="r", **({"storage_options": options} if options else {}))
     name = Path(path.rstrip("/")).name.removesuffix(".zarr").removesuffix(".ome")
     if isinstance(node, zarr.Array):
@@ -61,13 +73,15 @@ def read_layers(path: str, field: str | None = None, **options: Any) -> list[Lay
         if chosen is None:
             return []
         shown = f"{name} {chosen}"
-        layers = _image(node[chosen], shown)
+        layers = _image(node[chosen], shown) + _labels(node[chosen])
         return _of_image(layers, shown) if len(fields) > 1 else layers
     if "multiscales" in document:
         return _image(node, name) + _labels(node)
     images = list(_images(node))
     if len(images) == 1:
         return images[0][1]
+    if sum(len(layers) for _, layers in images) > _MOST_LAYERS:
+        return _stacked(images, name)
     return [layer for name, layers in images for layer in _of_image(layers, name)]
 
 
@@ -86,12 +100,14 @@ def _read(path: str | list[str]) -> list[LayerData]:
     layers: list[LayerData] = []
     for item in [path] if isinstance(path, str) else path:
         fields = list_plate_fields(item)
-        layers.extend(read_layers(item, _choose(item, fields) if fields else None))
+        chosen = _choose(item, fields) if fields else None
+        if not fields or chosen is not None:
+            layers.extend(read_layers(item, chosen))
     return layers or [(None,)]  # type: ignore[list-item]  # napari's word for nothing to show
 
 
-def _choose(path: str, fields: list[str]) -> str:
-    """Let the user choose a field of view where there is a window to ask in."""
+def _choose(path: str, fields: list[str]) -> str | None:
+    """Let the user choose a field of view where there is a window to ask in; None: nothing."""
     if len(fields) == 1:
         return fields[0]
     try:
@@ -100,14 +116,15 @@ def _choose(path: str, fields: list[str]) -> str:
         return fields[0]
     if QApplication.instance() is None:
         return fields[0]
-    chosen, accepted = QInputDialog.getItem(
-        None, "Open a plate", f"{Path(path).name}: field of view", fields, 0, False
-    )
-    return str(chosen) if accepted else fields[0]
+    chosen, accepted = QInputDialog.getItem(  # the window gives it napari's style
+        QApplication.activeWindow(), "Open a plate", f"{Path(path).name}: field of view",
+        fields, 0, False,
+    )  # fmt: skip
+    return str(chosen) if accepted else None
 
 
 def _is_store(path: str) -> bool:
-    """Tell whether a path is a folder with Zarr metadata, or a URL that ends like one."""
+    """Return whether a path is a folder with Zarr metadata, or a URL that ends like one."""
     if "://" in path and not path.startswith("file://"):
         return path.rstrip("/").endswith(".zarr")
     folder = Path(path.removeprefix("file://"))
@@ -138,12 +155,45 @@ def _images(group: Any) -> list[tuple[str, list[LayerData]]]:
         if isinstance(child, zarr.Array):
             images.append((name, [_plain_array(child, name)]))
         elif "multiscales" in _ome(child.attrs):
-            images.append((name, _image(child, name)))
+            images.append((name, _image(child, name) + _labels(child)))
         else:
             images.extend((f"{name}/{inner}", layers) for inner, layers in _images(child))
-        if sum(len(layers) for _, layers in images) >= _MOST_LAYERS:
-            break
     return images
+
+
+def _stacked(images: list[tuple[str, list[LayerData]]], name: str) -> list[LayerData]:
+    """Return the layers of many images: those that are alike along an axis ``position``.
+
+    Dozens of layers on top of each other are of no use, and slow.
+    """
+    import dask.array
+
+    alike: dict[Any, list[tuple[str, LayerData]]] = {}
+    for image, layers in images:
+        for number, (data, options, kind) in enumerate(layers):
+            level = data[0] if isinstance(data, list) else data
+            like = (number, kind, level.shape, str(level.dtype), options.get("scale"))
+            alike.setdefault(like, []).append((image, (data, options, kind)))
+    stacked: list[LayerData] = []
+    for members in alike.values():
+        image, (data, options, kind) = members[0]
+        if len(members) == 1:
+            stacked += _of_image([(data, options, kind)], image)
+            continue
+        levels = [
+            [one[0][level] if isinstance(one[0], list) else one[0] for _, one in members]
+            for level in range(len(data) if isinstance(data, list) else 1)
+        ]
+        pixels = [dask.array.stack([dask.array.asarray(a) for a in level]) for level in levels]
+        more = {"scale": 1.0, "translate": 0.0, "axis_labels": "position", "units": "pixel"}
+        first = {key: (more[key], *options[key]) for key in more if key in options}
+        places = {"positions": [image for image, _ in members]}
+        metadata = {**options.get("metadata", {}), **places}
+        shown = options["name"] if options["name"] != image else name
+        stacked.append(
+            (_levels(pixels), {**options, **first, "name": shown, "metadata": metadata}, kind)
+        )
+    return stacked
 
 
 def _of_image(layers: list[LayerData], image: str) -> list[LayerData]:
@@ -181,15 +231,26 @@ def _labels(image: Any) -> list[LayerData]:
     except KeyError:
         return []
     return [
-        (data, {k: v for k, v in options.items() if k in _FOR_LABELS}, "labels")
+        _as_labels(data, options)
         for name in names
         for data, options, _ in _image(image["labels"][name], name)
     ]
 
 
+def _as_labels(data: Any, options: Mapping[str, Any]) -> LayerData:
+    """Return a layer of labels; in memory, so that it can be edited, if it is not too large."""
+    full = data[0] if isinstance(data, list) else data
+    if np.dtype(full.dtype).itemsize * math.prod(full.shape) <= _IN_MEMORY:
+        data = np.asarray(full)
+    return data, {k: v for k, v in options.items() if k in _FOR_LABELS}, "labels"
+
+
 _FOR_LABELS = frozenset(
-    {"name", "scale", "translate", "units", "axis_labels", "multiscale", "metadata"}
-)
+    {
+        "name", "scale", "translate", "units", "axis_labels", "multiscale", "metadata",
+        "rotate", "shear", "affine", "opacity", "blending",
+    }
+)  # fmt: skip
 
 
 def _plain_array(array: Any, name: str) -> LayerData:
@@ -205,7 +266,19 @@ def _plain_array(array: Any, name: str) -> LayerData:
         units = [_showable(axis["unit"]) for axis in axes]
         if any(units):
             options["units"] = tuple(unit or "pixel" for unit in units)
-    return array, options, "image"
+    options.update(restored(array.attrs.get("napari"), array.ndim))
+    return _as_labels(array, options) if _holds_labels(array) else (array, options, "image")
+
+
+def _holds_labels(node: Any) -> bool:
+    """Return whether an image or array holds labels, by its own words or those of its saver."""
+    saved, recorded = node.attrs.get("napari"), node.attrs.get("recording")
+    source = recorded.get("source") if isinstance(recorded, Mapping) else None
+    return (
+        (isinstance(saved, Mapping) and saved.get("layer_type") == "labels")
+        or (isinstance(source, Mapping) and source.get("labels") is True)
+        or "image-label" in _ome(node.attrs)
+    )
 
 
 def _image(group: Any, name: str) -> list[LayerData]:
@@ -224,18 +297,23 @@ def _image(group: Any, name: str) -> list[LayerData]:
     }
     if any(unit is not None for unit in units):
         options["units"] = tuple(unit if unit is not None else "pixel" for unit in units)
-    saved = group.attrs.get("napari")
-    if isinstance(saved, Mapping) and saved.get("layer_type") == "labels":
-        return [(_levels(levels), {k: v for k, v in options.items() if k in _FOR_LABELS}, "labels")]
+    _calibrate(options, kinds, units, group.attrs.get("recording"))
+    state = restored(group.attrs.get("napari"), levels[0].ndim)
+    if _holds_labels(group):
+        return [_as_labels(_levels(levels), {**options, **state})]
     channels = document.get("omero", {}).get("channels", [])
     axis = kinds.index("channel") if "channel" in kinds else None
     if axis is None or levels[0].shape[axis] != len(channels) or len(channels) < 2:
-        display = _display(channels[0], name) if len(channels) == 1 else {}
-        return [(_levels(levels), {**options, **display}, "image")]
+        display = _display(channels[0], name, levels[0].dtype) if len(channels) == 1 else {}
+        return [(_levels(levels), {**options, **display, **state}, "image")]
     return [
         (
             _levels([_channel(level, axis, position) for level in levels]),
-            {**_without_axis(options, axis), **_display(channel, name), "blending": "additive"},
+            {
+                **_without_axis(options, axis),
+                **_display(channel, name, levels[0].dtype),
+                "blending": "additive",
+            },
             "image",
         )
         for position, channel in enumerate(channels)
@@ -302,12 +380,26 @@ def _transform(image: Mapping[str, Any], ndim: int) -> tuple[tuple[float, ...], 
     return tuple(scale), tuple(translate)
 
 
-def _display(channel: Mapping[str, Any], name: str) -> dict[str, Any]:
+def _calibrate(options: dict[str, Any], kinds: list[str], units: list[Any], recording: Any) -> None:
+    """Give a time axis without a unit the interval that was measured while it was recorded."""
+    interval = recording.get("interval") if isinstance(recording, Mapping) else None
+    axis = kinds.index("time") if "time" in kinds else None
+    if interval and axis is not None and units[axis] is None and axis == 0:
+        units = ["second", *(unit or "pixel" for unit in units[1:])]
+        options["scale"] = (float(interval), *options["scale"][1:])
+        options["units"] = tuple(units)
+
+
+def _display(channel: Mapping[str, Any], name: str, dtype: Any) -> dict[str, Any]:
     """Return name, colours and contrast of a channel."""
     options: dict[str, Any] = {"name": str(channel.get("label") or name)}
     window = channel.get("window", {})
     if "start" in window and "end" in window and window["start"] < window["end"]:
-        options["contrast_limits"] = (float(window["start"]), float(window["end"]))
+        limits = (float(window["start"]), float(window["end"]))
+        kind = np.dtype(dtype)
+        # All values of a wide type is what stands there where nobody chose: everything is black.
+        if kind.kind not in "ui" or kind.itemsize == 1 or limits[1] < float(np.iinfo(kind).max):
+            options["contrast_limits"] = limits
     colour = str(channel.get("color", ""))
     if len(colour) == 6 and colour.upper() != _WHITE:
         options["colormap"] = f"#{colour}"

@@ -59,13 +59,13 @@ class FrameIntake:
         with self.life.lock:
             self._nbytes += nbytes
             if limit is not None and self._nbytes >= limit:
-                self.life.ask_to_stop(f"the limit of {limit / 1e6:.0f} MB is reached")
+                self.life.ask_to_stop(f"the limit of {limit / 1e6:.0f} MB is reached", planned=True)
 
     def tap_completed(self) -> None:
         """Look whether every source is complete, and end if so."""
         if all(tap.is_complete for tap in self.taps.values()):
             messages = (tap.end_message for tap in self.taps.values())
-            self.life.ask_to_stop(next(messages, ""))
+            self.life.ask_to_stop(next(messages, ""), planned=True)
 
     def resume(self) -> None:
         """End a pause, if there is one: each tap marks the gap with its next frame."""

@@ -128,7 +128,9 @@ class FrameWriter(threading.Thread):
         self.free_disk = free if free is not None else self.free_disk
         rule, life = self._intake.stop_rule, self._life
         if rule.seconds is not None and life.seconds >= rule.seconds:
-            life.ask_to_stop(f"the limit of {rule.seconds:g} s is reached", take_rest=True)
+            life.ask_to_stop(
+                f"the limit of {rule.seconds:g} s is reached", take_rest=True, planned=True
+            )
         if rule.disk_floor is not None and free is not None and free < rule.disk_floor:
             life.ask_to_stop(f"the disk is almost full: {free / 1e9:.1f} GB are free")
         if not self._stream.is_active() and not life.stop_asked:
@@ -155,7 +157,6 @@ class FrameWriter(threading.Thread):
         try:
             self._close_stream()
         finally:
-            self._life.store_is_closed()
             self._on_over()
 
     def _take_rest(self) -> None:
@@ -219,6 +220,7 @@ class FrameWriter(threading.Thread):
             **({} if axes is None else {"axes": axes}),
             "source": tap.describe(),
             "frames": tap.count.written,
+            "interval": tap.interval(),
             "dropped": tap.count.dropped,
             "first_dropped": tap.count.first_dropped,
             "pauses": [

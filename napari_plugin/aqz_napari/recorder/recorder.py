@@ -172,7 +172,7 @@ class Recorder:
 
     def stop(self) -> None:
         """End the recording: what was taken is stored, and the store finished. Returns at once."""
-        self._life.ask_to_stop("stopped", take_rest=True)
+        self._life.ask_to_stop("stopped", take_rest=True, planned=True)
 
     def wait(self, timeout: float | None = None) -> RecordingReport | None:
         """Wait until the recording is over.
@@ -303,6 +303,8 @@ class Recorder:
                 nbytes=nbytes,
                 free_disk=None if writer is None else writer.free_disk,
                 pauses=life.pause_count,
+                waiting=len(self._intake.queue),
+                was_planned=life.was_planned,
                 unreadable=self._end.unreadable,
                 spill_path=self._end.spill_path,
                 spill_reason=self._end.spill_reason,

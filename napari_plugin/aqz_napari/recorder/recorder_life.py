@@ -36,6 +36,8 @@ class RecorderLife:
         Why it ended, or what was noticed last.
     error : BaseException or None
         What made it fail.
+    was_planned : bool
+        Whether it ended as the user wanted: by Stop, at a limit, or because a source was complete.
     pauses : list of Pause
         Those that are over.
     """
@@ -45,6 +47,7 @@ class RecorderLife:
         self.state = RecorderState.IDLE
         self.message = ""
         self.error: BaseException | None = None
+        self.was_planned = False
         self.pauses: list[Pause] = []
         self._stop_asked = threading.Event()
         self._over = threading.Event()
@@ -80,11 +83,10 @@ class RecorderLife:
 
     @property
     def seconds(self) -> float:
-        """Since the start, up to the end."""
+        """Since the start, up to the moment it was asked to end: finishing is not recording."""
         if self.state in (RecorderState.IDLE, RecorderState.STARTING):
             return 0.0
-        end = time.monotonic() if self.state.is_running else self._ended
-        return max(0.0, end - self._started)
+        return max(0.0, (self._ended or time.monotonic()) - self._started)
 
     @property
     def pause_count(self) -> int:
@@ -119,17 +121,24 @@ class RecorderLife:
             return gap
 
     def ask_to_stop(
-        self, message: str, error: BaseException | None = None, *, take_rest: bool = False
+        self,
+        message: str,
+        error: BaseException | None = None,
+        *,
+        take_rest: bool = False,
+        planned: bool = False,
     ) -> None:
         """End the recording, or end it as soon as it has begun; the first reason is kept.
 
-        With `take_rest`, what sources have at hand is recorded as well.
+        With `take_rest`, what sources have at hand is recorded as well. `planned` ends are those
+        that the user wanted; all others are reported as such.
         """
         with self.lock:
             can_end = self.state.is_running or self.state is RecorderState.STARTING
             if not can_end or self._stop_asked.is_set():
                 return
-            self.message = message
+            self.message, self.was_planned = message, planned
+            self._ended = time.monotonic()
             self.error = self.error or error
             self._sources_may_finish = take_rest and self.state is RecorderState.RECORDING
             self._stop_asked.set()
@@ -149,7 +158,7 @@ class RecorderLife:
             self.message = message
 
     def accepts(self, *, from_source: bool) -> bool:
-        """Tell whether frames are taken; a source that stops may still hand over what it has."""
+        """Return whether frames are taken; a source that stops may still hand over what it has."""
         if self._stop_asked.is_set():
             return from_source and self._sources_may_finish
         return self.state is RecorderState.RECORDING
@@ -162,10 +171,6 @@ class RecorderLife:
     def sources_are_done(self) -> None:
         """Refuse what sources hand over from now on."""
         self._sources_may_finish = False
-
-    def store_is_closed(self) -> None:
-        """Note the moment; the state changes with `over`."""
-        self._ended = time.monotonic()
 
     def over(self) -> RecorderState:
         """Enter the last state; returns it."""

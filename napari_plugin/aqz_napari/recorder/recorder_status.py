@@ -117,6 +117,10 @@ class RecorderStatus:
         Bytes free where the store is; None for stores elsewhere.
     pauses : int
         How often it was paused.
+    waiting : int
+        Deliveries taken that are still to be handed to the store.
+    was_planned : bool
+        Whether it ended as the user wanted: by Stop, at a limit, or because a source was complete.
     unreadable : int
         After a failure of the store: frames it had taken that cannot be read from it.
     spill_path : str
@@ -135,6 +139,8 @@ class RecorderStatus:
     nbytes: int = 0
     free_disk: int | None = None
     pauses: int = 0
+    waiting: int = 0
+    was_planned: bool = False
     unreadable: int = 0
     spill_path: str = ""
     spill_reason: str = ""
@@ -151,8 +157,24 @@ class RecorderStatus:
 
     @property
     def dropped(self) -> int:
-        """Deliveries lost, all arrays together."""
+        """Deliveries lost on the way to the store, all arrays together."""
         return sum(count.dropped for count in self.arrays.values())
+
+    @property
+    def lost(self) -> int:
+        """Deliveries that cannot be read from the store: dropped before it, or lost in it."""
+        return self.dropped + self.unreadable
+
+    @property
+    def error_free(self) -> bool:
+        """Whether the store was finished, and holds all that it was given."""
+        return self.state is not RecorderState.FAILED and not self.unreadable
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether it ended as the user wanted, with frames, none of them lost."""
+        good = self.state is RecorderState.FINISHED and self.was_planned
+        return good and self.written > 0 and not self.lost
 
 
 @dataclass(frozen=True, slots=True)

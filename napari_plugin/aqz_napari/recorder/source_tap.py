@@ -70,6 +70,7 @@ class SourceTap:
         self._order = threading.RLock()
         self._count_lock = threading.Lock()
         self._dropped_in_a_row = 0
+        self._stamps = (0.0, 0.0)
 
     def __call__(
         self,
@@ -109,6 +110,7 @@ class SourceTap:
         return {
             "name": self._spec.name,
             "every_frame": self._spec.every_frame,
+            **({"labels": True} if self._spec.is_labels else {}),
             **self._spec.metadata,
         }
 
@@ -120,6 +122,12 @@ class SourceTap:
             {"name": d.name, "scale": d.scale or 1.0, "unit": d.unit}
             for d in self._array.dimensions
         ]
+
+    def interval(self) -> float | None:
+        """Return the seconds from frame to frame, by their time stamps; None for a single one."""
+        first, last = self._stamps
+        count = self.count.accepted - 1
+        return round((last - first) / count, 9) if count > 0 and last > first else None
 
     def written(self) -> None:
         """Count a frame that was handed to the store."""
@@ -180,17 +188,21 @@ class SourceTap:
         self, number: int, arrived: float, metadata: Mapping[str, Any] | None
     ) -> dict[str, Any]:
         """Return the metadata of a frame: number, times, gaps, then the source's own."""
+        said = dict(metadata or {})
+        taken = float(said.pop("timestamp", arrived))  # the source knows better when it was made
+        self._stamps = (self._stamps[0] or taken, taken)
+        elapsed = max(0.0, self._life.seconds - (arrived - taken))
         about: dict[str, Any] = {
             "number": number,
-            "timestamp": round(arrived, 6),
-            "elapsed": round(self._life.seconds, 6),
+            "timestamp": round(taken, 6),
+            "elapsed": round(elapsed, 6),
         }
         if self.gap_seconds:
             about["gap"], self.gap_seconds = round(self.gap_seconds, 6), 0.0
         if self._dropped_in_a_row:
             about["dropped_before"], self._dropped_in_a_row = self._dropped_in_a_row, 0
-        if metadata:
-            about["source"] = dict(metadata)
+        if said:
+            about["source"] = said
         return about
 
     def _problem_with(self, pixels: NDArray[Any]) -> str:

@@ -7,7 +7,7 @@ an image of its own, with the axes t, c and z. useq itself is not imported.
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 __all__ = ["Site", "sites_of"]
@@ -28,11 +28,14 @@ class Site:
         Index of its frames on the axes ``p`` and ``g``, where the sequence has them.
     sizes : dict of str to int
         Frames along t, c and z, of those that it has.
+    stage : dict of str to float
+        Where the stage is for its first frame, micrometres along x, y and z, as far as it is said.
     """
 
     name: str
     place: dict[str, int]
     sizes: dict[str, int]
+    stage: dict[str, float] = field(default_factory=dict)
 
     def index(self, event_index: dict[str, int]) -> dict[str, int] | None:
         """Return where a frame goes in the image of this site; None if it is of another one."""
@@ -56,9 +59,41 @@ def sites_of(sequence: Any) -> list[Site]:
         sizes = {str(axis): int(n) for axis, n in sequence.sizes.items() if n}
         found = _regular(sizes)
     if len(found) == 1:
-        ((_, sizes),) = found
-        return [Site("", {}, sizes)]
-    return [Site(_name(place, positions), place, sizes) for place, sizes in found]
+        ((place, sizes),) = found
+        sites = [Site("", {}, sizes)]
+        return [replace(sites[0], stage=_stages(sequence, [place]).get(_key(place), {}))]
+    stages = _stages(sequence, [place for place, _ in found])
+    return [
+        Site(_name(place, positions), place, sizes, stages.get(_key(place), {}))
+        for place, sizes in found
+    ]
+
+
+def _key(place: dict[str, int]) -> tuple[int, ...]:
+    """Return a place as something that can be looked up; a position without a grid has tile 0."""
+    return tuple(place.get(axis, 0) for axis in _SITE_AXES)
+
+
+def _stages(sequence: Any, places: list[dict[str, int]]) -> dict[tuple[int, ...], dict[str, float]]:
+    """Return where the stage is for the first frame of each place, by the events' own words."""
+    found: dict[tuple[int, ...], dict[str, float]] = {}
+    wanted = {_key(place) for place in places}
+    for event in _one_round(sequence):
+        key = _key({str(axis): int(number) for axis, number in event.index.items()})
+        if key not in found:
+            stage = {axis: getattr(event, f"{axis}_pos", None) for axis in "xyz"}
+            found[key] = {a: float(v) for a, v in stage.items() if v is not None}
+            if len(found) >= len(wanted):
+                break
+    return found
+
+
+def _one_round(sequence: Any) -> Any:
+    """Return the events of one time point, where that can be cut out: there may be millions."""
+    try:
+        return iter(sequence.replace(time_plan=None))
+    except Exception:  # a sequence that time is needed for, or none of useq's
+        return iter(sequence)
 
 
 def _regular(sizes: dict[str, int]) -> list[tuple[dict[str, int], dict[str, int]]]:

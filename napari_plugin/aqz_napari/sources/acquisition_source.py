@@ -10,12 +10,20 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from aqz_napari.sources.acquisition_sites import Site, sites_of
-from aqz_napari.sources.camera_facts import frame_axes, frame_dtype, listen, planes
+from aqz_napari.sources.camera_facts import (
+    camera_channels,
+    frame_axes,
+    frame_dtype,
+    listen,
+    planes,
+)
 from aqz_napari.sources.frame_source import Axis, FrameSink, SourceError, SourceSpec
 
 if TYPE_CHECKING:
@@ -27,6 +35,7 @@ _log = logging.getLogger("aqz.napari")
 
 _KINDS = {"t": "time", "c": "channel", "z": "space"}
 _KEPT = ("runner_time_ms", "exposure_ms", "position", "camera_device")
+_JSON = (int, float, str, dict)
 
 
 class AcquisitionSource:
@@ -56,7 +65,9 @@ class AcquisitionSource:
         self._run_it = run
         self._site = site
         self._sink: FrameSink | None = None
-        self._ending = "the acquisition finished"
+        self._ending = ""
+        self._cameras: list[str] = []
+        self._taken: Counter[int] = Counter()
 
     def describe(self) -> SourceSpec:
         """Say which axes the acquisition has.
@@ -70,16 +81,29 @@ class AcquisitionSource:
         sequence = self._sequence
         name, about = "acquisition", {}
         channels: tuple[tuple[str, str | None, tuple[float, float] | None], ...] = ()
-        axes = [Axis("t", 0, "time", 1.0, "second")]
+        cameras = camera_channels(self._core)
+        axes = [Axis("t", 0, "time", 1.0, None)]
+        names: list[str] = []
         if sequence is not None:
             site = self._site = self._site or _only_site(sequence)
             axes = [self._axis(axis, size) for axis, size in site.sizes.items()]
             axes = axes or [Axis("t", 0, "time")]
             if "c" in site.sizes:
-                given = tuple((c.config, None, None) for c in sequence.channels)
-                channels = given if len(given) == site.sizes["c"] else ()
+                given = [str(c.config) for c in sequence.channels]
+                names = given if len(given) == site.sizes["c"] else []
             name = site.name or name
-            about = {"sequence": sequence.model_dump(mode="json"), "site": dict(site.place)}
+            about = {
+                "sequence": sequence.model_dump(mode="json"),
+                "site": dict(site.place),
+                "stage": dict(site.stage),
+            }
+            rows_and_columns = tuple(_placed(axis, site.stage) for axis in rows_and_columns)
+        if cameras:
+            if len(rows_and_columns) > 2:
+                raise SourceError("several colour cameras have no place in one image; use one")
+            axes, names = _with_cameras(axes, names, cameras)
+        if len(rows_and_columns) == 2:
+            channels = tuple((channel, None, None) for channel in names)
         return SourceSpec(
             name,
             (*axes, *rows_and_columns),
@@ -92,6 +116,7 @@ class AcquisitionSource:
     def start(self, sink: FrameSink) -> None:
         """Listen to the acquisition, and run it if asked to."""
         self._sink = sink
+        self._cameras, self._taken = camera_channels(self._core), Counter()
         events = self._core.mda.events
         listen(events.frameReady, self._on_frame)
         listen(events.sequenceCanceled, self._on_cancelled)
@@ -113,16 +138,18 @@ class AcquisitionSource:
 
     def _axis(self, name: str, size: int) -> Axis:
         """Return the axis of a letter of the sequence."""
-        scale, unit = 1.0, None
+        scale, unit, origin = 0.0, None, 0.0
         if name == "z":
             steps = list(self._sequence.z_plan or [])
             scale = abs(steps[1] - steps[0]) if len(steps) > 1 else 1.0
             unit = "micrometer"
+            rising = len(steps) < 2 or steps[1] > steps[0]  # a scale cannot be negative
+            origin = self._site.stage.get("z", 0.0) if self._site and rising else 0.0
         elif name == "t":
             interval = getattr(self._sequence.time_plan, "interval", None)
             scale = interval.total_seconds() if interval is not None else 0.0
-            unit = "second"
-        return Axis(name, size, _KINDS[name], scale or 1.0, unit)
+            unit = "second" if scale else None  # as fast as it goes: the time stamps say how fast
+        return Axis(name, size, _KINDS[name], scale or 1.0, unit, origin)
 
     def _on_frame(self, image: Any, event: Any, meta: Mapping[str, Any] | None = None) -> None:
         """Deliver a frame; runs on the thread of the acquisition."""
@@ -135,21 +162,35 @@ class AcquisitionSource:
             place = self._site.index(index)
             if place is None:
                 return
-        about = {"index": index} | {
-            name: value
+        cameras = self._cameras
+        if cameras:
+            place = self._of_camera(place, index.get("cam", 0))
+        about: dict[str, Any] = {"index": index} | {
+            name: dict(value) if isinstance(value, dict) else value
             for name, value in (meta or {}).items()
-            if name in _KEPT and isinstance(value, (int, float, str))
+            if name in _KEPT and isinstance(value, _JSON)
         }
         sink(planes(np.asarray(image)), index=place or None, metadata=about)
 
+    def _of_camera(self, place: dict[str, int] | None, camera: int) -> dict[str, int]:
+        """Return where the frame of one of several cameras goes: its channel, or the next t."""
+        if place is None:
+            self._taken[camera] += 1
+            return {"t": self._taken[camera] - 1, "c": camera}
+        channel = place.get("c", 0) * len(self._cameras) + camera
+        return {**({} if place else {"t": 0}), **place, "c": channel}
+
     def _on_cancelled(self, *_: object) -> None:
-        """Remember why it ends."""
+        """Remember that it ends early."""
         self._ending = "the acquisition was cancelled"
 
     def _on_finished(self, *_: object) -> None:
         """End with the acquisition."""
-        if self._sink is not None:
-            self._sink.end(self._ending)
+        sink = self._sink
+        if sink is not None and self._ending:
+            sink.fail(self._ending)
+        elif sink is not None:
+            sink.end("the acquisition finished")
 
 
 class NextAcquisition(AcquisitionSource):
@@ -218,6 +259,26 @@ def acquisition_sources(core: Any, sequence: Any, *, run: bool = False) -> list[
         AcquisitionSource(core, sequence, site=site, run=run and site is sites[-1])
         for site in sites
     ]
+
+
+def _placed(axis: Axis, stage: Mapping[str, float]) -> Axis:
+    """Return rows or columns where the stage has them: its position is the middle of the image."""
+    if axis.unit is None or axis.name not in stage:
+        return axis
+    return replace(axis, origin=stage[axis.name] - (axis.size - 1) / 2 * axis.scale)
+
+
+def _with_cameras(
+    axes: list[Axis], names: list[str], cameras: list[str]
+) -> tuple[list[Axis], list[str]]:
+    """Return axes and channel names where each channel is taken by several cameras."""
+    count = len(cameras)
+    channels = [axis for axis in axes if axis.kind == "channel"]
+    if not channels:
+        place = 1 if axes[0].kind == "time" else 0
+        return [*axes[:place], Axis("c", count, "channel"), *axes[place:]], cameras
+    wider = [replace(a, size=a.size * count) if a.kind == "channel" else a for a in axes]
+    return wider, [f"{name} {camera}" for name in names for camera in cameras]
 
 
 def _only_site(sequence: Any) -> Site:

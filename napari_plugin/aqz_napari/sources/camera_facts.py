@@ -6,6 +6,7 @@ pymmcore-plus is not imported: a core is handed in, or the running one is asked 
 from __future__ import annotations
 
 import sys
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,18 @@ import numpy as np
 from aqz_napari.sources.frame_source import Axis
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
-__all__ = ["frame_axes", "frame_dtype", "listen", "planes", "running_core"]
+__all__ = [
+    "camera_channels",
+    "frame_axes",
+    "frame_dtype",
+    "listen",
+    "live_interval",
+    "planes",
+    "received_at",
+    "running_core",
+]
 
 
 def running_core() -> Any | None:
@@ -25,6 +35,12 @@ def running_core() -> Any | None:
     reference = getattr(module, "_instance", None)
     core = reference() if reference is not None else None
     return core if core is not None and core.getCameraDevice() else None
+
+
+def camera_channels(core: Any) -> list[str]:
+    """Return the cameras that a multi-camera device combines; none for a plain camera."""
+    count = int(core.getNumberOfCameraChannels())
+    return [str(core.getCameraChannelName(i)) for i in range(count)] if count > 1 else []
 
 
 def frame_axes(core: Any) -> tuple[Axis, ...]:
@@ -41,12 +57,28 @@ def frame_axes(core: Any) -> tuple[Axis, ...]:
 
 
 def frame_dtype(core: Any) -> np.dtype[Any]:
-    """Return the data type of a pixel, or of one colour of it."""
+    """Return the data type of a pixel, or of one colour of it; pymmcore delivers integers only."""
     components = int(core.getNumberOfComponents())
     nbytes = int(core.getBytesPerPixel()) // (4 if components > 1 else 1)
-    return np.dtype(
-        {1: "uint8", 2: "uint16", 4: "float32" if components == 1 else "uint32"}[nbytes]
-    )
+    return np.dtype({1: "uint8", 2: "uint16", 4: "uint32", 8: "uint64"}[nbytes])
+
+
+def live_interval(core: Any) -> float | None:
+    """Return the seconds from frame to frame of a running sequence; None while there are few."""
+    try:
+        _, tags = core.getLastImageAndMD()
+        frames, elapsed = int(tags["ImageNumber"]) + 1, float(tags["ElapsedTime-ms"])
+    except (RuntimeError, IndexError, KeyError, ValueError, TypeError):
+        return None  # no frame yet, or a camera that counts in its own way
+    return elapsed / 1e3 / frames if frames > 2 and elapsed > 0 else None
+
+
+def received_at(tags: Mapping[str, Any]) -> float | None:
+    """Return when the core got a frame, in seconds since 1970; None where it does not say."""
+    try:
+        return datetime.fromisoformat(str(tags["TimeReceivedByCore"])).timestamp()
+    except (KeyError, ValueError):
+        return None
 
 
 def planes(image: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

@@ -49,6 +49,8 @@ class Axis:
         Size of a pixel, or time between frames, in `unit`.
     unit : str or None
         Name of the unit, None where it is not known.
+    origin : float
+        Position of the first pixel, in `unit`.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Axis:
     kind: str = "space"
     scale: float = 1.0
     unit: str | None = None
+    origin: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,8 @@ class SourceSpec:
         Display of each channel: name, ``"RRGGBB"`` or None, (start, end) or None.
     metadata : mapping
         Put into the attributes of the recorded array under ``source``.
+    is_labels : bool
+        Whether pixels are numbers of objects, which must not be averaged.
     """
 
     name: str
@@ -91,6 +96,7 @@ class SourceSpec:
     can_wait: bool = False
     channels: tuple[tuple[str, str | None, tuple[float, float] | None], ...] = ()
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    is_labels: bool = False
 
     @property
     def update_shape(self) -> tuple[int, ...]:
@@ -123,7 +129,8 @@ class FrameSink(Protocol):
             Position on every axis in front of the frame, for frames out of order. Without it
             frames follow one another.
         metadata : mapping, optional
-            JSON values that belong to this frame.
+            JSON values that belong to this frame. ``timestamp``, seconds since 1970, is when the
+            frame was made; without it, the moment at which it is delivered counts.
 
         Returns
         -------
@@ -137,7 +144,7 @@ class FrameSink(Protocol):
         ...
 
     def fail(self, message: str) -> None:
-        """Say that the source cannot go on; the recording ends and keeps what it has."""
+        """Say that the source cannot continue; the recording ends early and keeps what it has."""
         ...
 
 

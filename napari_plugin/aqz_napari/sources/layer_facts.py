@@ -39,7 +39,7 @@ def layer_dtype(layer: Any) -> np.dtype[Any]:
     data = level_zero(layer)
     dtype = np.dtype(getattr(data, "dtype", object))
     try:
-        return aqz.DataType.of(dtype).dtype.newbyteorder("=")
+        return aqz.DataType.of(dtype.newbyteorder("=")).dtype.newbyteorder("=")
     except (TypeError, ValueError, RuntimeError):
         raise SourceError(
             f"layer {layer.name!r} has pixels of data type {dtype}, which cannot be stored; "
@@ -71,10 +71,13 @@ def layer_axes(layer: Any, viewer_labels: Sequence[str] = ()) -> tuple[Axis, ...
         )
     names = _names(layer, len(sizes), viewer_labels)
     scale = [float(value) for value in layer.scale][-len(sizes) :]
+    origin = [float(value) for value in getattr(layer, "translate", [0.0] * len(sizes))]
     units = [unit_name(unit) for unit in getattr(layer, "units", [None] * len(sizes))]
     axes = [
-        Axis(name, size, _KINDS.get(name.lower(), "space"), abs(factor) or 1.0, unit)
-        for name, size, factor, unit in zip(names, sizes, scale, units, strict=True)
+        Axis(name, size, _KINDS.get(name.lower(), "space"), abs(factor) or 1.0, unit, start)
+        for name, size, factor, unit, start in zip(
+            names, sizes, scale, units, origin[-len(sizes) :], strict=True
+        )
     ]
     if rgb:
         taken = {axis.name for axis in axes}
@@ -88,13 +91,21 @@ def layer_channels(
     """Return name, colour and contrast of what a layer shows; nothing for labels."""
     if not hasattr(layer, "contrast_limits"):
         return ()
-    window = (float(layer.contrast_limits[0]), float(layer.contrast_limits[1]))
-    if not all(np.isfinite(window)) or window[0] >= window[1]:
-        return ()
+    window = _window(layer)
     if getattr(layer, "rgb", False):
         count = int(np.shape(level_zero(layer))[-1])
         return tuple((name, colour, None) for name, colour in _COLOURS[:count])
     return ((layer.name, _brightest(layer), window),)
+
+
+def _window(layer: Any) -> tuple[float, float] | None:
+    """Return the contrast limits as far as pixels can reach them; None where nothing is left."""
+    start, end = (float(limit) for limit in layer.contrast_limits)
+    dtype = np.dtype(getattr(level_zero(layer), "dtype", float))
+    if dtype.kind in "ui":  # 12-bit limits on 8-bit pixels are common where cameras change modes
+        least, most = float(np.iinfo(dtype).min), float(np.iinfo(dtype).max)
+        start, end = max(start, least), min(end, most)
+    return (start, end) if np.isfinite([start, end]).all() and start < end else None
 
 
 def unit_name(unit: object) -> str | None:
@@ -120,7 +131,7 @@ def _names(layer: Any, ndim: int, viewer_labels: Sequence[str]) -> list[str]:
 
 
 def _is_number(label: str) -> bool:
-    """Tell whether an axis label is one of napari's defaults, such as ``-2``."""
+    """Return whether an axis label is one of napari's defaults, such as ``-2``."""
     return label.lstrip("-").isdigit()
 
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import logging
 import threading
-import zlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
+import google_crc32c
 import numpy as np
 
 from aqz_napari.sources.frame_source import Axis, FrameSink, SourceError, SourceSpec
@@ -54,13 +54,14 @@ class LayerSource:
         Kept itself, so that it may be renamed.
     capture : {"update", "in_place", "timer"}
         How a new frame is noticed. In place, a frame that is still being written may be caught.
+        Labels are painted in place: for them, "update" means the same as "in_place".
     update : {"stack", "slice", "added"}
         What one update records: everything, the slice on display, or what was added along the
         first axis. For a layer of two axes the first two mean the same.
     interval : float, default 0.1
         Seconds from one look to the next, for ``"timer"``.
     skip_unchanged : bool, default False
-        For ``"timer"``: record only what differs from the frame before, by a sample of pixels.
+        For ``"timer"``: record only what differs from the frame before.
     viewer : napari.components.ViewerModel, optional
         Says which slice is on display, names axes, and tells when the layer is removed.
     """
@@ -82,7 +83,9 @@ class LayerSource:
         if not interval > 0:
             raise ValueError(f"interval is {interval} seconds; give a positive number")
         self.layer = layer
-        self._capture, self._update = capture, update
+        self._is_labels = not hasattr(layer, "contrast_limits") and hasattr(layer, "paint")
+        self._capture = "in_place" if self._is_labels and capture == "update" else capture
+        self._update = update
         self._interval, self._skip_unchanged = interval, skip_unchanged
         self._viewer = viewer
         self._sink: FrameSink | None = None
@@ -128,6 +131,7 @@ class LayerSource:
             every_frame=False,
             channels=self._channels(axes),
             metadata={"layer": layer.name, "capture": self._capture, "update": self._update},
+            is_labels=self._is_labels,
         )
 
     def start(self, sink: FrameSink) -> None:
@@ -145,16 +149,16 @@ class LayerSource:
         self.layer.events.data.connect(self._on_data)
         if self._capture == "in_place":
             self._fingerprint = _fingerprint(self._pixels())
-            self.layer.events.set_data.connect(self._on_refresh)
+            for emitter in self._redraws():
+                emitter.connect(self._on_refresh)
 
     def stop(self) -> None:
         """Listen no more."""
         self._sink = None
         self._stopped.set()
-        events = self.layer.events
         for emitter, callback in (
-            (events.data, self._on_data),
-            (events.set_data, self._on_refresh),
+            (self.layer.events.data, self._on_data),
+            *((emitter, self._on_refresh) for emitter in self._redraws()),
             (self._viewer and self._viewer.layers.events.removed, self._on_removed),
         ):
             if emitter is not None and callback in emitter.callbacks:
@@ -163,6 +167,18 @@ class LayerSource:
         if thread is not None and thread is not threading.current_thread():
             thread.join(5.0)
 
+    def changed_unseen(self) -> bool:
+        """Return whether pixels were changed in a way that this capture does not see."""
+        if self._capture != "update" or self._update == "added":
+            return False
+        before, self._fingerprint = self._fingerprint, _fingerprint(self._pixels())
+        return before is not None and before != self._fingerprint
+
+    def _redraws(self) -> list[Any]:
+        """Return what is emitted when pixels may have been changed in place."""
+        events = self.layer.events
+        return [events.set_data] + ([events.labels_update] if self._is_labels else [])
+
     def _on_data(self, event: Any = None) -> None:
         """Record after ``layer.data = ...``, unless the refresh that came with it did."""
         already, self._taken_by_refresh = self._taken_by_refresh, False
@@ -170,7 +186,7 @@ class LayerSource:
             self._record()
 
     def _is_unchanged(self) -> bool:
-        """Tell whether the layer holds what was recorded last."""
+        """Return whether the layer holds what was recorded last."""
         try:
             return _fingerprint(self._pixels()) == self._fingerprint
         except Exception:  # the recording that follows tells what is wrong
@@ -193,7 +209,7 @@ class LayerSource:
     def _on_removed(self, event: Any) -> None:
         """End with the layer."""
         if event.value is self.layer and self._sink is not None:
-            self._sink.end(f"layer {self.layer.name!r} was removed")
+            self._sink.fail(f"layer {self.layer.name!r} was removed")
 
     def _look(self) -> None:
         """Record at regular times, on a thread of its own."""
@@ -302,7 +318,5 @@ def _colours_first(pixels: NDArray[Any]) -> NDArray[Any]:
 
 
 def _fingerprint(pixels: NDArray[Any]) -> int:
-    """Return a checksum of about four thousand pixels spread over the image."""
-    steps = [1] * (pixels.ndim - 2) + [max(1, size // 64) for size in pixels.shape[-2:]]
-    sample = pixels[tuple(slice(None, None, step) for step in steps)]
-    return zlib.crc32(np.ascontiguousarray(sample).tobytes())
+    """Return a checksum of all pixels: a spot that moves changes very few."""
+    return int(google_crc32c.value(np.ascontiguousarray(pixels)))
