@@ -34,7 +34,7 @@ _MOST_NAMES = 100_000
 
 
 def is_remote(path: str) -> bool:
-    """Tell whether a destination is a URL of something other than files."""
+    """Return whether a destination is a URL of something other than files."""
     scheme, found, _ = path.partition("://")
     return bool(found) and scheme.lower() != "file"
 
@@ -45,7 +45,7 @@ def local_file(path: str) -> Path:
 
 
 def exists_locally(path: str) -> bool:
-    """Tell whether something is at a local destination; URLs count as free.
+    """Return whether something is at a local destination; URLs count as free.
 
     What may not be looked at counts as free too: the reason is told when it is to be written.
     """
@@ -73,7 +73,7 @@ def expand(
     now : datetime, optional
         Moment to write.
     exists : callable
-        Tells whether a destination is taken.
+        Says whether a destination is taken.
 
     Raises
     ------

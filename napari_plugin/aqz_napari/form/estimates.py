@@ -11,9 +11,18 @@ import numpy as np
 import aqz_core as aqz
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from aqz_napari.form.recording_plan import ArrayPlan, RecordingPlan
 
-__all__ = ["ArrayEstimate", "describe_plan", "estimate", "memory_needed", "readable_bytes"]
+__all__ = [
+    "ArrayEstimate",
+    "describe_need",
+    "describe_plan",
+    "estimate",
+    "memory_needed",
+    "readable_bytes",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +94,38 @@ def describe_plan(plan: RecordingPlan, array: ArrayPlan, rate: float | None) -> 
     if rate:
         parts.append(f"needs {rate * array.update_nbytes / 1e6:.0f} MB/s")
     return " · ".join(parts)
+
+
+def describe_need(plan: RecordingPlan, rates: Sequence[float | None], free: int | None) -> str:
+    """Return in one line how much a recording needs, and how long it may last.
+
+    Parameters
+    ----------
+    plan : RecordingPlan
+        What is recorded.
+    rates : sequence of float or None
+        Deliveries a second of each array, where that is known.
+    free : int or None
+        Bytes that may be filled; None where nobody knows.
+    """
+    if not plan.arrays:
+        return ""
+    if not all(rates):
+        each = sum(array.update_nbytes for array in plan.arrays)
+        fits = f"{free // each:,}".replace(",", "\u2009") if free is not None and each else ""
+        fit = f", {fits} fit" if fits else ""
+        return f"{readable_bytes(each)} a frame, uncompressed{fit}"
+    rate = sum(r * a.update_nbytes for r, a in zip(rates, plan.arrays, strict=True) if r)
+    fit = f", {_readable_seconds(free / rate)} fit" if free is not None and rate else ""
+    return f"about {readable_bytes(60 * rate)}/min, uncompressed{fit}"
+
+
+def _readable_seconds(seconds: float) -> str:
+    """Return a time as people say it: ``"29 min"``."""
+    for unit, size in (("days", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def readable_bytes(nbytes: float) -> str:

@@ -72,14 +72,14 @@ class Problem:
 
 
 def store_path_of(plan: RecordingPlan, exists: Callable[[str], bool] = exists_locally) -> str:
-    """Return the destination with its templates filled in.
+    """Return where a recording goes: templates filled in, and a number added to a taken name.
 
     Parameters
     ----------
     plan : RecordingPlan
         Says where to, and what the source is called.
     exists : callable
-        Tells whether a destination is taken.
+        Says whether a destination is taken.
 
     Raises
     ------
@@ -87,7 +87,11 @@ def store_path_of(plan: RecordingPlan, exists: Callable[[str], bool] = exists_lo
         A template is unknown.
     """
     title = plan.arrays[0].title if len(plan.arrays) == 1 else "recording"
-    return expand(plan.destination.strip(), title, exists=exists)
+    path = expand(plan.destination.strip(), title, exists=exists)
+    if exists(path):
+        path = next_free(path, exists)
+    # Others that are given the path may not know what ~ means.
+    return path if is_remote(path) else str(local_file(path))
 
 
 def problems(plan: RecordingPlan, exists: Callable[[str], bool] = exists_locally) -> list[Problem]:
@@ -98,7 +102,7 @@ def problems(plan: RecordingPlan, exists: Callable[[str], bool] = exists_locally
     plan : RecordingPlan
         What the form says.
     exists : callable
-        Tells whether a destination is taken.
+        Says whether a destination is taken.
     """
     if not plan.arrays:
         return [Problem("source", "choose at least one layer or camera to record")]
@@ -197,19 +201,8 @@ def _destination_problems(
     exists = cache(exists)  # what is learned of a remote place meanwhile is for the next look
     try:
         path = store_path_of(plan, exists)
-    except ValueError as error:
+    except (ValueError, RuntimeError) as error:  # a template, or a home that nobody knows
         return "", [Problem("destination", str(error))]
-    if exists(path):
-        free = next_free(path, exists)
-        name, other = (p.rstrip("/").rpartition("/")[2] for p in (path, free))
-        return path, [
-            Problem(
-                "destination",
-                f"{name or path} is there already, and a recording never replaces one",
-                fix_label=f"Use {other}",
-                fix=lambda plan: replace(plan, destination=free),
-            )
-        ]
     if is_remote(path):
         return path, []
     try:
@@ -295,7 +288,7 @@ def _with_folder(plan: RecordingPlan, folder: Path) -> RecordingPlan:
 
 
 def _known_unit(unit: str) -> bool:
-    """Tell whether napari can show a unit; it uses pint."""
+    """Return whether napari can show a unit; it uses pint."""
     try:
         import pint
     except ImportError:

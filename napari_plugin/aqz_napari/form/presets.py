@@ -7,8 +7,10 @@ by name; sizes stay those of the source.
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import aqz_core as aqz
 from aqz_napari.form.recording_plan import (
@@ -23,7 +25,9 @@ from aqz_napari.form.recording_plan import (
 if TYPE_CHECKING:
     import os
 
-__all__ = ["PRESETS", "apply_preset", "load_preset", "save_preset"]
+__all__ = ["PRESETS", "apply_preset", "load_choices", "load_preset", "save_preset"]
+
+_COMMENT = "# Record to Zarr: "
 
 PRESETS = {
     "Camera time-lapse": "Fast compression, planes cut for viewing, large shards",
@@ -63,8 +67,13 @@ def apply_preset(plan: RecordingPlan, name: str) -> RecordingPlan:
     return replace(plan, arrays=arrays, storage=storage)
 
 
-def save_preset(plan: RecordingPlan, path: str | os.PathLike[str]) -> None:
+def save_preset(
+    plan: RecordingPlan, path: str | os.PathLike[str], choices: dict[str, Any] | None = None
+) -> None:
     """Write a plan as a settings file; the destination keeps its templates.
+
+    What only the dock widget knows (limits, captures, what is shown) is a comment at the end of a
+    YAML file: the same file goes on driving scripts and the command line.
 
     Raises
     ------
@@ -74,6 +83,18 @@ def save_preset(plan: RecordingPlan, path: str | os.PathLike[str]) -> None:
         The plan holds what the engine does not know.
     """
     plan.settings(plan.destination).to_file(path)
+    if choices is not None and not str(path).endswith(".json"):
+        with Path(path).open("a", encoding="utf-8") as file:
+            file.write(f"{_COMMENT}{json.dumps(choices)}\n")
+
+
+def load_choices(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Return what a settings file says to the dock widget only; empty if nothing."""
+    with Path(path).open(encoding="utf-8") as file:
+        for line in file:
+            if line.startswith(_COMMENT):
+                return dict(json.loads(line.removeprefix(_COMMENT)))
+    return {}
 
 
 def load_preset(plan: RecordingPlan, path: str | os.PathLike[str]) -> RecordingPlan:

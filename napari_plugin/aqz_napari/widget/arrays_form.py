@@ -1,22 +1,23 @@
 """The part of the form that says what is recorded: an array for each chosen source.
 
-Sources are described anew when they change; what the user edited stays as long as the source
-describes itself as before. The dimensions of one array are shown at a time.
+Sources are described anew when they change; what the user typed stays, axis by axis, until Reset.
+The axes of one array are shown at a time.
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from magicgui.widgets import ComboBox
+from qtpy.QtWidgets import QComboBox, QWidget
 
 import aqz_core as aqz
 from aqz_napari.form.recording_plan import ArrayPlan, array_keys, array_plan
+from aqz_napari.form.said_axes import merge_axes
 from aqz_napari.sources.acquisition_source import NextAcquisition
 from aqz_napari.sources.frame_source import SourceError
 from aqz_napari.widget.axis_table import AxisTable
-from aqz_napari.widget.form_parts import text
+from aqz_napari.widget.form_parts import narrow, wrapping_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,16 +55,22 @@ class ArraysForm:
         self._on_edit = on_edit
         self._arrays: dict[object, tuple[SourceSpec, ArrayPlan]] = {}
         self._titles: dict[str, object] = {}
-        self.array = ComboBox(choices=[])
-        self.array.tooltip = "Several sources go into one store; choose whose array is shown"
-        self.array.changed.connect(self.show)
+        self._failed: set[object] = set()
+        self.array = QComboBox()
+        self.array.setToolTip("Several sources go into one store; choose whose axes are shown")
+        narrow(self.array)
+        self.array.currentIndexChanged.connect(lambda _: self.show())
         self.table = AxisTable(self._edited)
-        self.hint = text(_ACQUISITION, small=True)
-        self.rows: list[Any] = [self.array, self.table.container, self.hint]
+        self.hint = wrapping_label(_ACQUISITION)
+        self.rows: list[QWidget] = [self.array, self.table.calibration, self.hint]
 
     def chosen(self) -> list[object]:
         """Return the chosen sources that have an array, in order."""
-        return [source for source in self._sources.chosen() if source in self._arrays]
+        return [
+            source
+            for source in self._sources.chosen()
+            if source in self._arrays and source not in self._failed
+        ]
 
     def plans(self) -> tuple[ArrayPlan, ...]:
         """Return what the form says, one array for each of `chosen`."""
@@ -81,32 +88,44 @@ class ArraysForm:
         return [(self._sources.source(source), self._arrays[source][0]) for source in self.chosen()]
 
     def describe_again(self) -> None:
-        """Describe the chosen sources anew; what was edited stays where they are the same."""
+        """Describe the chosen sources anew; what was typed stays."""
         self.problem = ""
-        kept: dict[object, tuple[SourceSpec, ArrayPlan]] = {}
+        offered = self._sources.offered()
+        self._arrays = {source: kept for source, kept in self._arrays.items() if source in offered}
+        failed = set()
         for source in self._sources.chosen():
             before = self._arrays.get(source)
             if before is not None and self._sources.is_occupied(source):
-                kept[source] = before
                 continue
             try:
                 spec = self._sources.source(source).describe()
-                same = before is not None and before[0] == spec
-                kept[source] = before if before and same else (spec, _plan_of(spec))
+                now = _plan_of(spec)
+                self._arrays[source] = (spec, now if before is None else _merged(*before, now))
             except Exception as error:  # sources are programs of other people
                 self.problem = _why(self._sources.title(source), error)
-        self._arrays = kept
+                failed.add(source)
+        self._failed = failed
         titles: dict[str, object] = {}
         for source in self.chosen():
             name = self._arrays[source][0].name
             titles[name if name not in titles else f"{name} ({len(titles) + 1})"] = source
+        if list(titles) != list(self._titles):
+            shown = self.array.currentText()
+            self.array.blockSignals(True)
+            self.array.clear()
+            self.array.addItems(list(titles))
+            self.array.setCurrentIndex(max(0, self.array.findText(shown)))
+            self.array.blockSignals(False)
         self._titles = titles
-        if tuple(titles) != tuple(self.array.choices):
-            self.array.choices = list(titles)
         self.show()
 
+    def forget_typed(self) -> None:
+        """Fill the axes in as the sources describe them."""
+        self._arrays.clear()
+        self.describe_again()
+
     def have_changed(self) -> bool:
-        """Tell whether a chosen source describes itself in another way than before."""
+        """Return whether a chosen source describes itself in another way than before."""
         for source in self.chosen():
             if self._sources.is_occupied(source):
                 continue
@@ -120,7 +139,7 @@ class ArraysForm:
     def shown(self) -> object | None:
         """Return the source whose array is shown."""
         chosen = self.chosen()
-        return self._titles.get(self.array.value, chosen[0] if chosen else None)
+        return self._titles.get(self.array.currentText(), chosen[0] if chosen else None)
 
     def shown_plan(self) -> ArrayPlan | None:
         """Return the array that is shown."""
@@ -136,20 +155,21 @@ class ArraysForm:
     def show(self) -> None:
         """Show the dimensions of the array that is chosen."""
         plan = self.shown_plan()
-        self.table.show(() if plan is None else plan.axes)
-        self.table.container.visible = plan is not None
-        self.array.visible = len(self._titles) > 1
+        self._show_axes(plan)
+        self.table.calibration.setVisible(plan is not None)
+        self.array.setVisible(len(self._titles) > 1)
         shown = self.shown()
-        self.hint.visible = (
-            plan is not None
-            and isinstance(shown, str)
-            and isinstance(self._sources.source(shown), NextAcquisition)
-        )
+        awaited = isinstance(shown, str) and plan is not None
+        self.hint.setVisible(awaited and isinstance(self._sources.source(shown), NextAcquisition))
+
+    def _show_axes(self, plan: ArrayPlan | None) -> None:
+        """Show the axes of a plan; those of the frame itself cannot be moved or removed."""
+        self.table.show(() if plan is None else plan.axes, len(plan.update_shape) if plan else 2)
 
     def show_only(self, plans: Sequence[ArrayPlan]) -> None:
         """Show the dimensions of what is being recorded; edits are not taken from it."""
         if plans:
-            self.table.show(plans[0].axes)
+            self._show_axes(plans[0])
 
     def _edited(self) -> None:
         """Take over what the user did to the dimensions."""
@@ -158,6 +178,11 @@ class ArraysForm:
             spec, plan = self._arrays[shown]
             self._arrays[shown] = (spec, replace(plan, axes=self.table.axes()))
         self._on_edit()
+
+
+def _merged(spec: SourceSpec, said: ArrayPlan, now: ArrayPlan) -> ArrayPlan:
+    """Return the array as it is now, with what the user said of its axes before."""
+    return replace(now, axes=merge_axes(said.axes, array_plan("", spec).axes, now.axes))
 
 
 def _plan_of(spec: SourceSpec) -> ArrayPlan:

@@ -1,24 +1,30 @@
-"""The dimensions of one array: a compact row for each, to add, remove and reorder."""
+"""The axes of one array: what they are called and how large a pixel is, and how they are cut.
+
+Fields are made from `AxisPlan` by magicgui: one definition says what an axis has, what may be
+typed, and what the tips are. The rows are made anew only when their number changes.
+"""
 
 from __future__ import annotations
 
+import math
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from magicgui.widgets import CheckBox, ComboBox, FloatSpinBox, Label, LineEdit, PushButton, SpinBox
+from qtpy.QtGui import QFontMetrics
+from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
-from aqz_napari.form.recording_plan import KINDS, AxisPlan
-from aqz_napari.widget.form_parts import cell, column, row
+from aqz_napari.form.axis_fields import AxisFields
+from aqz_napari.form.recording_plan import AxisPlan
+from aqz_napari.widget.form_parts import button, line, narrow, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["AxisTable"]
 
-_LARGEST = 2**31 - 1
 _UNLIMITED = "∞"
-_NEW_NAMES = "tczpabdefg"
+_NEW_NAMES = "zcptabdefg"
 _SHOWN = {"micrometer": "µm", "second": "s", "millisecond": "ms", "nanometer": "nm"}
 _STORED = {
     "µm": "micrometer",
@@ -30,44 +36,45 @@ _STORED = {
 
 
 class AxisTable:
-    """Rows of axes.
+    """Rows of axes, in two parts: what they are, and how they are cut into chunks and shards.
 
     Parameters
     ----------
     on_change : callable
         Called, without arguments, after the user changed something.
+
+    Attributes
+    ----------
+    calibration, tiling : QWidget
+        The parts, for two sections of the form.
     """
 
     def __init__(self, on_change: Callable[[], None]) -> None:
         self._on_change = on_change
         self._quiet = False
         self._rows: list[_Row] = []
-        titles = (("axis", 44), ("kind", 90), ("size", 56), ("chunk", 52), ("shard", 50))
-        head = row(*[cell(Label(value=title), width) for title, width in titles], left=True)
-        self._body = column()
-        self.details = CheckBox(text="Scale and units", value=False)
-        self.details.tooltip = "Size of a pixel along each axis, or time between frames"
-        self.details.changed.connect(self._show_details)
-        self.add = PushButton(text="+ axis")
-        self.add.tooltip = "Add an axis in front, for example z for a stage that steps"
-        self.add.changed.connect(self._add)
-        self.container = column(head, self._body, row(self.details, self.add))
+        self._fixed = 2
+        self._axes, self._tiles = QWidget(), QWidget()
+        self._axes_grid, self._tiles_grid = _grid(self._axes), _grid(self._tiles)
+        for column, title in enumerate(("", "chunk, pixels", "shard, chunks")):
+            self._tiles_grid.addWidget(QLabel(title), 0, column)
+        self.add = button("+ axis", self._add, "Add an axis in front of the frames, such as z")
+        self.calibration = stack(self._axes, line(self.add, stretch=None))
+        self.tiling = self._tiles
 
     def axes(self) -> tuple[AxisPlan, ...]:
         """Return what the rows say."""
         return tuple(r.axis() for r in self._rows)
 
-    def show(self, axes: Sequence[AxisPlan]) -> None:
-        """Show these axes; reports no change."""
+    def show(self, axes: Sequence[AxisPlan], fixed: int = 2) -> None:
+        """Show these axes, the last `fixed` of which are the source's; reports no change."""
+        self._fixed = fixed
         with self._silent():
             if len(axes) != len(self._rows):
-                self._body.clear()
-                self._rows = [_Row(self) for _ in axes]
-                for r in self._rows:
-                    self._body.append(r.container)
-            for r, axis in zip(self._rows, axes, strict=True):
+                self._remake(len(axes))
+            for place, (r, axis) in enumerate(zip(self._rows, axes, strict=True)):
                 r.show(axis)
-            self._show_details()
+                r.set_fixed(place >= len(axes) - fixed, place == 0)
 
     def changed(self) -> None:
         """Pass a change of the user on."""
@@ -76,16 +83,22 @@ class AxisTable:
 
     def remove(self, r: _Row) -> None:
         """Take an axis out."""
-        if len(self._rows) > 2:
-            self._replace([other.axis() for other in self._rows if other is not r])
+        self._replace([other.axis() for other in self._rows if other is not r])
 
     def raise_(self, r: _Row) -> None:
         """Move an axis one place to the front."""
         position = self._rows.index(r)
         axes = [other.axis() for other in self._rows]
-        if position:
-            axes[position - 1], axes[position] = axes[position], axes[position - 1]
-            self._replace(axes)
+        axes[position - 1], axes[position] = axes[position], axes[position - 1]
+        self._replace(axes)
+
+    def _remake(self, count: int) -> None:
+        """Have so many rows."""
+        while len(self._rows) > count:
+            self._rows.pop().discard()
+        while len(self._rows) < count:
+            place = len(self._rows) + 1
+            self._rows.append(_Row(self, self._axes_grid, self._tiles_grid, place))
 
     def _add(self) -> None:
         """Put an axis of one position behind the first, or in front of a single frame."""
@@ -100,13 +113,8 @@ class AxisTable:
 
     def _replace(self, axes: Sequence[AxisPlan]) -> None:
         """Show other axes as a change of the user."""
-        self.show(axes)
+        self.show(axes, self._fixed)
         self.changed()
-
-    def _show_details(self) -> None:
-        """Show or hide the second line of each row."""
-        for r in self._rows:
-            r.details.visible = bool(self.details.value)
 
     @contextmanager
     def _silent(self) -> Iterator[None]:
@@ -119,46 +127,60 @@ class AxisTable:
 
 
 class _Row:
-    """One axis."""
+    """One axis: two lines in the one part, and one in the other."""
 
-    def __init__(self, table: AxisTable) -> None:
-        number = {"min": 0, "max": _LARGEST}
-        self.name = cell(LineEdit(), 44, "Name of the axis")
-        self.kind = cell(ComboBox(choices=list(KINDS)), 90, "What the axis counts")
-        self.size = cell(LineEdit(), 56, "Pixels or positions; ∞: as many as come")
-        self.chunk = cell(
-            SpinBox(**number), 52, "Pixels of a chunk: what viewers read and codecs see at once"
-        )
-        self.shard = cell(
-            SpinBox(**number), 50, "Chunks of a shard: what is one file; 0 for a file per chunk"
-        )
-        self.up = cell(PushButton(text="↑"), 22, "Move to the front")
-        self.out = cell(PushButton(text="✕"), 22, "Remove this axis")
-        self.scale = cell(
-            FloatSpinBox(min=0, max=1e12, step=0.01), 110, "Size of a pixel, or time between frames"
-        )
-        self.unit = cell(LineEdit(), 96, "Unit of the scale: µm, s, ...; empty for none")
+    def __init__(self, table: AxisTable, axes: QGridLayout, tiles: QGridLayout, place: int) -> None:
+        self._form = AxisFields().gui
+        self.name, self.kind, self.size, self.scale, self.unit, self.chunk, self.shard = self._form
+        self.up = button("↑", lambda: table.raise_(self), "Move to the front")
+        self.out = button("✕", lambda: table.remove(self), "Remove this axis")
+        self._label, self._origin = QLabel(), 0.0
+        narrow(self.kind.native)
+        letter = QFontMetrics(self.name.native.font()).averageCharWidth()
+        for field, letters in ((self.name, 4), (self.size, 5), (self.scale, 5), (self.unit, 4)):
+            field.min_width = letters * letter + 16
         self.unit.native.setPlaceholderText("unit")
-        self.scale.native.setDecimals(6)
-        self.details = row(cell(Label(value="scale"), 44), self.scale, self.unit, left=True)
-        line = row(
-            self.name, self.kind, self.size, self.chunk, self.shard, self.up, self.out, left=True
-        )
-        self.container = column(line, self.details)
-        self.up.changed.connect(lambda: table.raise_(self))
-        self.out.changed.connect(lambda: table.remove(self))
-        for widget in (
-            self.name, self.kind, self.size, self.chunk, self.shard, self.scale, self.unit
-        ):  # fmt: skip
-            widget.changed.connect(table.changed)
+        first = line(self.name.native, self.kind.native, self.up, self.out, stretch=0)
+        times = QLabel("of")
+        times.setToolTip("So many pixels or frames, each of this size or time")
+        second = line(self.size.native, times, self.scale.native, self.unit.native, stretch=2)
+        self._lines = [first, second, self._label, self.chunk.native, self.shard.native]
+        axes.addWidget(first, 2 * place, 0)
+        axes.addWidget(second, 2 * place + 1, 0)
+        for column, widget in enumerate(self._lines[2:]):
+            tiles.addWidget(widget, place, column)
+        for field in self._form:
+            field.changed.connect(table.changed)
+
+    def discard(self) -> None:
+        """Take the row out of both parts."""
+        for widget in self._lines:
+            widget.hide()
+            widget.setParent(None)
+            widget.deleteLater()
+
+    def set_fixed(self, fixed: bool, first: bool) -> None:
+        """Allow an axis of the frame itself neither to be moved nor to be removed."""
+        self.out.setVisible(not fixed)
+        self.up.setVisible(not fixed)
+        self.up.setEnabled(not first)
 
     def show(self, axis: AxisPlan) -> None:
         """Show an axis."""
-        self.name.value, self.kind.value = axis.name, axis.kind
-        self.size.value = str(axis.size) if axis.size else _UNLIMITED
-        self.chunk.value, self.shard.value = axis.chunk, axis.shard
-        self.scale.value = axis.scale
-        self.unit.value = _SHOWN.get(axis.unit, axis.unit)
+        self._origin = axis.origin
+        self._label.setText(axis.name)
+        values = {
+            self.name: axis.name,
+            self.kind: axis.kind,
+            self.size: str(axis.size) if axis.size else _UNLIMITED,
+            self.chunk: axis.chunk,
+            self.shard: axis.shard,
+            self.scale: f"{axis.scale:.10g}",
+            self.unit: _SHOWN.get(axis.unit, axis.unit),
+        }
+        for field, value in values.items():
+            if field.value != value:  # what is being typed is left alone
+                field.value = value
 
     def axis(self) -> AxisPlan:
         """Return what the row says."""
@@ -169,9 +191,26 @@ class _Row:
             _size(str(self.size.value).strip()),
             int(self.chunk.value),
             int(self.shard.value),
-            float(self.scale.value),
+            _number(str(self.scale.value)),
             _STORED.get(unit, unit),
+            self._origin,
         )
+
+
+def _grid(widget: QWidget) -> QGridLayout:
+    """Return a grid for the rows of a part."""
+    grid = QGridLayout(widget)
+    grid.setContentsMargins(0, 0, 0, 0)
+    grid.setSpacing(4)
+    return grid
+
+
+def _number(text: str) -> float:
+    """Return a number as it was typed; for anything else NaN, which the engine refuses."""
+    try:
+        return float(text.replace(",", "."))
+    except ValueError:
+        return math.nan
 
 
 def _size(text: str) -> int:

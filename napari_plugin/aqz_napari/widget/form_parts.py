@@ -1,12 +1,24 @@
-"""Small pieces of the form: sections with a message and a Fix, rows, and cell widths."""
+"""Small pieces of the form: sections with a message and a Fix, folded or not, and rows."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from magicgui.widgets import Container, Label, PushButton
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QAbstractSpinBox, QSizePolicy
+from qtpy.QtCore import QEvent, QObject, Qt
+from qtpy.QtGui import QIcon
+from qtpy.QtWidgets import (
+    QAbstractSpinBox,
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QLayout,
+    QPushButton,
+    QSizePolicy,
+    QVBoxLayout,
+    QWidget,
+)
+from superqt import QCollapsible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -16,82 +28,118 @@ if TYPE_CHECKING:
 __all__ = [
     "ERROR",
     "GOOD",
+    "IDLE",
     "WARNING",
+    "NoWheel",
     "Section",
-    "cell",
-    "column",
-    "heading",
-    "label",
-    "row",
-    "text",
+    "button",
+    "fields",
+    "line",
+    "stack",
+    "wrapping_label",
 ]
 
-ERROR, WARNING, GOOD = "#e5484d", "#c8861a", "#2e9e62"
+ERROR, WARNING, GOOD, IDLE = "#e5484d", "#c8861a", "#2e9e62", "#8a8d96"
 """Colours that can be read on napari's dark and light themes."""
 
 
-def row(*widgets: Any, left: bool = False) -> Any:
-    """Return widgets side by side, without labels or margins; filling the width, or not."""
-    container = Container(widgets=list(widgets), layout="horizontal", labels=False)
-    if left:
-        container.native.layout().setAlignment(Qt.AlignmentFlag.AlignLeft)
-    container.margins = (0, 0, 0, 0)
-    container.native.layout().setSpacing(3)
-    return container
+def line(*widgets: QWidget, stretch: int | None = 0) -> QWidget:
+    """Return widgets side by side; the one at position `stretch` takes the room that is left."""
+    box = QWidget()
+    layout = QHBoxLayout(box)
+    _bare(layout)
+    for position, widget in enumerate(widgets):
+        layout.addWidget(widget, int(position == stretch))
+    if stretch is None:
+        layout.addStretch(1)
+    return box
 
 
-def column(*widgets: Any) -> Any:
-    """Return widgets below each other, without labels or margins."""
-    container = Container(widgets=list(widgets), labels=False)
-    container.margins = (0, 0, 0, 0)
-    container.native.layout().setSpacing(3)
-    return container
+def stack(*widgets: QWidget) -> QWidget:
+    """Return widgets below each other."""
+    box = QWidget()
+    layout = QVBoxLayout(box)
+    _bare(layout)
+    for widget in widgets:
+        layout.addWidget(widget)
+    return box
 
 
-def cell(widget: Any, width: int, tooltip: str = "") -> Any:
-    """Give a widget of a row its width in pixels, and a spin box no arrows."""
-    widget.native.setFixedWidth(width)
-    if isinstance(widget.native, QAbstractSpinBox):
-        widget.native.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
-    # napari's style sheet gives boxes a least width and wide margins; border and padding count.
-    inner = width - 8
-    widget.native.setStyleSheet(
-        f"min-width: {inner}px; max-width: {inner}px; padding: 1px 3px; border-width: 1px;"
-    )
-    if tooltip:
-        widget.tooltip = tooltip
+def fields(form: Any) -> QWidget:
+    """Return the form that magicgui made of a dataclass, so that it can be as narrow as a dock."""
+    widget: QWidget = form.native
+    layout = widget.layout()
+    if layout is not None:
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+    for child in widget.findChildren(QComboBox):
+        narrow(child)
+    for child in widget.findChildren(QAbstractSpinBox):
+        child.setMinimumWidth(0)
+        child.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     return widget
 
 
-def text(value: str = "", *, colour: str = "", small: bool = False, rich: bool = False) -> Any:
-    """Return a label that wraps."""
-    label = Label(value=value or " ")
-    label.native.setWordWrap(True)
-    label.native.setTextFormat(
-        Qt.TextFormat.RichText if rich else Qt.TextFormat.PlainText  # names of files are no HTML
-    )
-    label.native.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-    policy = label.native.sizePolicy()
+def narrow(box: QComboBox) -> None:
+    """Let a box be narrower than its longest choice, which it shows whole when it is opened."""
+    box.setMinimumContentsLength(6)
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+    box.view().setTextElideMode(Qt.TextElideMode.ElideNone)
+    box.view().setMinimumWidth(box.view().sizeHintForColumn(0) + 24)
+
+
+def button(text: str, act: Callable[[], Any], tip: str = "") -> QPushButton:
+    """Return a button that may be as narrow as its text."""
+    made = QPushButton(text)
+    made.setStyleSheet("padding: 3px 6px; min-width: 0px;")
+    made.setToolTip(tip)
+    made.clicked.connect(lambda: act())
+    return made
+
+
+def wrapping_label(text: str = "") -> QLabel:
+    """Return a label that wraps, and asks for no width of its own."""
+    label = QLabel(text)
+    label.setWordWrap(True)
+    label.setTextFormat(Qt.TextFormat.PlainText)  # names of files are no HTML
+    label.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    policy = label.sizePolicy()
     policy.setHorizontalPolicy(QSizePolicy.Policy.Ignored)
-    label.native.setSizePolicy(policy)
-    style = f"color: {colour};" if colour else ""
-    label.native.setStyleSheet(style + ("font-size: 9pt;" if small else ""))
+    label.setSizePolicy(policy)
     return label
 
 
-def label(value: str, width: int = 68) -> Any:
-    """Return the name in front of a row."""
-    return cell(Label(value=value), width)
+def _show_arrow(fold: QCollapsible, title: str, is_open: bool) -> None:
+    """Show whether a part is folded."""
+    fold.setText(f"{'▾' if is_open else '▸'} {title}")
 
 
-def heading(value: str) -> Any:
-    """Return the title of a section."""
-    label = Label(value=value)
-    label.native.setStyleSheet("font-weight: bold; padding-top: 4px;")
-    return label
+def _bare(layout: QLayout) -> None:
+    """Take the margins away."""
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setSpacing(4)
 
 
-class Section:
+class NoWheel(QObject):  # type: ignore[misc]  # Qt is not typed here
+    """Lets the wheel scroll the form rather than change what it passes over."""
+
+    def watch(self, form: QWidget) -> None:
+        """Watch the boxes of a form, also those that are made later: call it again."""
+        for kind in (QComboBox, QAbstractSpinBox):
+            for box in form.findChildren(kind):
+                box.installEventFilter(self)
+                box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # not by the wheel
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Leave the wheel to what is around the box."""
+        if event.type() == QEvent.Type.Wheel:
+            event.ignore()
+            return True
+        return False
+
+
+class Section(QWidget):  # type: ignore[misc]  # Qt is not typed here
     """A part of the form: a title, widgets, and a message with a Fix button.
 
     Parameters
@@ -102,34 +150,64 @@ class Section:
         Content, top to bottom.
     on_fix : callable
         Called with the problem whose Fix was pressed.
+    folded : bool
+        Whether the content is folded away until the title is pressed. Messages are shown anyway.
     """
 
     def __init__(
-        self, title: str, widgets: Sequence[Any], on_fix: Callable[[Problem], None]
+        self,
+        title: str,
+        widgets: Sequence[QWidget],
+        on_fix: Callable[[Problem], None],
+        *,
+        folded: bool = False,
     ) -> None:
+        super().__init__()
         self._on_fix = on_fix
         self._problem: Problem | None = None
-        self.body = column(*widgets)
-        self.message = text(small=True)
-        self.fix = PushButton(text="Fix")
-        self.fix.changed.connect(self._pressed)
-        self._notice = column(self.message, self.fix)
-        self.container = column(heading(title), self.body, self._notice)
-        self.container.native.layout().setSpacing(2)
-        self.show(None)
+        self.body = stack(*widgets)
+        self.message = wrapping_label()
+        self.fix = button("Fix", self._pressed)
+        layout = QVBoxLayout(self)
+        _bare(layout)
+        self.fold: QCollapsible | None = None
+        if folded:
+            self.fold = QCollapsible(f"▸ {title}")
+            self.fold.setDuration(0)
+            # Icons that are drawn once do not follow napari's theme; text does.
+            self.fold.setExpandedIcon(QIcon())
+            self.fold.setCollapsedIcon(QIcon())
+            self.fold.toggled.connect(partial(_show_arrow, self.fold, title))
+            self.fold.toggleButton().setStyleSheet(
+                "text-align: left; font-weight: bold; padding: 2px 0px; border: none;"
+                "background: transparent;"
+            )
+            self.fold.layout().setContentsMargins(0, 0, 0, 0)
+            self.fold.layout().setSpacing(2)
+            self.fold.content().layout().setContentsMargins(0, 0, 0, 0)
+            self.fold.addWidget(self.body)
+            layout.addWidget(self.fold)
+        else:
+            heading = QLabel(title)
+            heading.setStyleSheet("font-weight: bold;")
+            layout.addWidget(heading)
+            layout.addWidget(self.body)
+        layout.addWidget(self.message)
+        layout.addWidget(self.fix)
+        self.show_problem(None)
 
-    def show(self, problem: Problem | None) -> None:
+    def show_problem(self, problem: Problem | None) -> None:
         """Show a problem beside this part, or none."""
         self._problem = problem
-        self._notice.visible = problem is not None
+        self.message.setVisible(problem is not None)
+        self.fix.setVisible(problem is not None and problem.fix is not None)
         if problem is None:
-            self.message.value = ""
+            self.message.clear()
             return
         mark, colour = ("✖", ERROR) if problem.is_error else ("⚠", WARNING)
-        self.message.value = f"{mark} {problem.message}"
-        self.message.native.setStyleSheet(f"color: {colour}; font-size: 9pt;")
-        self.fix.visible = problem.fix is not None
-        self.fix.text = problem.fix_label or "Fix"
+        self.message.setText(f"{mark} {problem.message}")
+        self.message.setStyleSheet(f"color: {colour};")
+        self.fix.setText(problem.fix_label or "Fix")
 
     def _pressed(self) -> None:
         """Mend what is shown."""

@@ -11,7 +11,7 @@ from aqz_napari.ome_zarr.reader import read_layers
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LiveView", "open_result"]
+__all__ = ["LiveView", "open_below", "open_result"]
 
 _log = logging.getLogger("aqz.napari")
 
@@ -47,6 +47,22 @@ def open_result(viewer: Any, store_path: str, **options: Any) -> list[Any]:
         added.append(add(data, **shown))
     if len(added) == 1:
         added[0].name = Path(store_path.rstrip("/")).name.partition(".")[0]
+    return added
+
+
+def open_below(viewer: Any, store_path: str, **options: Any) -> list[Any]:
+    """Open a recording below the layers that are shown, and leave the selection as it is.
+
+    Parameters, returns and errors: as `open_result`.
+    """
+    selected = set(viewer.layers.selection)
+    active = viewer.layers.selection.active
+    added = open_result(viewer, store_path, **options)
+    others = len(viewer.layers) - len(added)
+    if others and added:
+        viewer.layers.move_multiple([viewer.layers.index(layer) for layer in added], 0)
+        viewer.layers.selection = selected
+        viewer.layers.selection.active = active if active in viewer.layers else None
     return added
 
 
@@ -98,20 +114,34 @@ class LiveView:
             if len(options.get("scale", ())) != array.ndim:
                 options = {}
             name = f"{key or self._store.name.partition('.')[0]} (recording)"
-            layer = self._viewer.add_image(array, **{**options, "name": name})
+            selection = set(self._viewer.layers.selection)
+            layer = self._viewer.add_image(
+                array, **{**options, "name": name, "metadata": {"recording": True}}
+            )
+            self._viewer.layers.selection = selection
             self.layers[key] = layer
         elif layer not in self._viewer.layers or array.shape == layer.data.shape:
             return
         else:
+            before = layer.data.shape[0]
             layer.data = array
+            if not self._is_at(before - 1, array.shape):
+                return  # the user is looking at another frame
         self._show_newest(array.shape)
+
+    def _axis(self, shape: tuple[int, ...]) -> int:
+        """Return which slider is that of the first axis."""
+        return int(self._viewer.dims.ndim) - len(shape)
+
+    def _is_at(self, step: int, shape: tuple[int, ...]) -> bool:
+        """Return whether the slider is where it was put."""
+        return bool(self._viewer.dims.current_step[self._axis(shape)] >= step)
 
     def _show_newest(self, shape: tuple[int, ...]) -> None:
         """Move the first slider of the array to its end."""
-        dims = self._viewer.dims
-        axis = dims.ndim - len(shape)
-        if axis not in dims.displayed:
-            dims.set_current_step(axis, shape[0] - 1)
+        axis = self._axis(shape)
+        if axis not in self._viewer.dims.displayed:
+            self._viewer.dims.set_current_step(axis, shape[0] - 1)
 
 
 _OPTIONS = ("scale", "translate", "units", "axis_labels", "colormap", "contrast_limits")

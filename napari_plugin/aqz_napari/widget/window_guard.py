@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QEvent, QObject, Qt
-from qtpy.QtWidgets import QApplication, QLabel, QMessageBox, QProgressDialog
+from qtpy.QtCore import QEvent, QObject, Qt, QTimer
+from qtpy.QtWidgets import QApplication, QLabel, QMainWindow, QMessageBox, QProgressDialog
 
 from aqz_napari.widget.form_parts import ERROR
 
@@ -64,6 +64,11 @@ class WindowGuard(QObject):  # type: ignore[misc]  # Qt is not typed here
                     event.ignore()
                     return True
                 self.finish(recorder)
+                if event.spontaneous():
+                    # napari would ask once more, as a person closes the window: once is enough.
+                    event.ignore()
+                    QTimer.singleShot(0, lambda: QMainWindow.close(window))
+                    return True
             self._on_close()
         return False
 
