@@ -505,6 +505,21 @@ def test_the_next_acquisition_brings_its_own_axes_and_positions(viewer, widget, 
             assert np.array_equal(array.read_plane(t, z), frames[position, t, z])
     assert {"position_0", "position_1"} <= {layer.name for layer in viewer.layers}
 
+    widget.choices.view.arm_again = True
+    widget.choices.view.open_after = False
+    assert widget.start()
+    for take in (2, 3):
+        pump(lambda: "Waiting" in widget.header.state.text())
+        before = widget.recorder
+        thread = core.run_mda(useq.MDASequence(time_plan={"interval": 0, "loops": take}))
+        pump(lambda: widget.recorder is not before and widget.recorder.state.is_over, 60)  # noqa: B023
+        thread.join(DEADLINE)
+        assert widget.recorder.status().written == take
+    pump(lambda: "Waiting" in widget.header.state.text())
+    widget.choices.view.arm_again = False
+    widget.toggle()
+    pump(lambda: not widget.is_busy())
+
 
 def test_the_preview_shows_new_frames_and_takes_its_time(viewer, widget, frame_of):
     from aqz_napari.widget.live_preview import LivePreview

@@ -151,6 +151,13 @@ def test_a_disk_that_runs_full_ends_the_recording_with_red_numbers(
         array = aqz.ZarrArrayReader(folder / "a.zarr" / "0")
         assert array.shape[0] > 0
         array.read_plane(0)
+        # Room is made, and what is there is finished; verifying does not forget what was lost.
+        subprocess.run(["mount", "-o", "remount,size=20m", str(folder)], check=True)
+        widget.take.repair.click()
+        pump(lambda: "Repaired" in widget.header.message.text())
+        widget.take.verify.click()
+        pump(lambda: "Verified" in widget.header.message.text())
+        assert "were lost and are not in it" in widget.header.message.text()
     assert "Traceback" not in capfd.readouterr().err
 
 

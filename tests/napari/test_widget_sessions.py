@@ -334,3 +334,33 @@ def test_several_layers_far_names_and_a_narrow_dock_fit(viewer, widget, frame_of
     assert widget._form.minimumSizeHint().width() <= room
     assert "fit" in widget.need.text()
     assert notice(widget, "source") == ""
+
+
+def test_finishing_shows_what_is_still_to_be_stored(widget, live):
+    from aqz_napari.recorder.recorder_status import (
+        ArrayCount,
+        RecorderState,
+        RecorderStatus,
+        StopRule,
+    )
+
+    counts = {"": ArrayCount(received=100, accepted=100, written=40)}
+    finishing = RecorderStatus(
+        RecorderState.FINISHING, arrays=counts, seconds=20, waiting=60, was_planned=True
+    )
+    widget.header.show_status(finishing, StopRule())
+    assert widget.header.state.text() == "Finishing"
+    assert widget.header.progress.format() == "60 frames to store, 0:30 left"
+    assert widget.header.progress.value() == 400
+
+
+def test_the_time_of_finishing_is_not_counted(tmp_path, settings, frame_of):
+    from aqz_napari import Recorder
+
+    recorder = Recorder(settings())
+    recorder.start()
+    recorder.push(frame_of(0))
+    recorder.stop()
+    asked = recorder.status().seconds
+    recorder.wait(20)
+    assert recorder.status().seconds == pytest.approx(asked, abs=1e-3)

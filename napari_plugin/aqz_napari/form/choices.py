@@ -266,6 +266,13 @@ class View:
             "tooltip": "Show what is in the store while it grows, the newest frame in front",
         },
     ] = False
+    arm_again: Annotated[
+        bool,
+        {
+            "label": "Record every acquisition",
+            "tooltip": "After an acquisition was recorded, wait for the next one",
+        },
+    ] = False
     keep_free: Annotated[
         float,
         {

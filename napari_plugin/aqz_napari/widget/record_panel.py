@@ -521,6 +521,9 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         notify_of_end(status, recorder.store_path)
         if self.choices.view.open_after and status.written and not status.spill_path:
             self.open_result()
+        acquired = status.message.startswith("the acquisition")
+        if self.choices.view.arm_again and acquired and "acquisition" in self.sources.chosen():
+            self.start()
 
     def open_result(self) -> list[Any]:
         """Open the last recording below the other layers; a message says why if that fails."""
