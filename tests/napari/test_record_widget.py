@@ -521,6 +521,26 @@ def test_the_next_acquisition_brings_its_own_axes_and_positions(viewer, widget, 
     pump(lambda: not widget.is_busy())
 
 
+def test_the_camera_is_chosen_rather_than_its_preview(viewer, widget, core, frame_of):
+    core.startContinuousSequenceAcquisition(0)
+    preview = viewer.add_image(frame_of(0), name="preview")
+    widget.sources.refresh()
+    assert widget.sources.chosen() == ["camera"]
+    widget.sources.choose(preview)
+
+    def told():
+        preview.data = frame_of(1)
+        widget.sources.refresh()
+        widget.check()
+        return "frames a second that Demo makes" in notice(widget, "source")
+
+    pump(told)
+    assert "/s" in widget.sources._items["camera"].text(1)
+    widget.sections["source"].fix.click()
+    assert widget.sources.chosen() == ["camera"]
+    core.stopSequenceAcquisition()
+
+
 def test_the_preview_shows_new_frames_and_takes_its_time(viewer, widget, frame_of):
     from aqz_napari.widget.live_preview import LivePreview
 

@@ -11,7 +11,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSize
+from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 from superqt.utils import qdebounced
 
@@ -79,7 +79,11 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         What is chosen in the form, apart from sources and their axes.
     header, take, sources, arrays, place, sections, presets, codecs
         The parts.
+    gone : Signal
+        The window has closed, and the panel with it.
     """
+
+    gone = Signal()
 
     def __init__(self, viewer: Any) -> None:
         super().__init__()
@@ -610,6 +614,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         if self.session.starting is not None:
             self.session.stop()
         self.close_down()
+        self.gone.emit()
 
     def close_down(self) -> None:
         """Listen to the viewer no more, and let go of its key."""

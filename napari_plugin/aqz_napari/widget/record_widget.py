@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QSizePolicy, QVBoxLayout, QWidget
@@ -23,19 +24,26 @@ def panel_of(viewer: Any) -> RecordPanel:
     # napari hands a proxy to plug-ins, whose layers are other objects at each look.
     viewer = getattr(viewer, "__wrapped__", viewer)
     if id(viewer) not in _panels:
-        _panels[id(viewer)] = (viewer, RecordPanel(viewer))
+        panel = RecordPanel(viewer)
+        panel.gone.connect(partial(_let_go, id(viewer)))
+        _panels[id(viewer)] = (viewer, panel)
     return _panels[id(viewer)][1]
 
 
 def forget_panel(viewer: Any) -> None:
     """Let go of the panel of a viewer, which must not be recording."""
     viewer = getattr(viewer, "__wrapped__", viewer)
-    _docks.pop(id(viewer), None)
-    _, panel = _panels.pop(id(viewer), (None, None))
+    panel = _let_go(id(viewer))
     if panel is not None:
         panel.setParent(None)
         panel.close_down()
         panel.deleteLater()
+
+
+def _let_go(viewer: int) -> RecordPanel | None:
+    """Return the panel of a viewer, and keep neither."""
+    _docks.pop(viewer, None)
+    return _panels.pop(viewer, (None, None))[1]
 
 
 class RecordWidget(QWidget):  # type: ignore[misc]  # Qt is not typed here
