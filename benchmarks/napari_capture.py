@@ -28,7 +28,7 @@ import numpy as np
 
 import aqz_core as aqz
 from aqz_napari import LayerSource, LiveCameraSource, Recorder, StopRule
-from aqz_napari.recording_plan import plan_for
+from aqz_napari.form.recording_plan import plan_for
 
 SHAPE = (512, 512)
 EXPOSURE_MS = 9.0
@@ -115,7 +115,7 @@ def camera_alone(core, seconds):
 
 def watch_camera(viewer, source, preview, condition, begin):
     """Return the jitter while a camera's newest frame is shown as the widget does, and its rate."""
-    from aqz_napari.live_preview import LivePreview
+    from aqz_napari.widget.live_preview import LivePreview
 
     feed = LivePreview(viewer, lambda: source.latest)
     if preview:

@@ -33,10 +33,11 @@ def _make(folder: Path, home: Path) -> None:
     import napari
     import napari.settings
     from PIL import Image
-    from qtpy.QtWidgets import QApplication
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QApplication, QDockWidget
 
     from aqz_napari import register_source
-    from aqz_napari.simulated_camera import PIXEL_SIZE, frames, simulated_source
+    from aqz_napari.sources.simulated_camera import PIXEL_SIZE, frames, simulated_source
 
     def pump(seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -49,6 +50,10 @@ def _make(folder: Path, home: Path) -> None:
         pixels = viewer.screenshot(canvas_only=False, flash=False)
         image = Image.fromarray(pixels[..., :3]).quantize(256, dither=Image.Dither.NONE)
         image.save(folder / f"{name}.png", optimize=True)
+
+    def narrow(dock: QDockWidget, width: int) -> None:
+        viewer.window._qt_window.resizeDocks([dock], [width], Qt.Orientation.Horizontal)
+        pump(0.5)
 
     register_source("simulated camera", lambda: simulated_source((512, 512), 40.0, 240))
     # Notifications would cover what the pictures show.
@@ -65,39 +70,46 @@ def _make(folder: Path, home: Path) -> None:
         contrast_limits=(260, 2600),
     )
     viewer.scale_bar.visible = True
-    _, widget = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
-    widget.sources.choose(live)
-    pump(1.5)
+    dock, shell = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
+    panel = shell.panel
+    panel.sources.choose(live)
+    for theme in ("light", "dark"):
+        viewer.theme = theme
+        narrow(dock, 280)
+        picture(f"napari-narrow-{theme}")
+    narrow(dock, 360)
     viewer.reset_view()
-    widget.arrays.table.details.value = True
     picture("napari-idle")
 
-    widget.arrays.table.details.value = False
-    widget.after.try_codecs()
+    panel.sections["dimensions"].fold.expand(False)
+    panel.sections["storage"].fold.expand(False)
+    panel.codecs.button.click()
     pump(2.0)
-    widget.arrays.table._rows[0].chunk.value = 600_000
-    (home / "taken.ome.zarr").mkdir()
-    widget.destination.path.value = "~/taken.ome.zarr"
+    picture("napari-expert")
+    panel.arrays.table._rows[0].chunk.value = 600_000
+    panel.choices.place.folder = "~/no such folder"
+    panel.sections["storage"].fold.collapse(False)
     picture("napari-problems")
 
-    widget.after.codec_table.visible = False
-    widget.destination.path.value = "~/{layer}_{n:03}.ome.zarr"
-    widget._suggest()
-    widget.sources.choose("simulated camera")
-    widget.run.follow.value = True
+    panel.reset()
+    panel.sections["dimensions"].fold.collapse(False)
+    panel.sources.choose("simulated camera")
+    panel.choices.view.follow = True
+    panel.choices.stop.unit, panel.choices.stop.amount = "frames", 240
     live.visible = False
     pump(0.5)
-    widget.toggle()
-    pump(3.2)
+    panel.header.record.click()
+    pump(4.0)
     viewer.reset_view()
     picture("napari-recording")
 
-    while not widget.recorder.state.is_over:
+    while panel.is_busy():
         pump(0.1)
+    panel.take.open.click()
     pump(1.0)
     viewer.reset_view()
     viewer.dims.set_current_step(0, 120)
-    viewer.layers[-1].contrast_limits = (260, 2600)
+    viewer.layers[0].contrast_limits = (260, 2600)
     picture("napari-finished")
     viewer.close()
 

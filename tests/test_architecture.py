@@ -150,3 +150,22 @@ def test_every_public_name_is_there():
 @pytest.mark.parametrize("package", [CORE, *PLUGINS], ids=lambda path: path.name)
 def test_packages_carry_their_types(package):
     assert (package / "py.typed").is_file()
+
+
+NAPARI = CHECKOUT / "napari_plugin" / "aqz_napari"
+FLOORS = {"sources": 0, "recorder": 1, "form": 2, "ome_zarr": 3, "widget": 4}
+
+
+@pytest.mark.parametrize("file", sources(NAPARI))
+def test_rooms_of_the_napari_plugin_import_downwards_only(file):
+    room = file.relative_to(NAPARI).parts[0]
+    if room not in FLOORS:
+        return  # the package itself, which offers the public names
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    upwards = [
+        (module, line)
+        for module, _, line in imports(tree)
+        if module.startswith("aqz_napari.") and FLOORS[module.split(".")[1]] > FLOORS[room]
+    ]
+    assert not upwards
+    assert "aqz_napari" not in [module for module, _, _ in imports(tree)]

@@ -6,8 +6,16 @@ sources that follow `FrameSource` or with frames that are pushed.
 
 from __future__ import annotations
 
-from aqz_napari.acquisition_source import AcquisitionSource, acquisition_sources
-from aqz_napari.frame_source import (
+from aqz_napari.recorder.recorder import Recorder
+from aqz_napari.recorder.recorder_status import (
+    ArrayCount,
+    RecorderState,
+    RecorderStatus,
+    RecordingReport,
+    StopRule,
+)
+from aqz_napari.sources.acquisition_source import AcquisitionSource, acquisition_sources
+from aqz_napari.sources.frame_source import (
     Axis,
     FrameSink,
     FrameSource,
@@ -17,17 +25,9 @@ from aqz_napari.frame_source import (
     registered_sources,
     unregister_source,
 )
-from aqz_napari.generator_source import GeneratorSource
-from aqz_napari.layer_source import LayerSource
-from aqz_napari.pymmcore_source import LiveCameraSource
-from aqz_napari.recorder import Recorder
-from aqz_napari.recorder_status import (
-    ArrayCount,
-    RecorderState,
-    RecorderStatus,
-    RecordingReport,
-    StopRule,
-)
+from aqz_napari.sources.generator_source import GeneratorSource
+from aqz_napari.sources.layer_source import LayerSource
+from aqz_napari.sources.pymmcore_source import LiveCameraSource
 
 __all__ = [
     "AcquisitionSource",

@@ -22,10 +22,11 @@ def main(store, answers):
 
     viewer = napari.Viewer(show=True)
     layer = viewer.add_image(np.zeros((64, 64), np.uint16), name="live")
-    _, widget = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
-    widget.destination.path.value = store
+    _, shell = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
+    widget = shell.panel
+    widget.choices.place.destination = store
     widget.check()
-    widget.run.record.native.click()
+    widget.header.record.click()
     deadline = time.monotonic() + 60
     window = viewer.window._qt_window
     number = 0
@@ -36,7 +37,7 @@ def main(store, answers):
         layer.data = np.full((64, 64), number, np.uint16)
 
     while widget.recorder is None or widget.recorder.status().written < 5:
-        assert time.monotonic() < deadline, widget.run.message.value
+        assert time.monotonic() < deadline, widget.header.message.text()
         feed()
         QTest.qWait(10)
     print("recording", flush=True)
@@ -63,6 +64,10 @@ def main(store, answers):
             feed()
             QTest.qWait(50)
             print("goes on", flush=True)
+    while window.isVisible():  # without a question more
+        assert time.monotonic() < deadline
+        assert QApplication.activeModalWidget() is None
+        QTest.qWait(10)
     recorder = widget.recorder
     print(recorder.state.value, recorder.status().written, recorder.status().dropped, flush=True)
     print("closed" if not window.isVisible() else "open", flush=True)

@@ -117,17 +117,24 @@ def viewer(window):
 
 @pytest.fixture
 def widget(viewer, tmp_path, monkeypatch):
-    """The widget, opened as the menu does it, that records into a folder of its own."""
+    """The form, opened as the menu does it, that records into a folder of its own."""
     nowhere = SimpleNamespace(gettempdir=lambda: "/nowhere")  # tests are in a temporary folder
-    monkeypatch.setattr("aqz_napari.plan_problems.tempfile", nowhere)
-    dock, widget = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
-    widget.destination.path.value = str(tmp_path / "{layer}_{n:03}.ome.zarr")
+    monkeypatch.setattr("aqz_napari.form.plan_problems.tempfile", nowhere)
+    from aqz_napari.form import memory
+    from aqz_napari.widget.record_widget import forget_panel
+
+    _, shell = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
+    widget = shell.panel
+    widget.choices.place.destination = str(tmp_path / "{layer}_{n:03}.ome.zarr")
+    widget.choices.view.open_after = True
     widget.check()
     yield widget
     if widget.recorder is not None:
         widget.recorder.stop()
         widget.recorder.wait(DEADLINE)
-    viewer.window.remove_dock_widget(dock)
+    viewer.window.remove_dock_widget("all")
+    forget_panel(viewer)
+    memory.forget()
 
 
 @pytest.fixture

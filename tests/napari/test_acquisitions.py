@@ -18,11 +18,11 @@ from aqz_napari import (
     SourceError,
     acquisition_sources,
 )
-from aqz_napari.acquisition_sites import sites_of
-from aqz_napari.acquisition_source import NextAcquisition
-from aqz_napari.ome_reader import read_layers
-from aqz_napari.recording_plan import array_keys, for_sites, plan_for
-from aqz_napari.recording_start import RecordingStart
+from aqz_napari.form.recording_plan import array_keys, for_sites, plan_for
+from aqz_napari.form.recording_start import RecordingStart
+from aqz_napari.ome_zarr.reader import read_layers
+from aqz_napari.sources.acquisition_sites import sites_of
+from aqz_napari.sources.acquisition_source import NextAcquisition
 from tests.support.validators import VALIDATORS, assert_valid_ngff
 
 useq = pytest.importorskip("useq", reason="needs the extra `micromanager`")
@@ -76,6 +76,9 @@ class FakeCore:
 
     def getBytesPerPixel(self):
         return 2
+
+    def getNumberOfCameraChannels(self):
+        return 1
 
     def run(self, sequence, cancel_after=None):
         """Send every frame of a sequence, with a value that tells its index."""

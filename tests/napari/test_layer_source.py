@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from aqz_napari import LayerSource, Recorder, SourceError
-from aqz_napari.recording_plan import plan_for
+from aqz_napari.form.recording_plan import plan_for
 
 DEADLINE = 10.0
 
@@ -236,6 +236,7 @@ def test_a_layer_that_is_removed_ends_the_recording(viewer_model, tmp_path, fram
     report = recorder.wait(DEADLINE)
     assert report.status.message == "layer 'renamed' was removed"
     assert report.status.written == 1
+    assert not report.status.is_complete  # nobody asked for this end
 
 
 @pytest.mark.parametrize(
@@ -256,3 +257,88 @@ def test_a_layer_that_changes_ends_the_recording_without_an_error(
     report = recorder.wait(DEADLINE)
     assert message in report.status.message
     assert report.status.written == 1
+
+
+def test_a_small_spot_that_moves_is_seen_in_place(viewer_model, sink):
+    pixels = np.zeros((256, 256), np.uint16)
+    layer = viewer_model.add_image(pixels, contrast_limits=(0, 1000))
+    source = LayerSource(layer, "in_place")
+    source.start(sink)
+    for number in range(30):
+        pixels[...] = 0
+        pixels[3 + 7 * number : 8 + 7 * number, 91:96] = 1000
+        layer.refresh()
+    source.stop()
+    assert [int(np.argmax(frame[:, 91] > 0)) for frame in sink.frames] == [
+        3 + 7 * number for number in range(30)
+    ]
+
+
+@pytest.mark.parametrize("capture", ["update", "in_place"])
+def test_labels_that_are_painted_are_frames(viewer_model, sink, capture):
+    layer = viewer_model.add_labels(np.zeros((40, 40), np.uint8))
+    source = LayerSource(layer, capture)
+    assert source.describe().is_labels
+    source.start(sink)
+    for number in range(1, 21):
+        layer.paint((number, number), number)
+    layer.fill((35, 35), 99)
+    layer.undo()
+    layer.data = np.full((40, 40), 7, np.uint8)
+    source.stop()
+    assert [int(frame[n, n]) for n, frame in enumerate(sink.frames[:20], start=1)] == list(
+        range(1, 21)
+    )
+    assert [int(frame[35, 35]) for frame in sink.frames[20:]] == [99, 0, 7]
+    layer.paint((1, 1), 3)
+    assert len(sink.frames) == 23
+
+
+def test_a_change_in_place_is_noticed_where_only_sets_are_captured(viewer_model, sink, frame_of):
+    pixels = frame_of(0)
+    layer = viewer_model.add_image(pixels)
+    source = LayerSource(layer)
+    source.start(sink)
+    assert not source.changed_unseen()
+    pixels[3, 3] += 1
+    assert source.changed_unseen()
+    assert not source.changed_unseen()
+    source.stop()
+
+
+def test_recorded_labels_are_labels_at_every_level(viewer_model, tmp_path):
+    from aqz_napari.form.recording_plan import StoragePlan
+    from aqz_napari.ome_zarr.reader import read_layers
+
+    zarr = pytest.importorskip("zarr")
+    pixels = np.zeros((1500, 1500), np.int32)
+    pixels[::2], pixels[1::2] = 100, 201
+    layer = viewer_model.add_labels(pixels, name="cells")
+    source = LayerSource(layer)
+    plan = plan_for({"": source.describe()}, StoragePlan(pyramid="mean"))
+    recorder = Recorder(plan.settings(str(tmp_path / "out.ome.zarr")), {"": source})
+    with recorder:
+        layer.data = pixels.copy()
+    small = zarr.open_array(tmp_path / "out.ome.zarr" / "1", mode="r")
+    assert set(np.unique(small[:])) <= {100, 201}
+    ((data, options, kind),) = read_layers(str(tmp_path / "out.ome.zarr"))
+    assert kind == "labels"
+    assert viewer_model.add_labels(data, **options).editable
+
+
+def test_contrast_beyond_the_pixels_is_clamped(viewer_model):
+    layer = viewer_model.add_image(np.zeros((6, 8), np.uint8), contrast_limits=(0, 4095))
+    assert LayerSource(layer).describe().channels[0][2] == (0, 255)
+
+
+def test_big_endian_layers_and_translated_ones_are_recorded(viewer_model, tmp_path):
+    from aqz_napari.ome_zarr.reader import read_layers
+
+    pixels = np.arange(48).reshape(6, 8).astype(">u2")
+    layer = viewer_model.add_image(pixels, translate=(100, 200), scale=(0.5, 0.5))
+    recorder = record(tmp_path, {"": LayerSource(layer)})
+    layer.data = pixels + 1
+    assert recorder.close().status.is_complete
+    ((data, options, _),) = read_layers(str(tmp_path / "out.ome.zarr"))
+    assert np.array_equal(np.asarray(data[0]), pixels + 1)
+    assert options["translate"][-2:] == (100, 200)

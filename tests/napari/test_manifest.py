@@ -37,12 +37,14 @@ def test_it_offers_what_the_documentation_says(manifest):
     assert "napari/file/acquire" in offered.menus
     assert offered.readers[0].filename_patterns[0] == "*.zarr"
     assert set(offered.writers[0].filename_extensions) == {".zarr", ".ome.zarr"}
+    assert offered.writers[0].display_name == "OME-Zarr (aqz)"  # as the dialog for saving lists it
+    assert manifest.display_name == "OME-Zarr by aqz"  # as napari asks which reader is to open it
     assert offered.sample_data[0].display_name == "Simulated camera"
 
 
 def test_napari_asks_for_the_viewer_by_this_annotation():
     pytest.importorskip("qtpy")
-    from aqz_napari.record_widget import RecordWidget
+    from aqz_napari.widget.record_widget import RecordWidget
 
     assert RecordWidget.__init__.__annotations__["viewer"] == "napari.viewer.Viewer"
 

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_napari.codec_trial import try_codecs
-from aqz_napari.destination import expand, free_bytes, next_free
-from aqz_napari.estimates import estimate, memory_needed, readable_bytes
-from aqz_napari.frame_source import Axis, SourceSpec
-from aqz_napari.plan_problems import problems, store_path_of
-from aqz_napari.python_script import settings_as_code, settings_as_script
-from aqz_napari.recorder_status import StopRule
-from aqz_napari.recording_plan import CODECS, StoragePlan, array_keys, plan_for
-from aqz_napari.remote_place import try_remote
+from aqz_napari.form.codec_trial import try_codecs
+from aqz_napari.form.destination import expand, free_bytes, next_free
+from aqz_napari.form.estimates import estimate, memory_needed, readable_bytes
+from aqz_napari.form.plan_problems import problems, store_path_of
+from aqz_napari.form.python_script import settings_as_code, settings_as_script
+from aqz_napari.form.recording_plan import CODECS, StoragePlan, array_keys, plan_for
+from aqz_napari.form.remote_place import try_remote
+from aqz_napari.recorder.recorder_status import StopRule
+from aqz_napari.sources.frame_source import Axis, SourceSpec
 
 SPEC = SourceSpec(
     "camera 1",
@@ -77,13 +77,17 @@ def test_nothing_chosen():
     assert (problem.field, problem.is_error) == ("source", True)
 
 
-def test_an_existing_store_is_never_replaced_but_the_next_name_is_offered(plan, tmp_path):
+def test_an_existing_store_is_never_replaced_but_the_next_name_is_taken(plan, tmp_path):
     (tmp_path / "a.ome.zarr").mkdir()
-    (problem,) = problems(plan)
-    assert problem.field == "destination"
-    assert "there already" in problem.message
-    assert problem.fix_label == "Use a_001.ome.zarr"
-    assert errors(problem.fix(plan)) == []
+    (tmp_path / "a_001.ome.zarr").mkdir()
+    assert errors(plan) == []
+    assert store_path_of(plan) == str(tmp_path / "a_002.ome.zarr")
+
+
+def test_a_home_directory_is_written_out_for_those_who_do_not_know_it(plan, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = store_path_of(replace(plan, destination="~/a.zarr"))
+    assert path == str(tmp_path / "a.zarr")
 
 
 def test_a_missing_folder_can_be_made(plan, tmp_path):

@@ -7,12 +7,12 @@ import pytest
 
 import aqz_core as aqz
 from aqz_napari import registered_sources, unregister_source
-from aqz_napari.ome_reader import get_reader, list_plate_fields, read_layers
-from aqz_napari.ome_writer import write_layers
-from aqz_napari.simulated_camera import sample_data
+from aqz_napari.ome_zarr.reader import get_reader, list_plate_fields, read_layers
+from aqz_napari.ome_zarr.writer import write_layers
+from aqz_napari.sources.simulated_camera import sample_data
 
 pytest.importorskip("napari", reason="needs the extra `napari`")
-pytest.importorskip("zarr", reason="reading needs zarr")
+zarr = pytest.importorskip("zarr", reason="reading needs zarr")
 
 
 def saved(path, *layers):
@@ -56,9 +56,13 @@ def test_a_large_image_gets_a_pyramid_and_labels_stay_labels(viewer_model, tmp_p
     assert set(by_name) == {"raw data", "cells"}
     data, kind = by_name["cells"]
     assert kind == "labels"
-    assert np.array_equal(np.asarray(data[0]), labels)
-    assert set(np.unique(np.asarray(data[1]))) == {0, 7}
-    viewer_model.add_labels(data)
+    assert np.array_equal(data, labels)
+    assert viewer_model.add_labels(data).editable
+    small = zarr.open_array(tmp_path / "two.zarr" / "labels" / "cells" / "1", mode="r")
+    assert set(np.unique(small[:])) == {0, 7}  # a mean of labels is no label
+    group = zarr.open_group(tmp_path / "two.zarr", mode="r")
+    assert group["labels"].attrs["ome"]["labels"] == ["cells"]
+    assert "image-label" in group["labels/cells"].attrs["ome"]
 
 
 def test_colours_come_back_as_channels(viewer_model, tmp_path):
@@ -168,3 +172,128 @@ def test_the_sample_is_calibrated_and_offers_its_camera(viewer_model):
     layer = viewer_model.add_image(data, **options)
     assert (layer.data.shape, tuple(layer.scale)) == ((512, 512), (0.65, 0.65))
     assert np.ptp(layer.data) > 100
+
+
+TURNED = {
+    "placed": {"translate": (100, 200), "scale": (0.5, 0.25)},
+    "mirrored": {"scale": (-0.5, 0.5), "translate": (3, 0)},
+    "turned": {"rotate": 30, "scale": (2, 2)},
+    "sheared": {"shear": [0.3]},
+    "transformed": {"affine": [[1, 0.2, 5], [0, 1, 7], [0, 0, 1]]},
+}
+
+
+@pytest.mark.parametrize("how", TURNED)
+@pytest.mark.parametrize("kind", ["image", "labels"])
+def test_a_layer_comes_back_where_it_was(viewer_model, tmp_path, how, kind):
+    add = getattr(viewer_model, f"add_{kind}")
+    layer = add(np.arange(48, dtype=np.uint16).reshape(6, 8), name=how, **TURNED[how])
+    ((data, options, found),) = saved(tmp_path / "a.ome.zarr", layer)
+    again = getattr(viewer_model, f"add_{found}")(data, **options)
+    assert (found, options["name"]) == (kind, how)
+    for corner in ((0, 0), (5, 7)):
+        assert np.allclose(again.data_to_world(corner), layer.data_to_world(corner))
+
+
+def test_what_ome_zarr_has_no_place_for_is_said_before_it_is_saved(viewer_model, tmp_path):
+    from napari.utils.notifications import notification_manager
+
+    def said(store, **options):
+        before = len(notification_manager.records)
+        saved(tmp_path / f"{store}.zarr", viewer_model.add_image(np.zeros((6, 8)), **options))
+        return [str(record.message) for record in notification_manager.records[before:]]
+
+    assert said("plain", translate=(1, 2), scale=(3, 4)) == []
+    (message,) = said("turned", name="tile", rotate=10, scale=(-1, 1))
+    assert "tile: OME-Zarr has no place for rotation and negative scale" in message
+
+
+def test_the_display_comes_back(viewer_model, tmp_path):
+    from napari.utils import Colormap
+
+    pixels = np.arange(48, dtype=np.uint8).reshape(6, 8)
+    own = Colormap([[0, 0, 1, 1], [1, 1, 0, 1]], name="own")
+    for number, colormap in enumerate(("viridis", own)):
+        layer = viewer_model.add_image(
+            pixels, colormap=colormap, blending="additive", opacity=0.4, gamma=0.7,
+            contrast_limits=(0, 4095),
+        )  # fmt: skip
+        ((data, options, _),) = saved(tmp_path / f"{number}.zarr", layer)
+        again = viewer_model.add_image(data, **options)
+        assert (again.blending, again.opacity, again.gamma) == ("additive", 0.4, 0.7)
+        assert tuple(again.contrast_limits) == (0, 4095)
+        assert np.allclose(again.colormap.map([0.2, 0.9]), layer.colormap.map([0.2, 0.9]))
+
+
+def test_big_endian_pixels_are_saved(viewer_model, tmp_path):
+    pixels = np.arange(48).reshape(6, 8).astype(">u2")
+    ((data, _, _),) = saved(tmp_path / "a.zarr", viewer_model.add_image(pixels, name="ImageJ"))
+    assert np.array_equal(np.asarray(data), pixels)
+
+
+def test_six_axes_come_back_with_scale_units_and_name(viewer_model, tmp_path):
+    pixels = np.arange(2 * 2 * 20, dtype=np.uint8).reshape(1, 2, 1, 2, 4, 5)
+    layer = viewer_model.add_image(
+        pixels, name="six", scale=(1, 1, 1, 2, 0.5, 0.5), units=["pixel"] * 3 + ["um"] * 3
+    )
+    ((data, options, _),) = saved(tmp_path / "a.zarr", layer)
+    again = viewer_model.add_image(data, **options)
+    assert (options["name"], tuple(again.scale)) == ("six", (1, 1, 1, 2, 0.5, 0.5))
+    assert units_of(again)[-3:] == ["micrometer"] * 3
+    assert np.array_equal(np.asarray(data), pixels)
+
+
+def test_a_stack_has_a_pyramid_that_is_of_use_in_3d(viewer_model, tmp_path):
+    layer = viewer_model.add_image(np.zeros((40, 1024, 1024), np.uint8))
+    ((data, _, _),) = saved(tmp_path / "a.zarr", layer)
+    assert data[-1].shape[0] >= 40 * data[-1].shape[1] // 1024
+
+
+def test_axes_with_channels_last_are_saved_with_rows_and_columns_last(viewer_model, tmp_path):
+    pixels = np.arange(6 * 8 * 2, dtype=np.uint8).reshape(6, 8, 2)
+    layer = viewer_model.add_image(pixels, axis_labels=("y", "x", "c"), scale=(2, 3, 1))
+    ((data, options, _),) = saved(tmp_path / "a.zarr", layer)
+    assert options["axis_labels"] == ("c", "y", "x")
+    assert options["scale"] == (1, 2, 3)
+    assert np.array_equal(np.asarray(data), np.moveaxis(pixels, -1, 0))
+
+
+def test_a_name_without_an_ending_gets_one_that_opens(viewer_model, tmp_path):
+    layer = viewer_model.add_image(np.zeros((6, 8)))
+    (path,) = write_layers(str(tmp_path / "goodimg"), [layer.as_layer_data_tuple()])
+    assert path == str(tmp_path / "goodimg.ome.zarr")
+    assert get_reader(path) is not None
+
+
+def test_labels_of_several_images_belong_to_those_of_their_size(viewer_model, tmp_path):
+    add = viewer_model.add_image
+    layers = [
+        add(np.zeros((6, 8)), name="left"), add(np.zeros((9, 9)), name="right"),
+        viewer_model.add_labels(np.ones((9, 9), int), name="cells"),
+        viewer_model.add_labels(np.ones((5, 5), int), name="alone"),
+    ]  # fmt: skip
+    found = saved(tmp_path / "a.zarr", *layers)
+    assert {(options["name"], kind) for _, options, kind in found} == {
+        ("left", "image"), ("right", "image"), ("right cells", "labels"), ("alone", "labels"),
+    }  # fmt: skip
+    root = zarr.open_group(tmp_path / "a.zarr", mode="r")
+    assert root["OME"].attrs["ome"]["series"] == ["left", "right", "alone"]
+    assert root["right/labels"].attrs["ome"]["labels"] == ["cells"]
+
+
+def test_many_positions_are_stacked_and_none_is_left_out(tmp_path, settings, frame_of):
+    keys = [f"position_{number:02}" for number in range(40)]
+    here = settings(keys=keys, lead=(("t", 0), ("c", 2)))
+    for array in here.arrays:
+        array.channels = [aqz.Channel(name="DAPI"), aqz.Channel(name="FITC")]
+    with aqz.ZarrStream(here) as stream:
+        for number, key in enumerate(keys):
+            stream.append(np.stack([frame_of(number), frame_of(100 + number)]), key)
+    layers = read_layers(str(here.store_path))
+    assert [options["name"] for _, options, _ in layers] == ["DAPI", "FITC"]
+    for channel, (data, options, _) in enumerate(layers):
+        data = data[0] if isinstance(data, list) else data
+        assert data.shape == (40, 1, 32, 48)
+        assert options["metadata"]["positions"] == keys
+        assert options["axis_labels"] == ("position", "t", "y", "x")
+        assert np.array_equal(np.asarray(data[7, 0]), frame_of(7 + 100 * channel))

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_napari.frame_source import register_source, unregister_source
-from aqz_napari.generator_source import GeneratorSource
-from aqz_napari.recorder_status import RecorderState
+from aqz_napari.recorder.recorder_status import RecorderState
+from aqz_napari.sources.frame_source import register_source, unregister_source
+from aqz_napari.sources.generator_source import GeneratorSource
+from aqz_napari.widget.form_parts import GOOD, WARNING
 from tests.napari.window import DEADLINE, finish, needs_display, notice, pump, start
 
 pytest.importorskip("napari", reason="needs the extra `napari`")
@@ -20,14 +21,14 @@ pytestmark = needs_display
 def test_a_new_user_gets_a_recording_of_the_layer(viewer, widget, live, frame_of):
     assert [axis.name for axis in widget.arrays.table.axes()] == ["t", "y", "x"]
     assert [axis.unit for axis in widget.arrays.table.axes()] == ["", "micrometer", "micrometer"]
-    pump(lambda: widget.run.record.enabled)
-    assert "1000 frames: 3.07 MB raw" in widget.run.estimates.value
+    pump(lambda: widget.header.record.isEnabled())
+    assert "1000 frames: 3.07 MB raw" in widget.estimates.text()
     start(widget)
     for number in range(300):
         live.data = frame_of(number)
     widget.tick()
-    assert widget.run.record.text == "■ Stop"
-    assert "dropped 0" in widget.run.health.value
+    assert widget.header.record.text() == "Stop"
+    assert "0 lost" in widget.header.numbers.text()
     widget.toggle()
     finish(widget)
 
@@ -40,52 +41,58 @@ def test_a_new_user_gets_a_recording_of_the_layer(viewer, widget, live, frame_of
     assert result.contrast_limits == [0, 2000]
     for number in (0, 1, 150, 299):
         assert np.array_equal(np.asarray(result.data[number]), frame_of(number))
-    assert "Done: stopped. 300 frames" in widget.run.message.value
-    assert widget.run.record.text == "● Record"
-    assert widget.run.record.enabled
+    assert (widget.header.state.text(), GOOD in widget.header.dot.styleSheet()) == ("Done", True)
+    assert widget.take.store.endswith("live_001.ome.zarr")
+    assert widget.header.record.text() == "Record"
+    assert widget.header.record.isEnabled()
 
 
 def test_without_layers_the_form_says_what_to_do(viewer, widget):
     widget.check()
     assert "choose at least one layer" in notice(widget, "source")
-    assert not widget.run.record.enabled
-    assert "choose at least one layer" in widget.run.record.tooltip
+    assert not widget.header.record.isEnabled()
+    assert "choose at least one layer" in widget.header.record.toolTip()
     assert widget.start() is False
 
 
 def test_layers_that_cannot_be_recorded_are_refused_beside_the_source(widget, live):
-    widget.sources.update.value = "added"
+    widget.choices.capture.what = "added"
     widget.check()
     assert "no axis that could grow" in notice(widget, "source")
-    assert not widget.run.record.enabled
+    assert not widget.header.record.isEnabled()
 
 
-def test_an_existing_store_gets_another_name_by_one_click(widget, live, tmp_path):
-    (tmp_path / "a.zarr").mkdir()
-    widget.destination.path.value = str(tmp_path / "a.zarr")
-    widget.check()
-    assert "there already" in notice(widget, "destination")
-    assert not widget.run.record.enabled
-    widget.sections["destination"].fix.native.click()
-    assert widget.destination.path.value.endswith("a_001.zarr")
-    assert widget.run.record.enabled
+def test_a_name_that_is_taken_gets_a_number_without_a_click(widget, live, frame_of, tmp_path):
+    widget.choices.place.folder, widget.choices.place.name = str(tmp_path), "cells"
+    widget.choices.view.open_after = False
+    for name in ("cells.ome.zarr", "cells_001.ome.zarr", "cells_002.ome.zarr"):
+        widget.check()
+        assert notice(widget, "destination") == ""
+        assert widget.header.file.text() == f"→ {name}"
+        recorder = start(widget)
+        live.data = frame_of(1)
+        widget.tick()
+        assert notice(widget, "destination") == ""
+        widget.stop()
+        finish(widget)
+        assert recorder.store_path == str(tmp_path / name)
 
 
 def test_a_missing_folder_is_made_by_one_click(widget, live, tmp_path):
-    widget.destination.path.value = str(tmp_path / "new" / "a.zarr")
+    widget.choices.place.destination = str(tmp_path / "new" / "a.zarr")
     widget.check()
-    widget.sections["destination"].fix.native.click()
+    widget.sections["destination"].fix.click()
     assert (tmp_path / "new").is_dir()
-    assert widget.run.record.enabled
+    assert widget.header.record.isEnabled()
 
 
 def test_a_huge_chunk_and_a_bad_size_stand_beside_the_dimensions(widget, live):
     widget.arrays.table._rows[0].chunk.value = 2_000_000
     widget.check()
     assert "GB" in notice(widget, "dimensions")
-    assert not widget.run.record.enabled
-    widget.sections["dimensions"].fix.native.click()
-    assert widget.run.record.enabled
+    assert not widget.header.record.isEnabled()
+    widget.sections["dimensions"].fix.click()
+    assert widget.header.record.isEnabled()
     widget.arrays.table._rows[1].size.value = "many"
     widget.check()
     assert "is no number" in notice(widget, "dimensions")
@@ -95,7 +102,7 @@ def test_units_that_napari_does_not_know_warn_and_do_not_stop(widget, live):
     widget.arrays.table._rows[2].unit.value = "smoots"
     widget.check()
     assert "smoots" in notice(widget, "dimensions")
-    assert widget.run.record.enabled
+    assert widget.header.record.isEnabled()
 
 
 def test_an_error_is_shown_before_a_warning(widget, live):
@@ -103,11 +110,11 @@ def test_an_error_is_shown_before_a_warning(widget, live):
         axis.name.value = "x"
     widget.check()
     assert "rename one" in notice(widget, "dimensions")
-    assert not widget.run.record.enabled
+    assert not widget.header.record.isEnabled()
 
 
 def test_a_wrong_template(widget, live):
-    widget.destination.path.value = "/somewhere/{what}.zarr"
+    widget.choices.place.destination = "/somewhere/{what}.zarr"
     widget.check()
     assert "{date} {time} {layer} {n:03}" in notice(widget, "destination")
 
@@ -118,45 +125,48 @@ def test_what_opening_the_store_finds_stands_beside_the_destination(widget, live
 
     monkeypatch.setattr("aqz_core.ZarrStream", refuse)
     assert widget.start()
-    pump(lambda: widget._starting is None)
+    pump(lambda: widget.session.starting is None)
     assert "bucket 'wrong'" in notice(widget, "destination")
-    assert widget.run.record.enabled
+    assert widget.header.record.isEnabled()
     assert widget.recorder is None
 
 
 def test_axes_can_be_added_moved_and_removed(widget, live):
-    widget.arrays.table.add.native.click()
-    assert [axis.name for axis in widget.arrays.table.axes()] == ["t", "c", "y", "x"]
-    widget.arrays.table._rows[1].up.native.click()
-    assert [axis.name for axis in widget.arrays.table.axes()] == ["c", "t", "y", "x"]
-    widget.arrays.table._rows[0].out.native.click()
+    widget.arrays.table.add.click()
+    assert [axis.name for axis in widget.arrays.table.axes()] == ["t", "z", "y", "x"]
+    assert not widget.arrays.table._rows[2].out.isVisibleTo(widget.arrays.table.calibration)
+    widget.arrays.table._rows[1].up.click()
+    assert [axis.name for axis in widget.arrays.table.axes()] == ["z", "t", "y", "x"]
+    widget.arrays.table._rows[0].out.click()
     assert [axis.name for axis in widget.arrays.table.axes()] == ["t", "y", "x"]
     widget.check()
-    assert widget.run.record.enabled
+    assert widget.header.record.isEnabled()
 
 
 def test_the_form_follows_a_layer_that_is_calibrated_later(viewer, widget, live):
     live.scale = (2, 2)
-    widget._ticks = 3
-    widget.tick()
+    pump(lambda: widget.arrays.table.axes()[1].scale == 2)
     assert [axis.scale for axis in widget.arrays.table.axes()] == [1.0, 2.0, 2.0]
 
 
 def test_a_limit_ends_the_recording(widget, live, frame_of):
-    widget.stop_form.rule.value, widget.stop_form.limit.value = "after frames", 5
+    widget.choices.stop.unit, widget.choices.stop.amount = "frames", 5
     start(widget)
     for number in range(9):
         live.data = frame_of(number)
     finish(widget)
     assert widget.recorder.status().written == 5
-    assert "limit of 5 frames" in widget.run.message.value
+    assert "limit of 5 frames" in widget.recorder.status().message
+    assert widget.header.state.text() == "Done"
 
 
 def test_nothing_recorded_is_told_and_not_opened(viewer, widget, live):
     start(widget)
     widget.stop()
     finish(widget)
-    assert "no frames came" in widget.run.message.value
+    assert "no frames came" in widget.header.message.text()
+    assert widget.header.state.text() == "Nothing recorded"
+    assert GOOD not in widget.header.dot.styleSheet()
     assert len(viewer.layers) == 1
 
 
@@ -169,20 +179,22 @@ def test_a_layer_that_goes_or_changes_ends_the_recording(viewer, widget, live, f
     else:
         live.data = np.zeros((9, 9), np.uint16) if event == "shape" else frame_of(1, dtype=np.uint8)
     finish(widget)
-    assert event.removesuffix("dtype") in widget.run.message.value
+    assert event.removesuffix("dtype") in widget.header.message.text()
     assert widget.recorder.state is RecorderState.FINISHED
+    assert widget.header.state.text() == "Ended early"
+    assert WARNING in widget.header.dot.styleSheet()
     assert aqz.ZarrArrayReader(Path(widget.recorder.store_path, "0")).shape[0] == 1
 
 
 def test_a_pause(widget, live, frame_of):
     recorder = start(widget)
     live.data = frame_of(0)
-    widget.run.pause.native.click()
+    widget.header.pause.click()
     live.data = frame_of(1)
     widget.tick()
-    assert "paused" in widget.run.progress.value
-    assert widget.run.pause.text == "Go on"
-    widget.run.pause.native.click()
+    assert "Paused" in widget.header.state.text()
+    assert widget.header.pause.text() == "Resume"
+    widget.header.pause.click()
     live.data = frame_of(2)
     widget.stop()
     finish(widget)
@@ -195,7 +207,7 @@ def test_a_pause(widget, live, frame_of):
 def test_two_layers_go_into_one_store_each_at_its_rate(viewer, widget, live, frame_of):
     other = viewer.add_image(frame_of(0, dtype=np.uint8), name="other eye")
     widget.sources.choose(live, other)
-    assert widget.arrays.array.visible or widget.arrays.array.native.isVisibleTo(widget)
+    assert widget.arrays.array.isVisibleTo(widget)
     start(widget)
     for number in range(6):
         live.data = frame_of(number)
@@ -237,8 +249,8 @@ def test_a_running_micromanager_camera_is_offered_and_keeps_the_preview_alive(
         viewer.add_image(np.zeros((512, 512), np.uint8), name="preview")
         widget.sources.refresh()
         widget.sources.choose("camera")
-        assert "every frame" in widget.sources._boxes["camera"].text
-        widget.stop_form.rule.value, widget.stop_form.limit.value = "after frames", 60
+        assert "every frame" in widget.sources._items["camera"].text(1)
+        widget.choices.stop.unit, widget.choices.stop.amount = "frames", 60
         recorder = start(widget)
         source = widget.sources.source("camera")
         finish(widget)
@@ -260,18 +272,18 @@ def test_the_sample_is_a_live_layer_that_can_be_recorded(viewer, widget):
         (layer,) = viewer.open_sample("aqz", "simulated_camera")
         first = layer.data
         pump(lambda: layer.data is not first)
-        widget.stop_form.rule.value, widget.stop_form.limit.value = "after frames", 3
+        widget.choices.stop.unit, widget.choices.stop.amount = "frames", 3
         start(widget)
         finish(widget)
         assert widget.recorder.status().written == 3
         widget.sources.refresh()
-        assert "simulated camera" in widget.sources._boxes
+        assert "simulated camera" in widget.sources._items
     finally:
         unregister_source("simulated camera")
 
 
 def test_following_while_recording_moves_the_slider(viewer, widget, live, frame_of):
-    widget.run.follow.value = True
+    widget.choices.view.follow = True
     recorder = start(widget)
     for number in range(8):
         live.data = frame_of(number)
@@ -325,7 +337,7 @@ def test_the_shortcut_starts_and_stops(viewer, widget, live):
     (press,) = [call for key, call in viewer.keymap.items() if str(key) == "Ctrl+Shift+R"]
     press(viewer)
     pump(lambda: widget.recorder is not None and widget.recorder.state.is_running)
-    pump(lambda: widget._starting is None)
+    pump(lambda: widget.session.starting is None)
     press(viewer)
     finish(widget)
 
@@ -333,48 +345,48 @@ def test_the_shortcut_starts_and_stops(viewer, widget, live):
 def test_buttons_beside_recording(widget, live, frame_of, tmp_path):
     from qtpy.QtWidgets import QApplication
 
-    compile(widget.after.copy_script(), "script", "exec")
+    compile(widget._copy_script(), "script", "exec")
     assert "aqz.ZarrStream(settings)" in QApplication.clipboard().text()
-    widget.after.try_codecs()
-    pump(lambda: "blosc-zstd" in widget.after.codec_table.value)
-    widget.after.presets.value = "Few, small files"
-    assert (widget.storage.codec.value, widget.storage.level.value) == ("blosc-zstd", 5)
-    assert widget.after.presets.value == "presets…"
+    widget.codecs.button.click()
+    pump(lambda: "blosc-zstd" in widget.codecs.table.text())
+    widget.presets.choose("Few, small files")
+    assert (widget.choices.storage.codec, widget.choices.storage.level) == ("blosc-zstd", 5)
+    assert widget.presets.currentText() == "Few, small files"
+    widget.choices.storage.level = 4
+    assert widget.presets.currentText() == "own settings"
     start(widget)
     live.data = frame_of(1)
     widget.stop()
     finish(widget)
-    widget.after.verify.native.click()
-    pump(lambda: "Verified" in widget.run.message.value)
-    widget.after.copy_path.native.click()
+    widget.take.verify.click()
+    pump(lambda: "Verified" in widget.header.message.text())
+    widget.take.copy.click()
     assert QApplication.clipboard().text() == widget.recorder.store_path
 
 
 def test_presets_in_files_are_the_engines_own(widget, live, tmp_path, monkeypatch):
-    from aqz_napari import presets
+    from aqz_napari.form import presets
 
-    widget.storage.codec.value = "zstd"
+    widget.choices.storage.codec = "zstd"
     widget.arrays.table._rows[0].shard.value = 17
     path = tmp_path / "mine.yaml"
     presets.save_preset(widget.plan(), path)
     assert aqz.StreamSettings.from_file(path).arrays[0].dimensions[0].shard_size_chunks == 17
-    widget.after.presets.value = "Fast disk"
-    assert widget.storage.codec.value == "none"
+    widget.presets.choose("Fast disk")
+    assert widget.choices.storage.codec == "none"
     widget.show_plan(presets.load_preset(widget.plan(), path))
-    assert widget.storage.codec.value == "zstd"
+    assert widget.choices.storage.codec == "zstd"
     assert widget.arrays.table.axes()[0].shard == 17
 
 
-def test_it_is_narrow_and_everything_has_a_tooltip_or_a_label(widget, live):
-    assert widget.minimumWidth() <= 400
-    for item in (
-        widget.destination.path,
-        widget.storage.codec,
-        widget.storage.level,
-        widget.run.record,
-        widget.run.pause,
-    ):
-        assert item.tooltip
+def test_it_is_narrow_and_everything_has_a_tooltip(widget, live):
+    assert widget.minimumWidth() == 280
+    choices = widget.choices
+    for part in choices.parts().values():
+        for field in part.gui:
+            assert field.tooltip, field.name
+    for item in (widget.header.record, widget.header.pause, widget.presets, widget.take.verify):
+        assert item.toolTip()
 
 
 def answer_dialog(kind, act):
@@ -407,32 +419,32 @@ def test_a_folder_is_chosen_in_a_dialog(widget, live, tmp_path):
 
     (tmp_path / "data folder").mkdir()
     answer_dialog(QFileDialog, lambda dialog: choose(dialog, tmp_path / "data folder"))
-    widget.destination.browse.native.click()
-    assert widget.destination.path.value == f"{tmp_path}/data folder/{{layer}}_{{n:03}}.ome.zarr"
+    widget.place.folder.choose_btn.native.click()
+    assert widget.choices.place.destination == f"{tmp_path}/data folder/{{layer}}_{{n:03}}.ome.zarr"
     widget.check()
-    assert widget.run.record.enabled
+    assert widget.header.record.isEnabled()
     answer_dialog(QFileDialog, lambda dialog: dialog.reject())
-    widget.destination.browse.native.click()
-    assert "data folder" in widget.destination.path.value
+    widget.place.folder.choose_btn.native.click()
+    assert "data folder" in widget.choices.place.destination
 
 
 def test_presets_are_saved_and_loaded_by_dialogs(widget, live, tmp_path):
     from qtpy.QtWidgets import QFileDialog
 
     path = tmp_path / "mine.yaml"
-    widget.storage.codec.value = "gzip"
+    widget.choices.storage.codec = "gzip"
     answer_dialog(QFileDialog, lambda dialog: choose(dialog, path))
-    widget.after.presets.value = "save to a file…"
+    widget.presets.choose("save to a file…")
     assert path.is_file()
-    widget.storage.codec.value = "none"
+    widget.choices.storage.codec = "none"
     answer_dialog(QFileDialog, lambda dialog: choose(dialog, path))
-    widget.after.presets.value = "load from a file…"
-    assert widget.storage.codec.value == "gzip"
+    widget.presets.choose("load from a file…")
+    assert widget.choices.storage.codec == "gzip"
     path.write_text("arrays: 7")
     answer_dialog(QFileDialog, lambda dialog: choose(dialog, path))
-    widget.after.presets.value = "load from a file…"
-    assert "mine.yaml, line 1" in widget.run.message.value
-    assert widget.storage.codec.value == "gzip"
+    widget.presets.choose("load from a file…")
+    assert "mine.yaml, line 1" in widget.header.message.text()
+    assert widget.choices.storage.codec == "gzip"
 
 
 @pytest.fixture
@@ -458,13 +470,13 @@ def test_the_next_acquisition_brings_its_own_axes_and_positions(viewer, widget, 
     widget.sources.refresh()
     widget.sources.choose("acquisition")
     widget.check()
-    assert "its own axes" in widget.arrays.hint.value
+    assert "its own axes" in widget.arrays.hint.text()
     assert widget.start()
-    assert "Waiting" in widget.run.message.value
+    assert "Waiting" in widget.header.state.text()
     widget.toggle()  # wait no longer
-    pump(lambda: widget._starting is None)
+    pump(lambda: widget.session.starting is None)
     assert widget.recorder is None
-    assert widget.run.record.text == "● Record"
+    assert widget.header.record.text() == "Record"
 
     assert widget.start()
     sequence = useq.MDASequence(
@@ -493,9 +505,44 @@ def test_the_next_acquisition_brings_its_own_axes_and_positions(viewer, widget, 
             assert np.array_equal(array.read_plane(t, z), frames[position, t, z])
     assert {"position_0", "position_1"} <= {layer.name for layer in viewer.layers}
 
+    widget.choices.view.arm_again = True
+    widget.choices.view.open_after = False
+    assert widget.start()
+    for take in (2, 3):
+        pump(lambda: "Waiting" in widget.header.state.text())
+        before = widget.recorder
+        thread = core.run_mda(useq.MDASequence(time_plan={"interval": 0, "loops": take}))
+        pump(lambda: widget.recorder is not before and widget.recorder.state.is_over, 60)  # noqa: B023
+        thread.join(DEADLINE)
+        assert widget.recorder.status().written == take
+    pump(lambda: "Waiting" in widget.header.state.text())
+    widget.choices.view.arm_again = False
+    widget.toggle()
+    pump(lambda: not widget.is_busy())
+
+
+def test_the_camera_is_chosen_rather_than_its_preview(viewer, widget, core, frame_of):
+    core.startContinuousSequenceAcquisition(0)
+    preview = viewer.add_image(frame_of(0), name="preview")
+    widget.sources.refresh()
+    assert widget.sources.chosen() == ["camera"]
+    widget.sources.choose(preview)
+
+    def told():
+        preview.data = frame_of(1)
+        widget.sources.refresh()
+        widget.check()
+        return "frames a second that Demo makes" in notice(widget, "source")
+
+    pump(told)
+    assert "/s" in widget.sources._items["camera"].text(1)
+    widget.sections["source"].fix.click()
+    assert widget.sources.chosen() == ["camera"]
+    core.stopSequenceAcquisition()
+
 
 def test_the_preview_shows_new_frames_and_takes_its_time(viewer, widget, frame_of):
-    from aqz_napari.live_preview import LivePreview
+    from aqz_napari.widget.live_preview import LivePreview
 
     layer = viewer.add_image(frame_of(0), name="preview", contrast_limits=(0, 60000))
     shown = {"frame": frame_of(0, dtype=np.uint16)}

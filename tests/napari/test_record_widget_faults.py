@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
-from aqz_napari.form_parts import ERROR
-from aqz_napari.frame_source import register_source, unregister_source
-from aqz_napari.generator_source import GeneratorSource
-from aqz_napari.recorder_status import RecorderState
-from aqz_napari.recording_plan import RecordingPlan
+from aqz_napari.form.recording_plan import RecordingPlan
+from aqz_napari.recorder.recorder_status import RecorderState
+from aqz_napari.sources.frame_source import register_source, unregister_source
+from aqz_napari.sources.generator_source import GeneratorSource
+from aqz_napari.widget.form_parts import ERROR
 from tests.napari.window import finish, needs_display, notice, pump, start
 from tests.s3 import fault_endpoint
 
@@ -75,14 +75,14 @@ def address(service):
 
 
 def go_to(widget, service, url):
-    widget.destination.path.value = url
-    widget.destination.endpoint.value = service if isinstance(service, str) else address(service)
-    widget.storage.codec.value = "none"
-    widget.run.open_after.value = False
+    widget.choices.place.destination = url
+    widget.choices.remote.endpoint = service if isinstance(service, str) else address(service)
+    widget.choices.storage.codec = "none"
+    widget.choices.view.open_after = False
 
 
 def without_spill(widget):
-    widget.destination.spill.value = False
+    widget.choices.remote.spill = False
 
 
 def whole_frames_per_shard(widget, frames):
@@ -103,28 +103,28 @@ def feed_until_it_ends(widget, live, frame_of, limit=3000):
 
 
 def colour(label):
-    return label.native.styleSheet()
+    return label.styleSheet()
 
 
 def test_a_folder_that_cannot_be_written_is_named_beside_the_destination(widget, live, tmp_path):
     with small_disk(tmp_path / "disk", "1m", "ro") as folder:
-        widget.stop_form.floor.value = 0
-        widget.destination.path.value = str(folder / "a.zarr")
+        widget.choices.view.keep_free = 0
+        widget.choices.place.destination = str(folder / "a.zarr")
         widget.check()
         assert "no permission to write" in notice(widget, "destination")
-        assert not widget.run.record.enabled
+        assert not widget.header.record.isEnabled()
 
 
 def test_a_folder_below_a_file_is_named_beside_the_destination(widget, live, tmp_path):
     (tmp_path / "file").write_text("not a folder")
-    widget.destination.path.value = str(tmp_path / "file" / "a.zarr")
+    widget.choices.place.destination = str(tmp_path / "file" / "a.zarr")
     problems = widget.check()
     assert problems[0].field == "destination"
-    assert not widget.run.record.enabled
+    assert not widget.header.record.isEnabled()
     fix = widget.sections["destination"].fix
     if problems[0].fix is not None:
-        fix.native.click()  # says why it cannot be made, and raises nothing
-        assert str(tmp_path / "file") in widget.run.message.value
+        fix.click()  # says why it cannot be made, and raises nothing
+        assert str(tmp_path / "file") in widget.header.message.text()
 
 
 def test_a_disk_that_runs_full_ends_the_recording_with_red_numbers(
@@ -133,39 +133,46 @@ def test_a_disk_that_runs_full_ends_the_recording_with_red_numbers(
     random = np.random.default_rng(0)
     live = viewer.add_image(random.integers(0, 60000, (128, 128), np.uint16), name="live")
     with small_disk(tmp_path / "disk") as folder:
-        widget.stop_form.floor.value = 0
-        widget.storage.codec.value = "none"
-        widget.destination.path.value = str(folder / "a.zarr")
-        widget.run.open_after.value = False
+        widget.choices.view.keep_free = 0
+        widget.choices.storage.codec = "none"
+        widget.choices.place.destination = str(folder / "a.zarr")
+        widget.choices.view.open_after = False
         whole_frames_per_shard(widget, 4)
         recorder = start(widget)
         noise = lambda _: random.integers(0, 60000, (128, 128), np.uint16)  # noqa: E731
         feed_until_it_ends(widget, live, noise)
         status = recorder.status()
         assert status.state is RecorderState.FAILED
-        assert "No space left" in widget.run.message.value
-        assert ERROR in colour(widget.run.message)
-        assert ERROR in widget.run.health.value
+        assert "No space left" in widget.header.message.text()
+        assert ERROR in colour(widget.header.message)
+        assert ERROR in widget.header.numbers.text()
         assert status.dropped + status.unreadable > 0
-        assert widget.run.record.text == "● Record"
+        assert widget.header.record.text() == "Record"
         array = aqz.ZarrArrayReader(folder / "a.zarr" / "0")
         assert array.shape[0] > 0
         array.read_plane(0)
+        # Room is made, and what is there is finished; verifying does not forget what was lost.
+        subprocess.run(["mount", "-o", "remount,size=20m", str(folder)], check=True)
+        widget.take.repair.click()
+        pump(lambda: "Repaired" in widget.header.message.text())
+        widget.take.verify.click()
+        pump(lambda: "Verified" in widget.header.message.text())
+        assert "were lost and are not in it" in widget.header.message.text()
     assert "Traceback" not in capfd.readouterr().err
 
 
 def test_the_disk_floor_ends_before_the_disk_is_full(viewer, widget, live, tmp_path, frame_of):
     with small_disk(tmp_path / "disk", "20m") as folder:
-        widget.destination.path.value = str(folder / "a.zarr")
-        widget.stop_form.floor.value = 0.01
-        widget.run.open_after.value = False
+        widget.choices.place.destination = str(folder / "a.zarr")
+        widget.choices.view.keep_free = 0.01
+        widget.choices.view.open_after = False
         recorder = start(widget)
         live.data = frame_of(0)
         with (folder / "ballast").open("wb") as file:
             file.write(bytes(shutil.disk_usage(folder).free - 9_000_000))
         finish(widget)
         assert recorder.state is RecorderState.FINISHED
-        assert "disk is almost full" in widget.run.message.value
+        assert "disk is almost full" in widget.header.message.text()
 
 
 def test_a_wrong_bucket_is_named_beside_the_destination(widget, live, bucket):
@@ -174,19 +181,19 @@ def test_a_wrong_bucket_is_named_beside_the_destination(widget, live, bucket):
         widget.check()
         pump(lambda: "wrong" in notice(widget, "destination"))  # asked in the background
         assert widget.start()
-        pump(lambda: widget._starting is None)
+        pump(lambda: widget.session.starting is None)
         assert widget.recorder is None
         assert "wrong" in notice(widget, "destination")
         assert "bucket" in notice(widget, "destination")
-        assert widget.run.record.enabled
-        widget.after.try_place()
-        pump(lambda: "cannot be written" in widget.run.message.value)
+        assert widget.header.record.isEnabled()
+        widget.place.try_place.click()
+        pump(lambda: "cannot be written" in widget.header.message.text())
 
 
 def test_the_next_free_number_is_found_in_a_bucket(viewer, widget, live, bucket, frame_of):
     with fault_endpoint.running() as service:
         go_to(widget, service, "s3://bucket/runs/{layer}_{n:03}.ome.zarr")
-        widget.run.open_after.value = True
+        widget.choices.view.open_after = True
         for number in (1, 2):
             recorder = start(widget)
             live.data = frame_of(number)
@@ -194,15 +201,14 @@ def test_the_next_free_number_is_found_in_a_bucket(viewer, widget, live, bucket,
             finish(widget)
             assert recorder.store_path.endswith(f"live_00{number}.ome.zarr")
             assert recorder.state is RecorderState.FINISHED
-            assert f"live_00{number}" in viewer.layers, widget.run.message.value
+            assert f"live_00{number}" in viewer.layers, widget.header.message.text()
             shown = viewer.layers[f"live_00{number}"]  # opened from the bucket
             assert np.array_equal(np.asarray(shown.data[0]), frame_of(number))
         widget.check()
-        pump(lambda: "live_003" in widget.destination.place.value or widget.tick())
-        widget.destination.path.value = "s3://bucket/runs/live_002.ome.zarr"
+        pump(lambda: "live_003" in widget.header.file.toolTip() or widget.tick())
+        widget.choices.place.destination = "s3://bucket/runs/live_002.ome.zarr"
         widget.check()
-        pump(lambda: "there already" in notice(widget, "destination") or widget.tick())
-        assert widget.sections["destination"].fix.text == "Use live_003.ome.zarr"
+        pump(lambda: widget.header.file.text() == "→ live_003.ome.zarr" or widget.tick())
 
 
 def test_a_service_that_is_lost_during_a_recording(
@@ -221,12 +227,12 @@ def test_a_service_that_is_lost_during_a_recording(
         status = recorder.status()
         assert status.state is RecorderState.FAILED
         assert status.unreadable > 0
-        assert "lost in the store" in widget.run.health.value
-        assert ERROR in widget.run.health.value
-        assert widget.run.message.value.startswith("Failed: ")
+        assert " lost" in widget.header.numbers.text()
+        assert ERROR in widget.header.numbers.text()
+        assert widget.header.state.text() == "Failed"
         service.recover()
-        from aqz_napari.ome_reader import read_layers
-        from aqz_napari.remote_place import storage_options
+        from aqz_napari.form.remote_place import storage_options
+        from aqz_napari.ome_zarr.reader import read_layers
 
         url = recorder.store_path
         ((data, _, _),) = read_layers(url, **storage_options(url, address(service)))
@@ -240,10 +246,10 @@ def test_a_recording_goes_on_in_a_folder_when_the_service_is_lost(
 ):
     with fault_endpoint.running() as service:
         go_to(widget, service, "s3://bucket/a.ome.zarr")
-        assert widget.destination.spill.value  # unless told otherwise
-        widget.destination.spill_folder.value = str(tmp_path)
+        assert widget.choices.remote.spill  # unless told otherwise
+        widget.choices.remote.spill_folder = str(tmp_path)
         whole_frames_per_shard(widget, 2)
-        widget.stop_form.rule.value, widget.stop_form.limit.value = "after frames", 40
+        widget.choices.stop.unit, widget.choices.stop.amount = "frames", 40
         recorder = start(widget)
         for number in range(6):
             live.data = frame_of(number)
@@ -256,15 +262,15 @@ def test_a_recording_goes_on_in_a_folder_when_the_service_is_lost(
         assert (status.state, status.written) == (RecorderState.FINISHED, 40)
         assert (status.dropped, status.unreadable) == (0, 0)
         assert status.spill_path == str(tmp_path / "a.ome.zarr.spill")
-        assert f"aqz upload {tmp_path}/a.ome.zarr.spill" in widget.run.message.value
+        assert f"aqz upload {tmp_path}/a.ome.zarr.spill" in widget.header.message.text()
         service.recover()
         done = subprocess.run(
             [Path(sys.executable).with_name("aqz"), "upload", status.spill_path],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
-        from aqz_napari.ome_reader import read_layers
-        from aqz_napari.remote_place import storage_options
+        from aqz_napari.form.remote_place import storage_options
+        from aqz_napari.ome_zarr.reader import read_layers
 
         url = recorder.store_path
         ((data, _, _),) = read_layers(url, **storage_options(url, address(service)))
@@ -290,10 +296,13 @@ def test_a_service_that_is_killed_during_a_recording(widget, live, bucket, impat
             server.kill()
     feed_until_it_ends(widget, live, frame_of)
     assert recorder.state is RecorderState.FAILED
-    assert str(port) in widget.run.message.value or "connect" in widget.run.message.value.lower()
-    assert "lost" in widget.run.health.value or "dropped" in widget.run.health.value
-    assert ERROR in widget.run.health.value
-    assert widget.run.record.text == "● Record"
+    assert (
+        str(port) in widget.header.message.text()
+        or "connect" in widget.header.message.text().lower()
+    )
+    assert "lost" in widget.header.numbers.text() or "dropped" in widget.header.numbers.text()
+    assert ERROR in widget.header.numbers.text()
+    assert widget.header.record.text() == "Record"
 
 
 def test_sources_that_cannot_be_recorded_are_told_beside_the_source(widget, viewer):
@@ -318,7 +327,7 @@ def test_sources_that_cannot_be_recorded_are_told_beside_the_source(widget, view
             widget.sources.choose(name)
             widget.check()
             assert message in notice(widget, "source")
-            assert not widget.run.record.enabled
+            assert not widget.header.record.isEnabled()
         finally:
             unregister_source(name)
 
@@ -333,5 +342,5 @@ def test_after_an_exception_while_sources_are_described_the_form_still_checks(
         patched.setattr(widget.arrays, "show", out_of_memory)
         with pytest.raises(MemoryError):
             widget._sources_changed()
-    widget.destination.path.value = ""
+    widget.choices.place.destination = ""
     pump(lambda: "say where" in notice(widget, "destination"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from aqz_napari.remote_place import names_beside, try_remote
+from aqz_napari.form.remote_place import names_beside, try_remote
 from tests.napari.window import finish, needs_display, pump, start
 
 pytest.importorskip("napari", reason="needs the extra `napari`")
@@ -30,13 +30,13 @@ def test_a_recording_behind_a_password_opens_and_shows_no_password(
     told = []
     monkeypatch.setattr("napari.utils.notifications.show_info", told.append)
     url = f"memory://{USER}:{PASSWORD}@host/a.ome.zarr"
-    widget.destination.path.value = url
-    widget.destination.spill.value = False
-    pump(lambda: not widget.destination.names.is_asking(url))
-    widget.after.try_place()
-    pump(lambda: "can be written" in widget.run.message.value)
+    widget.choices.place.destination = url
+    widget.choices.remote.spill = False
+    pump(lambda: not widget.place.names.is_asking(url))
+    widget.place.try_place.click()
+    pump(lambda: "can be written" in widget.header.message.text())
     told.append(said(widget))
-    script = widget.after.copy_script()
+    script = widget._copy_script()
     start(widget)
     live.data = frame_of(3)
     widget.stop()

@@ -299,7 +299,7 @@ def test_without_memory_for_the_taps_the_store_is_let_go(settings, frame_of, mon
 
     here = settings(overwrite=True)
     with monkeypatch.context() as patched:
-        patched.setattr("aqz_napari.recorder.SourceTap", no_memory)
+        patched.setattr("aqz_napari.recorder.recorder.SourceTap", no_memory)
         recorder = Recorder(here)
         with pytest.raises(MemoryError):
             recorder.start()

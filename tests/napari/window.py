@@ -31,16 +31,15 @@ def pump(condition, timeout=DEADLINE):
 
 def start(widget):
     assert widget.start(), [problem.message for problem in widget.check()]
-    pump(lambda: widget._starting is None)
+    pump(lambda: widget.session.starting is None)
     assert widget.recorder is not None
     return widget.recorder
 
 
 def finish(widget):
-    pump(lambda: widget.recorder.state.is_over)
-    widget.tick()
+    pump(lambda: widget.recorder.state.is_over and not widget.is_busy())
 
 
 def notice(widget, field):
     """Return what stands beside a part of the form."""
-    return str(widget.sections[field].message.value)
+    return widget.sections[field].message.text()

@@ -1,0 +1,1 @@
+"""Reading and writing OME-Zarr as napari layers."""

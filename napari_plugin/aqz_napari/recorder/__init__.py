@@ -1,0 +1,1 @@
+"""Taking frames on any thread and storing them. Neither Qt nor napari."""

@@ -1,0 +1,1 @@
+"""Where frames come from: layers, cameras, acquisitions, anything that iterates."""

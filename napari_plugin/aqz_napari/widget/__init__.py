@@ -1,0 +1,1 @@
+"""The dock widget: what is shown and pressed. Everything here is on the main thread."""
