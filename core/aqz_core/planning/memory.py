@@ -142,7 +142,18 @@ class ArrayMemory:
             Bytes that a buffer has in front and behind.
         arrival
             Order of the planes, as for `ArrayLayout.open_layers`.
+
+        Raises
+        ------
+        MemoryBudgetError
+            Not even a frame fits the machine; its chunks are then too many to be looked at.
         """
+        machine = machine_nbytes()
+        if machine is not None and levels[0].frame_nbytes > machine:
+            raise MemoryBudgetError(
+                f"A frame takes {levels[0].frame_nbytes:,} bytes, but the machine has "
+                f"{machine:,}. Use smaller frames."
+            )
         layers = [_layer_nbytes(level, room) for level in levels]
         base, *upper = levels
         open_layers = [level.open_layers(arrival) for level in levels]
