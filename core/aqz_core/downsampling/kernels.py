@@ -1,4 +1,4 @@
-"""The arithmetic of `reduction` on a few rows of pixels, in plain numpy.
+"""The arithmetic of `methods` on a few rows of pixels, in plain numpy.
 
 Kernels of planes take rows (R, 2W) and the rows below them (R, 2W) into (R, W); kernels
 of pairs of planes keep the size. Results are written to ``out``, a strided view as a

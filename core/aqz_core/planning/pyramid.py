@@ -4,7 +4,7 @@ A pyramid is made while recording, each level from the one before, by halving pi
 in pairs. Level count, halved axes, chunk and shard sizes follow acquire-zarr 0.10.0,
 so that the same settings give the same arrays. Where that release crashes (a z-stack
 of unlimited depth) or writes arrays that do not fit their axes (a plain 2-D image), the
-result here is the one that the NGFF axes ask for. Pixel values are made in `reduction`.
+result here is the one that the NGFF axes ask for. Pixel values are made in `downsampling.methods`.
 """
 
 from __future__ import annotations

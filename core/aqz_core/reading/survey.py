@@ -27,7 +27,7 @@ __all__ = ["ChunkFile", "Node", "coordinate_of", "survey"]
 NO_METADATA = "there is no zarr.json (Zarr V3), .zgroup or .zarray (V2)"
 
 SPILL_MARKER = ".aqz-spill-"
-"""Begins the name of an object that says where the rest of a recording is; see `sinks.spill`."""
+"""Begins the name of an object that says where the rest of a recording is; see `storage.spill`."""
 
 _MAX_DOCUMENT_NBYTES = 256 << 20
 _MAX_DIGITS = 15  # of a chunk coordinate

@@ -2,7 +2,7 @@
 
 A `Check` looks at the type of one value and turns near misses that lose nothing (numpy
 integers, tuples for lists, paths for strings) into what is stored. It knows neither the class
-nor the other fields: the message around it is written by `settings_base`, and rules that need
+nor the other fields: the message around it is written by `base`, and rules that need
 more than one field are in `validation`.
 """
 

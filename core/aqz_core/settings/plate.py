@@ -1,7 +1,7 @@
 """Settings of high-content screening: plates, wells, fields of view, acquisitions.
 
 Names follow acquire-zarr 0.10.0 and the ``plate`` and ``well`` metadata of NGFF. Whether a
-plate is consistent is checked by `validation_plate` when the stream opens.
+plate is consistent is checked by `validation.plate` when the stream opens.
 """
 
 from __future__ import annotations

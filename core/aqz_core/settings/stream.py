@@ -5,7 +5,7 @@ with them. They compare by value, copy, pickle, and show in their repr what diff
 defaults. A wrong type is a `TypeError` at once; values that do not fit together are found by
 `validation` when the stream opens.
 
-The classes for arrays are in `settings_array`, those for plates in `settings_plate`; all of
+The classes for arrays are in `array`, those for plates in `plate`; all of
 them can be imported from here.
 """
 

@@ -1,6 +1,6 @@
 """Frames as a camera sends them: its data rate, its noise, and its pace.
 
-Nothing here knows of streams or stores; `camera_bench` feeds one with them.
+Nothing here knows of streams or stores; `measure` feeds one with them.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ nothing is written; only the directory that the store goes into is looked at. A 
 where in the settings the fault is, the value, and what to do.
 
 Rules follow acquire-zarr 0.10.0 where they make sense, Zarr v3 and NGFF 0.5. Rules for arrays
-are in `validation_array`, for plates in `validation_plate`, for stores in `validation_store`, for
+are in `array`, for plates in `plate`, for stores in `store`, for
 keys in `keys`, for paths in `store_path`.
 """
 

@@ -1,7 +1,7 @@
 """What an object store must be able to do, as coroutines, in the words of no library.
 
 Keys are full, prefix included. Every method makes one attempt and lets the library's errors
-through: deadlines, repetition and words for the user are in `retrying` and `faults`.
+through: deadlines, repetition and words for the user are in `retry` and `faults`.
 """
 
 from __future__ import annotations
