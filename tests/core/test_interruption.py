@@ -5,6 +5,7 @@ The full run, ``AQZ_ALL_INSTRUCTIONS=1``, tries every instruction; by default a 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import random
@@ -155,26 +156,13 @@ def test_an_exception_that_another_thread_raises_here_loses_nothing(tmp_path):
                 accepted += 1
         except Interrupt:
             interrupts += 1
-            try:
+        accepted = None
+        while accepted is None:
+            with contextlib.suppress(Interrupt):
                 accepted = stream.statistics().frames
-            except Interrupt:
-                accepted = None
-            while accepted is None:
-                try:
-                    accepted = stream.statistics().frames
-                except Interrupt:
-                    accepted = None
-    while not ended.is_set():
-        try:
-            ended.set()
-        except Interrupt:
-            pass
-    for _ in range(3):  # the last one may be on its way
-        try:
-            interrupting.join()
-            time.sleep(0)
-        except Interrupt:
-            pass
+    for end in (ended.set, ended.set, interrupting.join, interrupting.join):
+        with contextlib.suppress(Interrupt):  # the last ones may be on their way
+            end()
     stream.close()
     pixels = stored(path)
     assert len(pixels) == accepted
@@ -234,10 +222,11 @@ def test_a_stream_can_be_closed_by_a_signal_handler_in_the_middle_of_an_append(t
     timer.start()
     accepted = 0
     try:
-        with pytest.raises(aqz.errors.StreamClosedError):
-            while True:
-                stream.append(frame(accepted % 50))
-                accepted += 1
+        while True:
+            stream.append(frame(accepted % 50))
+            accepted += 1
+    except aqz.errors.StreamClosedError:
+        pass
     finally:
         signal.signal(signal.SIGUSR1, signal.SIG_DFL)
         timer.join()
