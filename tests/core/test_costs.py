@@ -340,7 +340,7 @@ def test_as_many_threads_whatever_is_recorded(monkeypatch):
         start(self)
 
     monkeypatch.setattr(threading.Thread, "start", counted)
-    most = worker_count(0) + IO_THREADS + 1  # and the publisher
+    most = worker_count(0) + IO_THREADS + 1 + 4  # and the publisher, and the delegates
     for layout, codec in [(WHOLE, "none"), (MANY, "blosc-lz4"), (GROWING, "zstd")]:
         record(64, layout, codec=codec)
         for thread in threading.enumerate():

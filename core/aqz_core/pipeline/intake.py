@@ -164,8 +164,9 @@ class Intake:
         number = self.run.frames
         key, slot, length = self._writer.layout.place(self._router.lead(number))
         layer = self._layer(key)
-        self.run = self.run.into(layer, slot, min(length, self._limit - number))
-        return self.run
+        self.run = run = self.run.into(layer, slot, min(length, self._limit - number))
+        self.check_open()  # a signal handler may have closed the stream meanwhile
+        return run
 
     def take(self, frame: Frame, number: int, note: Callable[[], None] | None) -> None:
         """Take the frame of any number; `note` is called when it is taken, perhaps twice."""
@@ -178,7 +179,7 @@ class Intake:
         after = Run(max(self.run.frames, number + 1), self.run.recorded + 1, layer)
         self._pending = _Taken(layer.slots, len(layer.slots), note, after)
         layer.slots.append(slot)
-        self.settle()
+        self.end_run()
 
     def settle(self) -> None:
         """Do what is left to do for the frame that was taken last, if anything."""
@@ -195,7 +196,7 @@ class Intake:
             self._ordered = layer
 
     def end_run(self) -> None:
-        """Hand over the layer of a run that is at its end, if it is complete."""
+        """Do what is left to do, and see that the frame was taken in time."""
         self.settle()
         self.check_open()  # a signal handler may have closed the stream in the middle of a call
 

@@ -371,8 +371,12 @@ class ArrayRecorder:
                     f"array {self.plan.key!r} has a frame at index {index} already; give "
                     "replace=True to write it again."
                 )
+            given = next(self._reader.frames(array))
+            if not index and not self.frames:  # the one frame of an image is always in order
+                self._take(given, checked)
+                return
             lead = self._router.lead(number)
-            frame = self._prepared(next(self._reader.frames(array)), lead)
+            frame = self._prepared(given, lead)
             line = FrameLog.line(lead, checked)
             if not self._is_recorded(number) and number not in self._skipped:
                 self._intake.take(frame, number, partial(self._note_by_index, number, line))
