@@ -74,7 +74,7 @@ class BadEnd(FilesystemSink):
 
 def test_a_store_that_fails_when_it_is_let_go_is_unlocked(tmp_path, monkeypatch):
     store = tmp_path / "a.zarr"
-    monkeypatch.setattr("aqz_core.storage.filesystem.FilesystemSink", BadEnd)
+    monkeypatch.setattr("aqz_core.storage.builtin.FilesystemSink", BadEnd)
     stream = aqz.open_stream(store, shape=(0, 16, 16), dtype="uint8")
     with pytest.raises(OSError, match="Input/output"):
         stream.close()

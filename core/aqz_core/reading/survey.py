@@ -15,7 +15,14 @@ from aqz_core.enums import ZarrVersion
 from aqz_core.errors import StorageError
 from aqz_core.reading.stored_array import GROUP_MEMBERS, StoredArray, check_members
 from aqz_core.settings.keys import join
-from aqz_core.storage.names import ACQUIRE_JSON, LOG_NAME, METADATA, NODES, PARTIAL
+from aqz_core.storage.names import (
+    ACQUIRE_JSON,
+    LOG_NAME,
+    MAX_DOCUMENT_NBYTES,
+    METADATA,
+    NODES,
+    PARTIAL,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +36,6 @@ NO_METADATA = "there is no zarr.json (Zarr V3), .zgroup or .zarray (V2)"
 SPILL_MARKER = ".aqz-spill-"
 """Begins the name of an object that says where the rest of a recording is; see `sinks.spill`."""
 
-_MAX_DOCUMENT_NBYTES = 256 << 20
 _MAX_DIGITS = 15  # of a chunk coordinate
 
 _Folder = dict[str, int]
@@ -312,7 +318,7 @@ class _Survey:
         file = join(self._files.url, name)
         folder, _, base = name.rpartition("/")
         nbytes = self._folders[folder][base]
-        if nbytes > _MAX_DOCUMENT_NBYTES:
+        if nbytes > MAX_DOCUMENT_NBYTES:
             raise StorageError(f"{file}: {nbytes:,} bytes are too many for metadata")
         try:
             document = json.loads(self._files.read(name) or b"")

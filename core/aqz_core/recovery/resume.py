@@ -121,6 +121,7 @@ def _read(
     """Read a store that is locked."""
     providers = hooks.codecs()
     nodes = survey(files)
+    files.check_inside()
     repairs = Repairs(files, nodes, providers)
     repairs.plan_files()
     if repairs.damaged:

@@ -24,6 +24,7 @@ import numpy as np
 from aqz_core.storage.alignment import PAGE
 from aqz_core.storage.fsync import DirectorySync
 from aqz_core.storage.names import PARTIAL
+from aqz_core.storage.regular_files import create_new, open_regular
 from aqz_core.storage.sink import as_view
 
 if TYPE_CHECKING:
@@ -36,9 +37,6 @@ __all__ = ["FilesystemSink"]
 
 _log = logging.getLogger("aqz")
 
-_CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
-_WRITE = os.O_WRONLY | getattr(os, "O_BINARY", 0)
-_APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 _DIRECT = getattr(os, "O_DIRECT", 0)
 
 MIN_DIRECT_NBYTES = 128 << 10
@@ -71,7 +69,8 @@ class FilesystemSink:
     def read(self, name: str) -> bytes | None:
         """Return the file's bytes, or None when there is no such file."""
         try:
-            return (self.root / name).read_bytes()
+            with os.fdopen(open_regular(self.root / name, os.O_RDONLY, follow=True), "rb") as file:
+                return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -84,7 +83,7 @@ class FilesystemSink:
         """Write a file beside its final name and rename it."""
         path = self._path(name)
         partial = path + PARTIAL
-        _write_file(partial, data, _CREATE | self._direct_flag(data), sync)
+        _write_file(partial, data, self._direct_flag(data), sync)
         os.replace(partial, path)
         self.names_changed.note(path)
 
@@ -92,7 +91,7 @@ class FilesystemSink:
         """Create the shard's file and, if its size is known, set its room aside."""
         path = self._path(name)
         shard = _ShardOnDisk(self, path, path + PARTIAL, visible=visible)
-        descriptor = os.open(shard.current, _CREATE, 0o666)
+        descriptor = create_new(shard.current)
         try:
             if nbytes:
                 _set_aside(descriptor, nbytes)
@@ -107,7 +106,7 @@ class FilesystemSink:
 
     def append(self, name: str, data: Bytes) -> None:
         """Add to the end of a file; after an error it is as it was."""
-        descriptor = os.open(self._path(name), _APPEND, 0o666)
+        descriptor = open_regular(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         view = as_view(data)
         written = 0
         try:
@@ -150,7 +149,7 @@ class FilesystemSink:
     def write_at(self, path: str, offset: int, data: Bytes) -> None:
         """Write into a file that exists."""
         direct = self._direct_flag(data) if offset % PAGE == 0 else 0
-        descriptor = os.open(path, _WRITE | direct)
+        descriptor = open_regular(path, os.O_WRONLY | direct)
         try:
             _write_all(descriptor, data, offset)
         finally:
@@ -183,8 +182,11 @@ class FilesystemSink:
                 break
             directory = os.path.dirname(directory)
         for path in reversed(missing):
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.mkdir(path)
+            except FileExistsError:
+                if path != self.url and os.path.islink(path):
+                    raise OSError(errno.ELOOP, "it is a link out of the store", path) from None
             self._known.add(path)
             self.names_changed.note(path)
 
@@ -214,7 +216,7 @@ class _ShardOnDisk:
 
     def read(self, offset: int, nbytes: int) -> bytes:
         """Read a range of the file."""
-        with open(self.current, "rb") as file:
+        with os.fdopen(open_regular(self.current, os.O_RDONLY), "rb") as file:
             file.seek(offset)
             return file.read(nbytes)
 
@@ -247,7 +249,7 @@ class _ShardOnDisk:
 
 def _write_file(path: str, data: Bytes, flags: int, sync: bool) -> None:
     """Write a whole new file; leave none behind when that fails."""
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = create_new(path, flags)
     try:
         _write_all(descriptor, data, 0)
         if sync:
@@ -286,7 +288,7 @@ _sync = getattr(os, "fdatasync", os.fsync)
 
 def _sync_path(path: str) -> None:
     """Flush a file."""
-    descriptor = os.open(path, _WRITE)
+    descriptor = open_regular(path, os.O_WRONLY)
     try:
         _sync(descriptor)
     finally:
@@ -309,7 +311,7 @@ def _takes_direct(root: Path) -> bool | None:
         return False
     probe = root / f".direct-{os.getpid()}-{threading.get_ident()}{PARTIAL}"
     try:
-        descriptor = os.open(probe, _CREATE | _DIRECT, 0o666)
+        descriptor = create_new(probe, _DIRECT)
         try:
             os.pwrite(descriptor, mmap.mmap(-1, PAGE), 0)
         finally:
