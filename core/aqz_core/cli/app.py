@@ -74,7 +74,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as ending:
         return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except AqzError as error:
-        sys.stderr.write(f"aqz: error: {error}\n")
+        from aqz_core.cli.wording import visible
+
+        sys.stderr.write(f"aqz: error: {visible(error)}\n")
         return 1
     return 0
 
