@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.errors import StorageError, UnknownArrayError
+from aqz_core.errors import AqzError, StorageError, UnknownArrayError
 from aqz_core.reading.json_documents import parse_json
 from aqz_core.settings.checks import check_key_text
 from aqz_core.settings.keys import join, normalise_key
@@ -177,6 +177,12 @@ def read_frame_metadata(
         raise UnknownArrayError(
             f"{files.url} has no array at {key!r}; it has {known or 'none that aqz recorded'}"
         )
+    except AqzError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            error.errno, f"{files.url}: cannot be read: {error.strerror or error}"
+        ) from error
     finally:
         files.close()
 
