@@ -159,7 +159,7 @@ def test_json_with_tabs():
 
 BAD = [
     ("", "needed, as a mapping"),
-    ("- 1\n", "got [1]"),
+    ("- 1\n", "got a list"),
     ("a: [\n", "neither YAML nor JSON"),
     ("store_path: x\n", "neither arrays nor plates"),
     (MINIMAL.replace("store_path: out.zarr\n", ""), "'store_path' is missing"),

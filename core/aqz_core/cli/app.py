@@ -127,9 +127,11 @@ def _one_line(error: BaseException) -> str:
 
 
 def _complain(message: str) -> None:
-    """Say what went wrong, where that can be said."""
+    """Report what went wrong, where that can be done."""
+    from aqz_core.cli.wording import visible
+
     with contextlib.suppress(OSError, ValueError, AttributeError):
-        sys.stderr.write(f"aqz: error: {message}\n")
+        sys.stderr.write(f"aqz: error: {visible(message)}\n")
 
 
 def parse_size(text: str) -> int:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
 from rich.tree import Tree
 
 from aqz_core.cli.spill import show_spill
 from aqz_core.cli.store_tree import StoreNode, read_tree
-from aqz_core.cli.wording import open_console, write_bytes, write_codecs, write_shape
+from aqz_core.cli.wording import open_console, plain, write_bytes, write_codecs, write_shape
 from aqz_core.enums import ZarrVersion
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.recovery.report import malformed_ome
@@ -70,7 +69,7 @@ def _label(node: StoreNode, name: str, scales: Mapping[str, str]) -> str:
     if others:
         lines.append(f"attributes {', '.join(others)}")
     lines += node.lacks
-    return f"[bold]{escape(name)}[/]  " + "\n".join(escape(line) for line in lines)
+    return f"[bold]{plain(name)}[/]  " + "\n".join(plain(line) for line in lines)
 
 
 def _kind(node: StoreNode) -> str:

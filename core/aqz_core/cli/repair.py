@@ -6,10 +6,8 @@ import json
 import sys
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
-
 from aqz_core.cli.validate import show_findings
-from aqz_core.cli.wording import open_console
+from aqz_core.cli.wording import open_console, plain
 from aqz_core.recovery import Severity, repair_store
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ def repair(
         return 1 if failed else 0
     console = open_console()
     for action in report.actions:
-        console.print(f"{escape(action.where)}: {escape(action.what)}", soft_wrap=True)
+        console.print(f"{plain(action.where)}: {plain(action.what)}", soft_wrap=True)
     show_findings(report.findings, console)
     if not report.actions:
         console.print("nothing can be mended" if failed else "nothing to do")

@@ -7,11 +7,10 @@ import sys
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
-from aqz_core.cli.wording import open_console, write_bytes, write_shape
+from aqz_core.cli.wording import open_console, plain, write_bytes, write_shape
 from aqz_core.recovery import Severity, validate_store
 
 if TYPE_CHECKING:
@@ -64,9 +63,9 @@ def show_findings(findings: Iterable[Finding], console: Console) -> None:
     order = list(Severity)
     for finding in sorted(findings, key=lambda found: order.index(found.severity)):
         style = _STYLES[finding.severity]
-        where = "" if finding.where == "." else f"{escape(finding.where)}: "
+        where = "" if finding.where == "." else f"{plain(finding.where)}: "
         console.print(
-            f"[{style}]{finding.severity}[/] {where}{escape(finding.what)}", soft_wrap=True
+            f"[{style}]{finding.severity}[/] {where}{plain(finding.what)}", soft_wrap=True
         )
 
 
@@ -101,7 +100,7 @@ def _show(report: ValidationReport, console: Console) -> None:
         table.add_column(heading, justify="right")
     for array in report.arrays:
         table.add_row(
-            escape(array.path or "."),
+            plain(array.path or "."),
             write_shape(array.shape),
             str(array.files),
             str(array.chunks),
@@ -112,9 +111,9 @@ def _show(report: ValidationReport, console: Console) -> None:
         console.print(table)
     show_findings(report.findings, console)
     if report.state is not None:
-        console.print(f"state: {report.state}", markup=False)
+        console.print(f"state: {plain(report.state)}")
     for what in report.unchecked:
-        console.print(f"[dim]not checked: {escape(what)}[/]", soft_wrap=True)
+        console.print(f"[dim]not checked: {plain(what)}[/]", soft_wrap=True)
     errors = sum(found.severity is Severity.ERROR for found in report.findings)
     verdict = f"[red]damaged: {errors} errors[/]" if errors else "[green]no damage was found[/]"
     console.print(verdict)

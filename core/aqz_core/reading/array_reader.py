@@ -10,7 +10,7 @@ come from `aqz_core.reading.stored_array`. Layout of shards and of their index: 
 from __future__ import annotations
 
 import math
-from functools import cache
+import os
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,10 +19,11 @@ import google_crc32c
 import numpy as np
 
 from aqz_core.errors import StorageError
+from aqz_core.reading.bounded_decoding import BUILTIN_DECODERS, largest_encoded
 from aqz_core.reading.stored_array import COMPRESSIONS, StoredArray
+from aqz_core.storage.regular_files import open_regular
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
 __all__ = ["ZarrArrayReader"]
@@ -77,6 +78,11 @@ class ZarrArrayReader:
         return self.stored.shape
 
     @property
+    def _most_nbytes(self) -> int:
+        """How many bytes of a stored chunk are read: one more than it can have."""
+        return largest_encoded(math.prod(self.chunk_shape) * self.dtype.itemsize) + 1
+
+    @property
     def dtype(self) -> np.dtype[Any]:
         """Data type of the pixels, in the byte order of this machine."""
         return self.stored.dtype
@@ -119,7 +125,7 @@ class ZarrArrayReader:
             self._layer, self._chunks, self._indexes = layer, {}, {}
 
         plane_shape, (height, width) = self.shape[-2:], self.chunk_shape[-2:]
-        plane = np.full(plane_shape, self.stored.fill_value, self.dtype)
+        plane = self._filled(plane_shape)
         rows, columns = math.ceil(plane_shape[0] / height), math.ceil(plane_shape[1] / width)
         for row, column in product(range(rows), range(columns)):
             chunk = self._chunk((*layer, row, column))
@@ -137,10 +143,22 @@ class ZarrArrayReader:
         StorageError
             Stored bytes are unreadable or wrong; the message names the file.
         """
-        array = np.empty(self.shape, self.dtype)
+        array = self._filled(self.shape)
         for index in np.ndindex(self.shape[:-2]):
             array[index] = self.read_plane(*index)
         return array
+
+    def _filled(self, shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+        """Return pixels of the fill value; zeros take no memory until they are written."""
+        try:
+            if not self.stored.fill_value:
+                return np.zeros(shape, self.dtype)
+            return np.full(shape, self.stored.fill_value, self.dtype)
+        except (MemoryError, ValueError) as error:
+            raise StorageError(
+                f"{self.path}: {shape} pixels of {self.dtype} do not fit into memory ({error}); is "
+                "the shape right? `aqz validate` says more"
+            ) from error
 
     def _checked_index(self, leading_index: tuple[int, ...]) -> tuple[int, ...]:
         """Return the index of a plane with negative numbers resolved."""
@@ -159,7 +177,7 @@ class ZarrArrayReader:
         if coordinates not in self._chunks:
             if self.shard_shape is None:
                 file = self._file(coordinates)
-                data = _read(file)
+                data = _read(file, 0, self._most_nbytes)
             else:
                 file, data = self._read_from_shard(coordinates, self.shard_shape)
             self._chunks[coordinates] = None if data is None else self._decode(data, file)
@@ -180,7 +198,7 @@ class ZarrArrayReader:
         offset, nbytes = int(entry[0]), int(entry[1])
         if offset == nbytes == _MISSING:
             return file, None
-        data = _read(file, offset, nbytes)
+        data = _read(file, offset, min(nbytes, self._most_nbytes))
         if data is None or len(data) != nbytes:
             raise StorageError(
                 f"{file}: chunk {coordinates} should be {nbytes} bytes at {offset}, "
@@ -206,18 +224,17 @@ class ZarrArrayReader:
 
     def _decode(self, data: bytes, file: Path) -> np.ndarray[Any, Any]:
         """Undo the codecs of one chunk, the last one first."""
-        for codec in reversed(self.stored.codecs):
-            name = codec["name"]
-            if name == "crc32c":
-                data, checksum = data[:-4], data[-4:]
-                if google_crc32c.value(data) != int.from_bytes(checksum, "little"):
-                    raise StorageError(f"{file}: a chunk does not match its crc32c checksum")
-                continue
-            try:
-                data = bytes(_decompressor(name).decode(data))
-            except Exception as error:  # every decompressor has exceptions of its own
-                raise StorageError(f"{file}: a chunk is not valid {name}: {error}") from error
         wanted = math.prod(self.chunk_shape) * self.dtype.itemsize
+        for place, codec in reversed(list(enumerate(self.stored.codecs))):
+            limit = largest_encoded(wanted) if place else wanted
+            try:
+                data = BUILTIN_DECODERS[codec["name"]](data, limit)
+            except StorageError as error:
+                raise StorageError(f"{file}: {error}") from error
+            except Exception as error:  # every decompressor has exceptions of its own
+                raise StorageError(
+                    f"{file}: a chunk is not valid {codec['name']}: {error}"
+                ) from error
         if len(data) != wanted:
             raise StorageError(f"{file}: a chunk decodes to {len(data)} bytes, not to {wanted}")
         stored_dtype = self.dtype.newbyteorder(self.stored.byte_order)
@@ -235,7 +252,7 @@ def _read(file: Path, offset: int = 0, nbytes: int | None = None) -> bytes | Non
     A negative `offset` counts from the end; without `nbytes`, all bytes that follow.
     """
     try:
-        with file.open("rb") as stream:
+        with os.fdopen(open_regular(file, os.O_RDONLY, follow=True), "rb") as stream:
             size = stream.seek(0, 2)
             start = min(size, offset) if offset >= 0 else max(0, size + offset)
             stream.seek(start)
@@ -244,11 +261,3 @@ def _read(file: Path, offset: int = 0, nbytes: int | None = None) -> bytes | Non
         return None
     except OSError as error:
         raise StorageError(f"{file}: cannot be read: {error.strerror}") from error
-
-
-@cache
-def _decompressor(name: str) -> Any:
-    """Return the numcodecs decoder of a codec; numcodecs is slow to import, so only here."""
-    import numcodecs
-
-    return {"blosc": numcodecs.Blosc, "zstd": numcodecs.Zstd, "gzip": numcodecs.GZip}[name]()

@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from aqz_core.codecs import CodecChain, chain_from_v3
 from aqz_core.errors import AqzError, StorageError
+from aqz_core.reading.bounded_decoding import BUILTIN_DECODERS, largest_encoded
 from aqz_core.reading.shard_indexes import ShardIndexes, entries_within, read_indexes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from aqz_core.codecs import Codec
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.stored_array import StoredArray
@@ -29,12 +31,13 @@ __all__ = [
     "has_checksum",
     "indexes_of",
     "is_recorded",
+    "most_nbytes",
+    "read_chunk",
     "stored_chunks",
 ]
 
 _MAX_CHUNK_NBYTES = 2**31 - 1
 """Codecs take no larger chunk, so no recording has one."""
-_BLOSC_HEADER_NBYTES = 16
 _READ_NBYTES = 8 << 20
 """Chunks are read together up to so many bytes: a request costs as much as reading some MiB."""
 
@@ -122,7 +125,7 @@ def stored_chunks(
         The file cannot be read.
     """
     if array.shard_shape is None:
-        yield file.coordinate, _read_whole(files, file.name)
+        yield file.coordinate, read_chunk(files, array, file.name)
         return
     if indexes is None:
         indexes = indexes_of(files, array, file)
@@ -132,7 +135,7 @@ def stored_chunks(
     numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
     numbers = numbers[np.argsort(entries[numbers, 0], kind="stable")]
     coordinates = chunk_coordinates(array, file.coordinate, numbers).tolist()
-    places = entries[numbers].tolist()
+    places = [(offset, min(n, most_nbytes(array))) for offset, n in entries[numbers].tolist()]
     for first, last, start, stop in _spans(places):
         content = files.read_range(file.name, start, stop - start)
         for number in range(first, last):
@@ -155,12 +158,17 @@ def _spans(places: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int, i
         first = last
 
 
-def _read_whole(files: StoredFiles, name: str) -> bytes:
-    """Return a file's bytes; a `FileNotFoundError` when it is gone."""
-    content = files.read(name)
-    if content is None:
+def most_nbytes(array: StoredArray) -> int:
+    """Return how many bytes of a stored chunk are read: one more than it can have."""
+    return largest_encoded(math.prod(array.chunk_shape) * array.dtype.itemsize) + 1
+
+
+def read_chunk(files: StoredFiles, array: StoredArray, name: str) -> bytes:
+    """Return the bytes of a chunk that is a file of its own; `FileNotFoundError` if it is gone."""
+    nbytes = files.size(name)
+    if nbytes is None:
         raise FileNotFoundError(errno.ENOENT, "it is gone", name)
-    return content
+    return files.read_range(name, 0, min(nbytes, most_nbytes(array)))
 
 
 class ChunkDecoder:
@@ -189,7 +197,6 @@ class ChunkDecoder:
             self.chain: CodecChain = chain_from_v3([little, *array.codecs], array.dtype, providers)
         except (AqzError, TypeError, ValueError, AttributeError) as error:
             raise StorageError(f"the codecs cannot be built: {error}") from error
-        self._names = [codec.name for codec in self.chain.codecs]
 
     def decode(self, data: bytes) -> npt.NDArray[Any]:
         """Return the pixels of a chunk, shape `chunk_shape`.
@@ -199,13 +206,10 @@ class ChunkDecoder:
         StorageError
             The bytes are damaged.
         """
-        self._check_header(data)
-        try:
-            decoded = self.chain.decode(data)
-        except AqzError:
-            raise
-        except (MemoryError, OverflowError) as error:
-            raise StorageError(f"a chunk claims a size that it cannot have: {error!r}") from error
+        decoded = data
+        for place, codec in reversed(list(enumerate(self.chain.codecs))):
+            limit = largest_encoded(self.nbytes) if place else self.nbytes
+            decoded = _undone(codec, decoded, limit)
         if len(decoded) != self.nbytes:
             raise StorageError(f"a chunk decodes to {len(decoded)} bytes, not {self.nbytes}")
         stored = self.array.dtype.newbyteorder(self.array.byte_order)
@@ -217,20 +221,17 @@ class ChunkDecoder:
         again = self.decode(self.chain.encode(np.ascontiguousarray(pixels)))
         return pixels.tobytes() == again.tobytes()
 
-    def _check_header(self, data: bytes) -> None:
-        """Refuse a blosc chunk whose header tells sizes that cannot be right.
 
-        The decoder would first find memory for them, four gigabytes at the worst. Layout of the
-        header: c-blosc 1, README_CHUNK_FORMAT.
-        """
-        if not self._names or self._names[-1] != "blosc":
-            return
-        if len(data) < _BLOSC_HEADER_NBYTES:
-            raise StorageError(f"a blosc chunk of {len(data)} bytes is shorter than its header")
-        nbytes = int.from_bytes(data[4:8], "little")
-        stored = int.from_bytes(data[12:16], "little")
-        if stored != len(data) or (len(self._names) == 1 and nbytes != self.nbytes):
-            raise StorageError(
-                f"a blosc chunk's header tells of {nbytes} bytes in {stored}; "
-                f"there should be {self.nbytes} in {len(data)}"
-            )
+def _undone(codec: Codec, data: bytes, limit: int) -> bytes:
+    """Return what one codec makes of a chunk, at most `limit` bytes if it is one of aqz's own."""
+    is_own = type(codec).__module__.startswith("aqz_core.codecs.")
+    decode = BUILTIN_DECODERS.get(codec.name) if is_own else None
+    try:
+        return codec.decode(data) if decode is None else decode(data, limit)
+    except AqzError:
+        raise
+    except Exception as error:  # every decompressor has exceptions of its own
+        raise StorageError(
+            f"a chunk of {len(data)} bytes cannot be decoded by {codec.name} ({error}); it is "
+            "damaged, or was written with other settings"
+        ) from error

@@ -15,6 +15,7 @@ from aqz_core.settings.checks import store_text
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
 from aqz_core.storage.lock import is_locked
+from aqz_core.storage.regular_files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -59,6 +60,9 @@ class StoredFiles(Protocol):
 
     def read_range(self, name: str, start: int, nbytes: int) -> bytes:
         """Return some bytes of a file, fewer where it ends before; an `OSError` if it cannot be."""
+
+    def check_inside(self) -> None:
+        """Raise `StorageError` if anything that `find` gave is not a file of the store's own."""
 
     def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
         """Return what was being uploaded when something broke: its name, and what aborts it."""
@@ -111,6 +115,7 @@ class LocalFiles:
         self.folder: Path | None = folder
         self.url = self.address = str(folder)
         self._root = folder
+        self.links: list[str] = []
 
     def find(self) -> Iterator[tuple[str, int]]:
         """Yield every file, directory by directory."""
@@ -118,6 +123,7 @@ class LocalFiles:
             raise StorageError(
                 f"{self.url}: there is no such directory; is it the path of a store?"
             )
+        self.links.clear()
         folders = [""]
         while folders:
             below = folders.pop()
@@ -125,7 +131,27 @@ class LocalFiles:
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(f"{below}{entry.name}/")
                 else:
+                    if not entry.is_file(follow_symlinks=False):
+                        self.links.append(below + entry.name)
                     yield below + entry.name, _entry_size(entry)
+
+    def check_inside(self) -> None:
+        """Raise if anything that was found leads out of the store, or is not a file.
+
+        To be asked before it is written: a store from elsewhere must not change what it is no part
+        of.
+
+        Raises
+        ------
+        StorageError
+            There is a link, a FIFO, a socket or a device.
+        """
+        if self.links:
+            raise StorageError(
+                f"{self.url}: {self.links[0]!r} is a link or another special file "
+                f"({len(self.links)} in all); what they lead to is never written. Copy the store "
+                "with the files that links stand for (`cp -rL`), and use the copy"
+            )
 
     def _listed(self, below: str) -> list[os.DirEntry[str]]:
         """Return the entries of a directory, by name."""
@@ -147,13 +173,14 @@ class LocalFiles:
     def read(self, name: str) -> bytes | None:
         """Return a file's bytes."""
         try:
-            return (self._root / name).read_bytes()
+            with os.fdopen(open_regular(self._root / name, os.O_RDONLY, follow=True), "rb") as file:
+                return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
     def read_range(self, name: str, start: int, nbytes: int) -> bytes:
         """Return some bytes of a file."""
-        with (self._root / name).open("rb") as file:
+        with os.fdopen(open_regular(self._root / name, os.O_RDONLY, follow=True), "rb") as file:
             file.seek(start)
             return file.read(nbytes)
 

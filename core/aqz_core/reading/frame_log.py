@@ -6,19 +6,18 @@ arrival, counted from 0.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.errors import StorageError, UnknownArrayError
+from aqz_core.errors import AqzError, StorageError, UnknownArrayError
+from aqz_core.reading.json_documents import parse_json
 from aqz_core.settings.checks import check_key_text
 from aqz_core.settings.keys import join, normalise_key
-from aqz_core.storage.names import LOG_NAME, NODES
+from aqz_core.storage.names import LOG_NAME, MAX_DOCUMENT_NBYTES, NODES
 
 if TYPE_CHECKING:
     import os
@@ -28,9 +27,13 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["LoggedFrames", "logged_frames", "read_frame_metadata"]
+__all__ = ["LoggedFrames", "log_lines", "logged_frames", "read_frame_metadata"]
 
 Flags = npt.NDArray[np.bool_]
+
+_BLOCK_NBYTES = 4 << 20
+_MAX_LINE_NBYTES = 16 << 20
+"""No line of a log is longer; what is longer is damage, or a trap for memory."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +177,12 @@ def read_frame_metadata(
         raise UnknownArrayError(
             f"{files.url} has no array at {key!r}; it has {known or 'none that aqz recorded'}"
         )
+    except AqzError:
+        raise
+    except OSError as error:
+        raise StorageError(
+            error.errno, f"{files.url}: cannot be read: {error.strerror or error}"
+        ) from error
     finally:
         files.close()
 
@@ -206,22 +215,47 @@ def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict
 
 def _entries(files: StoredFiles, log: str) -> Iterator[dict[str, Any]]:
     """Yield the complete lines of a log; the last one may be cut off by a crash."""
-    for line in BytesIO(files.read(log) or b""):
+    for line in log_lines(files, log):
         if not line.endswith(b"\n"):
-            return
+            continue
         try:
-            entry = json.loads(line.decode(errors="replace"))
+            entry = parse_json(line.decode(errors="replace"))
         except ValueError:
             continue
         if isinstance(entry, dict):
             yield entry
 
 
+def _document(files: StoredFiles, name: str) -> Any:
+    """Return a JSON document of the store; `ValueError` if there is none that can be read."""
+    size = files.size(name)
+    if size is None or size > MAX_DOCUMENT_NBYTES:
+        raise ValueError(f"{name} is missing or too large")
+    return parse_json(files.read(name) or b"")
+
+
+def log_lines(files: StoredFiles, log: str) -> Iterator[bytes]:
+    """Yield the lines of a log, little by little; of one that is too long, its beginning.
+
+    A line without its end was cut off, or is longer than any that is written.
+    """
+    size = files.size(log) or 0
+    rest = b""
+    for start in range(0, size, _BLOCK_NBYTES):
+        *lines, rest = (rest + files.read_range(log, start, _BLOCK_NBYTES)).split(b"\n")
+        yield from (line + b"\n" for line in lines)
+        if len(rest) > _MAX_LINE_NBYTES:
+            yield rest
+            return
+    if rest:
+        yield rest
+
+
 def _first_level(files: StoredFiles, image: str) -> str | None:
     """Return the folder of an image's full-resolution array; None if it is no image."""
     for document in ("zarr.json", ".zattrs"):
         try:
-            found = json.loads(files.read(join(image, document)) or b"")
+            found = _document(files, join(image, document))
             attributes = found if document == ".zattrs" else found["attributes"]["ome"]
             path = PurePosixPath(attributes["multiscales"][0]["datasets"][0]["path"])
         except (ValueError, LookupError, TypeError):
@@ -234,7 +268,7 @@ def _first_level(files: StoredFiles, image: str) -> str | None:
 def _axis_names(files: StoredFiles, image: str, folder: str) -> list[str] | None:
     """Return the names of the axes of an image's, or its own, array; None if there is no array."""
     try:
-        document = json.loads(files.read(join(folder, "zarr.json")) or b"")
+        document = _document(files, join(folder, "zarr.json"))
         if document.get("node_type") != "array":
             return None
         names = document.get("dimension_names") or []
@@ -242,7 +276,7 @@ def _axis_names(files: StoredFiles, image: str, folder: str) -> list[str] | None
     except (ValueError, AttributeError):
         pass
     try:
-        rank = len(json.loads(files.read(join(folder, ".zarray")) or b"")["shape"])
+        rank = len(_document(files, join(folder, ".zarray"))["shape"])
     except (ValueError, KeyError, TypeError):
         return None
     return _names_of_v2(files, image, rank) or [f"axis{number}" for number in range(rank)]
@@ -251,7 +285,7 @@ def _axis_names(files: StoredFiles, image: str, folder: str) -> list[str] | None
 def _names_of_v2(files: StoredFiles, image: str, rank: int) -> list[str] | None:
     """Return the names of the axes of a Zarr V2 array: those of the image, or of the recording."""
     try:
-        attributes = json.loads(files.read(join(image, ".zattrs")) or b"")
+        attributes = _document(files, join(image, ".zattrs"))
         if "multiscales" in attributes:
             axes = attributes["multiscales"][0]["axes"]
         else:

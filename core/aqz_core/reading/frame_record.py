@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FrameRecord",
+    "held_frames",
     "impossible_length",
     "impossible_record",
     "most_frames",
@@ -122,19 +123,20 @@ class FrameRecord:
         return np.asarray(planes.transpose(np.argsort(self.order)).ravel())
 
 
-def most_frames(base: Node) -> int:
-    """Return how many frames an array can have at most, by the files that there are.
-
-    Whatever its metadata say: memory and time go by this number.
-    """
+def held_frames(base: Node) -> int:
+    """Return how many frames the files of an array can hold at most, whatever its metadata say."""
     array = base.array
     assert array is not None
     planes = math.prod(array.chunk_shape[:-2])
     chunks = math.prod(chunks_per_shard(array))
-    held = sum(min(chunks, file.nbytes // INDEX_ENTRY_NBYTES) for file in base.files)
     if array.shard_shape is None:
-        held = len(base.files)
-    return min(held * planes + _MOST_ABSENT, _MOST_FRAMES)
+        return len(base.files) * planes
+    return sum(min(chunks, file.nbytes // INDEX_ENTRY_NBYTES) for file in base.files) * planes
+
+
+def most_frames(base: Node) -> int:
+    """Return how many frames an array can reach over at most: memory and time go by this number."""
+    return min(held_frames(base) + _MOST_ABSENT, _MOST_FRAMES)
 
 
 def read_record(files: StoredFiles, owner: Node, base: Node) -> FrameRecord:

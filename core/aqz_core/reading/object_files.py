@@ -94,6 +94,9 @@ class ObjectFiles:
             nbytes=nbytes,
         )
 
+    def check_inside(self) -> None:
+        """Do nothing: there are no links among objects."""
+
     def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
         """Return the uploads of objects of the store that have begun and not ended."""
         parts = self._service.parts

@@ -16,7 +16,14 @@ import numpy.typing as npt
 
 from aqz_core.chunks.shard_format import MISSING
 from aqz_core.errors import ResumeError, StorageError
-from aqz_core.reading.chunks import ChunkDecoder, chunks_per_shard, indexes_of, is_recorded
+from aqz_core.reading.chunks import (
+    ChunkDecoder,
+    chunks_per_shard,
+    indexes_of,
+    is_recorded,
+    most_nbytes,
+    read_chunk,
+)
 from aqz_core.reading.shard_indexes import Entries, entries_within
 
 if TYPE_CHECKING:
@@ -162,7 +169,7 @@ class StoredPlanes:
             place = self._locate(coordinate)
             try:
                 decoded = None if place is None else self._decoder.decode(self._bytes(*place))
-            except StorageError as error:
+            except (StorageError, FileNotFoundError) as error:
                 raise ResumeError(
                     f"{self._node.where}: chunk {coordinate} is damaged ({error}); `aqz validate` "
                     "shows what else is. Record into another store."
@@ -173,8 +180,8 @@ class StoredPlanes:
     def _bytes(self, file: ChunkFile, offset: int, nbytes: int) -> bytes:
         """Return the encoded bytes of a chunk."""
         if self._array.shard_shape is None:
-            return self._store.read(file.name) or b""
-        return self._store.read_range(file.name, offset, nbytes)
+            return read_chunk(self._store, self._array, file.name)
+        return self._store.read_range(file.name, offset, min(nbytes, most_nbytes(self._array)))
 
     def _locate(self, coordinate: Coordinate) -> tuple[ChunkFile, int, int] | None:
         """Return the file, offset and size of a chunk, or None if it is not stored."""

@@ -10,8 +10,8 @@ refused by name.
 
 from __future__ import annotations
 
-import json
 import math
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from aqz_core.errors import StorageError
+from aqz_core.reading.json_documents import parse_json
+from aqz_core.storage.names import MAX_DOCUMENT_NBYTES
+from aqz_core.storage.regular_files import open_regular
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["GROUP_MEMBERS", "StoredArray", "check_members", "read_node"]
@@ -40,8 +42,8 @@ _ARRAY_MEMBERS = frozenset(
     )
 )
 GROUP_MEMBERS = frozenset(("zarr_format", "node_type", "attributes", "consolidated_metadata"))
-_MOST_CHUNKS_OF_A_SHARD = 2**32
-"""The index of such a shard alone is larger than a file of any recording."""
+_MOST_CHUNKS_OF_A_SHARD = 2**24
+"""The index of such a shard alone takes a quarter of a gigabyte."""
 
 _V2_DTYPE = re.compile("[<>|]([iu][1248]|f[248]|b1)")
 
@@ -152,13 +154,14 @@ def read_node(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     file = Path(path) / "zarr.json"
     try:
-        document = json.loads(file.read_bytes())
+        with os.fdopen(open_regular(file, os.O_RDONLY, follow=True), "rb") as stream:
+            document = parse_json(stream.read(MAX_DOCUMENT_NBYTES))
     except (FileNotFoundError, NotADirectoryError) as error:
         is_v2 = any((file.parent / name).exists() for name in (".zarray", ".zgroup"))
         hint = "it holds Zarr V2, which is not read here" if is_v2 else "is it the path of a store?"
         raise StorageError(f"{file}: no such file; {hint}") from error
     except OSError as error:
-        raise StorageError(f"{file}: cannot be read: {error.strerror}") from error
+        raise StorageError(f"{file}: cannot be read: {error.strerror or error}") from error
     except ValueError as error:
         raise StorageError(f"{file}: not valid JSON: {error}") from error
     if not isinstance(document, dict) or document.get("zarr_format") != 3:

@@ -7,15 +7,22 @@ counts.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import StorageError
+from aqz_core.reading.json_documents import parse_json
 from aqz_core.reading.stored_array import GROUP_MEMBERS, StoredArray, check_members
 from aqz_core.settings.keys import join
-from aqz_core.storage.names import ACQUIRE_JSON, LOG_NAME, METADATA, NODES, PARTIAL
+from aqz_core.storage.names import (
+    ACQUIRE_JSON,
+    LOG_NAME,
+    MAX_DOCUMENT_NBYTES,
+    METADATA,
+    NODES,
+    PARTIAL,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -29,7 +36,9 @@ NO_METADATA = "there is no zarr.json (Zarr V3), .zgroup or .zarray (V2)"
 SPILL_MARKER = ".aqz-spill-"
 """Begins the name of an object that says where the rest of a recording is; see `storage.spill`."""
 
-_MAX_DOCUMENT_NBYTES = 256 << 20
+MAX_TEXT_NBYTES = 4096
+"""Bytes that are shown of the text that an object holds for people."""
+
 _MAX_DIGITS = 15  # of a chunk coordinate
 
 _Folder = dict[str, int]
@@ -269,7 +278,7 @@ class _Survey:
                 node.problem = NO_METADATA
         except _RequestError as failed:
             raise failed.error from failed.error.__cause__
-        except (StorageError, RecursionError) as error:
+        except StorageError as error:
             node.problem = str(error)
         return node
 
@@ -312,15 +321,15 @@ class _Survey:
         file = join(self._files.url, name)
         folder, _, base = name.rpartition("/")
         nbytes = self._folders[folder][base]
-        if nbytes > _MAX_DOCUMENT_NBYTES:
+        if nbytes > MAX_DOCUMENT_NBYTES:
             raise StorageError(f"{file}: {nbytes:,} bytes are too many for metadata")
         try:
-            document = json.loads(self._files.read(name) or b"")
+            document = parse_json(self._files.read(name) or b"")
         except OSError as error:
             if self._files.folder is None:
                 raise _RequestError(error) from error
             raise StorageError(f"{file}: cannot be read: {error.strerror or error}") from error
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise StorageError(f"{file}: not valid JSON: {error}") from error
         if not isinstance(document, dict):
             raise StorageError(f"{file}: not a JSON object")

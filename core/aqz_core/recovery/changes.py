@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from aqz_core.errors import AqzError, StorageError
+from aqz_core.storage.regular_files import create_new, open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,7 +114,7 @@ class ObjectChanges:
 
 def add_to_end(file: Path, data: bytes) -> None:
     """Add bytes behind everything that a file holds, and flush them to the device."""
-    with file.open("ab") as stream:
+    with os.fdopen(open_regular(file, os.O_WRONLY | os.O_APPEND), "ab") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
@@ -121,7 +122,7 @@ def add_to_end(file: Path, data: bytes) -> None:
 
 def write_start(file: Path, data: bytes) -> None:
     """Overwrite the first bytes of a file, and flush them to the device."""
-    with file.open("r+b") as stream:
+    with os.fdopen(open_regular(file, os.O_RDWR), "r+b") as stream:
         stream.write(data)
         stream.flush()
         os.fsync(stream.fileno())
@@ -131,7 +132,7 @@ def replace_content(file: Path, data: bytes) -> None:
     """Give a file new content in one step: a reader sees the old or the new one."""
     temporary = file.with_name(file.name + _TEMPORARY)
     try:
-        with temporary.open("wb") as stream:
+        with os.fdopen(create_new(temporary), "wb") as stream:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())

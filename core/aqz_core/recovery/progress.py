@@ -20,7 +20,7 @@ from aqz_core.errors import ResumeError, StorageError
 from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.planning.resume_point import LeadIndex, ResumePoint
 from aqz_core.reading.frame_log import logged_frames
-from aqz_core.reading.frame_record import most_frames
+from aqz_core.reading.frame_record import held_frames, most_frames
 from aqz_core.reading.planes import StoredPlanes
 
 if TYPE_CHECKING:
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["find_resume_point"]
 
 Flags = npt.NDArray[np.bool_]
+
+_MOST_LOST = 2**20
+"""Frames on record for which there are no files, and with which a recording can be resumed."""
 
 
 def find_resume_point(
@@ -107,6 +110,7 @@ class _Search:
         self._planes = [StoredPlanes(files, node, providers) for node in levels]
         self._lengths = tuple(node.array.shape[0] for node in levels if node.array is not None)
         self._unit = _unit(plan, live)
+        self._held = held_frames(levels[0])
 
     # ---- frames that were appended ----------------------------------------------------------
 
@@ -224,6 +228,13 @@ class _Search:
             Whether the stream was closed.
         """
         base = self._planes[0]
+        count = int(recorded.sum())
+        if count > self._held + _MOST_LOST:
+            raise ResumeError(
+                f"array {self._plan.key!r}: {count:,} frames are on record, but its files hold "
+                f"{self._held:,} at most. `aqz validate` shows what is damaged; record into "
+                "another store."
+            )
         numbers = [int(number) for number in np.flatnonzero(recorded)]
         leads = {number: self.router.lead(number) for number in numbers}
         stored = {

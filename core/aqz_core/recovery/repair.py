@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from aqz_core.errors import StorageError
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.reading.files import open_files
 from aqz_core.reading.survey import survey
@@ -76,6 +77,10 @@ def repair_store(
     try:
         if not apply:
             repairs = _planned(files, hooks, abort_uploads)
+            try:
+                files.check_inside()
+            except StorageError as error:
+                repairs.find(Severity.ERROR, "", str(error))
             if files.is_written():
                 what = "is being recorded now; wait until it is closed"
                 repairs.find(Severity.WARNING, "", what)
@@ -87,6 +92,7 @@ def repair_store(
             lock = StoreLock(files.folder)
             try:
                 repairs = _planned(files, hooks, abort_uploads)
+                files.check_inside()
                 repairs.apply(LocalChanges(files.folder))
                 return repairs.report(applied=True)
             finally:

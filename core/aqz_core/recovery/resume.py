@@ -17,7 +17,7 @@ from aqz_core.planning.resume_point import ResumedStore
 from aqz_core.reading.extent import level_paths, levels_of
 from aqz_core.reading.files import open_files
 from aqz_core.reading.stored_settings import differences, stored_settings
-from aqz_core.reading.survey import Node, survey
+from aqz_core.reading.survey import MAX_TEXT_NBYTES, Node, survey
 from aqz_core.recovery.changes import LocalChanges, changing
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.progress import find_resume_point
@@ -121,6 +121,7 @@ def _read(
     """Read a store that is locked."""
     providers = hooks.codecs()
     nodes = survey(files)
+    files.check_inside()
     repairs = Repairs(files, nodes, providers)
     repairs.plan_files()
     if repairs.damaged:
@@ -130,7 +131,7 @@ def _read(
             "`aqz validate` lists them). Record into another store."
         )
     for name in nodes[0].spills:
-        told = (files.read(name) or b"").decode(errors="replace").strip()
+        told = files.read_range(name, 0, MAX_TEXT_NBYTES).decode(errors="replace").strip()
         raise ResumeError(
             f"{files.url}: the rest of the recording may be elsewhere: {told} Send that folder "
             f"first, with `aqz upload`; if it is lost, delete the object {name!r} to go on without "

@@ -6,9 +6,7 @@ nothing with the code that laid the bytes out.
 
 from __future__ import annotations
 
-import json
 import math
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,14 +25,16 @@ from aqz_core.reading.chunks import (
     stored_chunks,
 )
 from aqz_core.reading.files import open_files
+from aqz_core.reading.frame_log import log_lines
 from aqz_core.reading.frame_record import (
     FrameRecord,
     impossible_length,
     impossible_record,
     read_record,
 )
+from aqz_core.reading.json_documents import parse_json
 from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
-from aqz_core.reading.survey import ChunkFile, Node, survey
+from aqz_core.reading.survey import MAX_TEXT_NBYTES, ChunkFile, Node, survey
 from aqz_core.recovery.missing_chunks import lost_chunks, missing_levels, recorded_levels
 from aqz_core.recovery.report import (
     ArraySummary,
@@ -218,7 +218,7 @@ class _Checker:
         for name in node.partial:
             self.find(Severity.WARNING, name, "left over from a write that was not finished")
         for name in node.spills:
-            told = (self._files.read(name) or b"").decode(errors="replace").strip()
+            told = self._files.read_range(name, 0, MAX_TEXT_NBYTES).decode(errors="replace").strip()
             what = f"{told} `aqz upload` sends that folder, if the store did fail"
             self.find(Severity.WARNING, name, what)
         for name in node.foreign:
@@ -429,17 +429,14 @@ class _Checker:
         if node.log is None:
             return
         try:
-            lines = BytesIO(self._files.read(node.log) or b"")
+            for number, line in enumerate(log_lines(self._files, node.log), 1):
+                if problem := _line_problem(line):
+                    self.find(Severity.WARNING, node.log, f"line {number} {problem}")
+                    return
         except OSError as error:
             if self._files.folder is None:
                 raise
             self.find(Severity.ERROR, node.log, f"cannot be read: {error.strerror or error}")
-            return
-        for number, line in enumerate(lines, 1):
-            problem = _line_problem(line)
-            if problem:
-                self.find(Severity.WARNING, node.log, f"line {number} {problem}")
-                return
 
     def _advance(self, nbytes: int) -> None:
         """Tell how far the check is."""
@@ -451,7 +448,10 @@ class _Checker:
 def _line_problem(line: bytes) -> str | None:
     """Say what is wrong with a line of frame metadata, if anything."""
     try:
-        record: Any = json.loads(line)
-    except (ValueError, RecursionError):
+        record: Any = parse_json(line)
+    except ValueError:
         return "is not valid JSON" if line.endswith(b"\n") else "is not complete"
-    return None if isinstance(record, dict) else "is no JSON object"
+    if not isinstance(record, dict):
+        return "is not a JSON object"
+    known = {"index", "metadata", "appended", "skipped", "lost", "flushed"}
+    return None if record.keys() & known - {"metadata"} else "says nothing of a frame"

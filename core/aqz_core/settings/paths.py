@@ -16,6 +16,9 @@ from aqz_core.errors import SettingsError
 __all__ = ["check_local_store", "local_path", "url_scheme", "without_password"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:/+)([^/:@]*):(.*)@([^@]*)\Z", re.DOTALL)
+"""Scheme, user, password and the rest; of half a URL, too, and of a password with a slash."""
+
 _HALF_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/([^/].*)", re.DOTALL)
 """No drive of Windows: those have one letter."""
 
@@ -50,12 +53,13 @@ def without_password(store_path: str) -> str:
     str
         The same, without the password of a URL; its user name stays.
     """
-    scheme, separator, rest = store_path.partition("://")
-    host, slash, path = rest.partition("/")
-    login, at, name = host.rpartition("@")
-    if not separator or not at:
+    match = _LOGIN.match(store_path)
+    if match is None:
         return store_path
-    return f"{scheme}://{login.partition(':')[0]}@{name}{slash}{path}"
+    scheme, user, password, rest = match.groups()
+    if "/" in password and password.partition("/")[0].isdecimal():
+        return store_path  # a port, and a path with an "@" in it
+    return f"{scheme}{user}@{rest}"
 
 
 def local_path(store_path: str) -> Path:
@@ -91,7 +95,8 @@ def local_path(store_path: str) -> Path:
         raise SettingsError(f"{where} is not on this machine; give a path or a file:// URL")
     half = _HALF_URL.match(store_path)
     if half and not Path(half[1]).exists():
-        raise SettingsError(f"{where}: a URL has two slashes; write {half[1]}//{half[2]}")
+        right = without_password(f"{half[1]}//{half[2]}")
+        raise SettingsError(f"{where}: a URL has two slashes; write {right}")
     try:
         return Path(store_path).expanduser().absolute()
     except (RuntimeError, OSError) as error:  # no such user, or the working directory is gone

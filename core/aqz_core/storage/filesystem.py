@@ -25,6 +25,7 @@ from aqz_core.storage import platform
 from aqz_core.storage.alignment import PAGE
 from aqz_core.storage.fsync import DirectorySync
 from aqz_core.storage.names import METADATA, PARTIAL
+from aqz_core.storage.regular_files import create_new, open_regular
 from aqz_core.storage.sink import Sink, as_view
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ class FilesystemSink(Sink):
     def read(self, name: str) -> bytes | None:
         """Return the file's bytes, or None when there is no such file."""
         try:
-            return (self.root / name).read_bytes()
+            with os.fdopen(open_regular(self.root / name, os.O_RDONLY, follow=True), "rb") as file:
+                return file.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
 
@@ -80,7 +82,7 @@ class FilesystemSink(Sink):
         """Write a file beside its final name and rename it."""
         path = self._path(name)
         partial = path + PARTIAL
-        _write_file(partial, data, platform.CREATE | self._direct_flag(data), sync)
+        _write_file(partial, data, self._direct_flag(data), sync)
         platform.replace(partial, path)
         self.names_changed.note(path)
 
@@ -88,7 +90,7 @@ class FilesystemSink(Sink):
         """Create the shard's file and, if its size is known, set its room aside."""
         path = self._path(name)
         shard = _ShardOnDisk(self, path, path + PARTIAL, visible=visible)
-        descriptor = os.open(shard.current, platform.CREATE, 0o666)
+        descriptor = create_new(shard.current)
         try:
             if nbytes:
                 platform.set_aside(descriptor, nbytes)
@@ -103,7 +105,7 @@ class FilesystemSink(Sink):
 
     def append(self, name: str, data: Bytes) -> None:
         """Add to the end of a file; after an error it is as it was."""
-        descriptor = os.open(self._path(name), platform.APPEND, 0o666)
+        descriptor = open_regular(self._path(name), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         view = as_view(data)
         written = 0
         try:
@@ -145,7 +147,7 @@ class FilesystemSink(Sink):
     def write_at(self, path: str, offset: int, data: Bytes) -> None:
         """Write into a file that exists."""
         direct = self._direct_flag(data) if offset % PAGE == 0 else 0
-        descriptor = os.open(path, platform.WRITE | direct)
+        descriptor = open_regular(path, os.O_WRONLY | direct)
         try:
             _write_all(descriptor, data, offset)
         finally:
@@ -178,8 +180,11 @@ class FilesystemSink(Sink):
                 break
             directory = os.path.dirname(directory)
         for path in reversed(missing):
-            with contextlib.suppress(FileExistsError):
+            try:
                 os.mkdir(path)
+            except FileExistsError:
+                if path != self.url and os.path.islink(path):
+                    raise OSError(errno.ELOOP, "it is a link out of the store", path) from None
             self._known.add(path)
             self.names_changed.note(path)
 
@@ -209,7 +214,7 @@ class _ShardOnDisk:
 
     def read(self, offset: int, nbytes: int) -> bytes:
         """Read a range of the file."""
-        with open(self.current, "rb") as file:
+        with os.fdopen(open_regular(self.current, os.O_RDONLY), "rb") as file:
             file.seek(offset)
             return file.read(nbytes)
 
@@ -254,7 +259,7 @@ def _delete(path: Path) -> None:
 
 def _write_file(path: str, data: Bytes, flags: int, sync: bool) -> None:
     """Write a whole new file; leave none behind when that fails."""
-    descriptor = os.open(path, flags, 0o666)
+    descriptor = create_new(path, flags)
     try:
         _write_all(descriptor, data, 0)
         if sync:
@@ -280,7 +285,7 @@ def _write_all(descriptor: int, data: Bytes, offset: int) -> None:
 
 def _sync_path(path: str) -> None:
     """Flush a file."""
-    descriptor = os.open(path, platform.WRITE)
+    descriptor = open_regular(path, os.O_WRONLY)
     try:
         platform.sync_file(descriptor)
     finally:
@@ -293,7 +298,7 @@ def _takes_direct(root: Path) -> bool | None:
         return False
     probe = root / f".direct-{os.getpid()}-{threading.get_ident()}{PARTIAL}"
     try:
-        descriptor = os.open(probe, platform.CREATE | platform.DIRECT, 0o666)
+        descriptor = create_new(probe, platform.DIRECT)
         try:
             platform.pwrite(descriptor, memoryview(mmap.mmap(-1, PAGE)), 0)
         finally:

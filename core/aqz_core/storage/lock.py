@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreBusyError
-from aqz_core.storage.names import LOCK_SUFFIX
+from aqz_core.storage.names import LOCK_SUFFIX, MAX_DOCUMENT_NBYTES
+from aqz_core.storage.regular_files import open_regular
 
 if os.name == "nt":
     import msvcrt
@@ -159,7 +160,7 @@ def _lock_beside(resolved: Path) -> Path:
 def _is_held(path: Path) -> bool:
     """Tell whether somebody holds the lock on a file."""
     try:
-        descriptor = os.open(path, _OPEN)
+        descriptor = open_regular(path, _OPEN)
     except OSError:
         return False
     try:
@@ -220,8 +221,9 @@ def _has_chunks(folder: Path, name: str) -> bool:
     if name != "c":
         return False
     try:
-        document = json.loads((folder / "zarr.json").read_bytes())
-    except (OSError, ValueError):
+        with os.fdopen(open_regular(folder / "zarr.json", os.O_RDONLY, follow=True), "rb") as file:
+            document = json.loads(file.read(MAX_DOCUMENT_NBYTES))
+    except (OSError, ValueError, RecursionError):
         return False
     return isinstance(document, dict) and document.get("node_type") == "array"
 
@@ -239,7 +241,7 @@ def _acquire(path: Path) -> int | None:
 def _acquire_open(path: Path, flags: int) -> int | None:
     """Do so with a file that is opened as `flags` say."""
     for _ in range(_ATTEMPTS):
-        descriptor = os.open(path, flags | os.O_CREAT, 0o666)
+        descriptor = open_regular(path, flags | os.O_CREAT)
         try:
             if not _try_lock(descriptor):
                 os.close(descriptor)

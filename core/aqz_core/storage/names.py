@@ -1,8 +1,16 @@
-"""Names of the files that a store holds beside its chunks."""
+"""Names, and limits, of the files that a store holds beside its chunks."""
 
 from __future__ import annotations
 
-__all__ = ["ACQUIRE_JSON", "LOCK_SUFFIX", "LOG_NAME", "METADATA", "NODES", "PARTIAL"]
+__all__ = [
+    "ACQUIRE_JSON",
+    "LOCK_SUFFIX",
+    "LOG_NAME",
+    "MAX_DOCUMENT_NBYTES",
+    "METADATA",
+    "NODES",
+    "PARTIAL",
+]
 
 ACQUIRE_JSON = "acquire.json"
 """Custom metadata of a store, as acquire-zarr 0.5.1 kept them."""
@@ -15,6 +23,9 @@ LOG_NAME = "aqz.frames.jsonl"
 
 NODES = ("zarr.json", ".zarray", ".zgroup")
 """Names of the files that make a folder a node, of Zarr V3 and V2."""
+
+MAX_DOCUMENT_NBYTES = 16 << 20
+"""Bytes of a metadata file that is read; parsed, it takes some thirty times as many."""
 
 METADATA = (*NODES, ".zattrs", ".zmetadata")
 """Names of metadata files of both formats."""

@@ -28,11 +28,7 @@ import sys
 import time
 
 __all__ = [
-    "APPEND",
-    "CREATE",
     "DIRECT",
-    "READ",
-    "WRITE",
     "give_back",
     "machine_nbytes",
     "map_memory",
@@ -45,14 +41,6 @@ __all__ = [
     "try_lock",
     "unlock",
 ]
-
-_BINARY = getattr(os, "O_BINARY", 0)
-
-READ = os.O_RDONLY | _BINARY
-WRITE = os.O_WRONLY | _BINARY
-CREATE = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY
-APPEND = os.O_WRONLY | os.O_CREAT | os.O_APPEND | _BINARY
-"""Flags to open files with; Windows would change line ends without ``O_BINARY``."""
 
 DIRECT = getattr(os, "O_DIRECT", 0)
 """Flag for writes past the page cache; 0 where there is none."""

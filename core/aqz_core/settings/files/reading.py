@@ -159,7 +159,9 @@ class _Reader:
     def _members(self, node: Located, what: str) -> dict[str, Located]:
         """Return the members of a mapping; null counts as left out."""
         if not isinstance(node.value, dict):
-            raise self._error(node, f"got {_plain(node)!r}, but {what} are needed, as a mapping")
+            # The value is not shown: it may be a secret.
+            kind = "a list" if isinstance(node.value, list) else type(node.value).__name__
+            raise self._error(node, f"got {kind}, but {what} are needed, as a mapping")
         return {key: item for key, item in node.value.items() if item.value is not None}
 
     def _error(self, node: Located, problem: str, about: Located | None = None) -> SettingsError:

@@ -9,10 +9,13 @@ process dies.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import getpass
 import hashlib
 import logging
 import os
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -47,9 +50,8 @@ def lock_on_this_machine(url: str, s3: S3Settings | None) -> StoreLock | None:
     """
     where = described(url, s3)
     try:
-        stand_in = _stand_in(url, where)
-        stand_in.parent.mkdir(mode=0o700, exist_ok=True)
-    except (OSError, KeyError) as error:
+        stand_in = _own_directory(make=True) / _name(url, where)
+    except (OSError, KeyError, RuntimeError) as error:
         _log.warning("nothing keeps a second program from recording to %s: %s", where, error)
         return None
     try:
@@ -67,13 +69,54 @@ def is_locked_on_this_machine(url: str, s3: S3Settings | None) -> bool:
     Parameters as for `lock_on_this_machine`. What other machines do cannot be told.
     """
     try:
-        return is_locked(_stand_in(url, described(url, s3)))
-    except (OSError, KeyError):
+        return is_locked(_own_directory(make=False) / _name(url, described(url, s3)))
+    except (OSError, KeyError, RuntimeError):
         return False
 
 
-def _stand_in(url: str, where: str) -> Path:
-    """Return the path on this machine whose lock stands for a store."""
+def _name(url: str, where: str) -> str:
+    """Return the name of the file whose lock stands for a store."""
     own = f"{os.getpid()} " if url_scheme(url) == "memory" else ""  # each process has its own
-    name = hashlib.sha256(f"{own}{where}".encode()).hexdigest()[:32]
-    return Path(tempfile.gettempdir()) / f"aqz-locks-{getpass.getuser()}" / name
+    return hashlib.sha256(f"{own}{where}".encode()).hexdigest()[:32]
+
+
+def _own_directory(*, make: bool) -> Path:
+    """Return the first directory for locks that nobody but this user can write.
+
+    Anybody may have made one by that name in the directory for temporary files, or a link.
+
+    Raises
+    ------
+    OSError
+        There is none.
+    """
+    for find in (_temporary_folder, _home_folder):
+        folder = find()
+        if make:
+            with contextlib.suppress(OSError):
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if _is_own(folder):
+            return folder
+    raise PermissionError(errno.EACCES, "no directory for locks belongs to this user alone")
+
+
+def _temporary_folder() -> Path:
+    """Return the usual directory for locks, which ends with the machine's session."""
+    return Path(tempfile.gettempdir()) / f"aqz-locks-{getpass.getuser()}"
+
+
+def _home_folder() -> Path:
+    """Return the directory for locks that nobody else can have made."""
+    return Path.home() / ".cache" / "aqz" / "locks"
+
+
+def _is_own(folder: Path) -> bool:
+    """Return whether something is a directory that this user alone can write."""
+    try:
+        found = folder.lstat()
+    except OSError:
+        return False
+    if os.name == "nt":
+        return stat.S_ISDIR(found.st_mode)
+    mine = found.st_uid == os.geteuid()
+    return stat.S_ISDIR(found.st_mode) and mine and not found.st_mode & 0o022

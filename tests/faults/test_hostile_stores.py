@@ -1,0 +1,219 @@
+"""Stores that are not to be trusted: every reader gives an error or a right answer, and in time.
+
+Each runs in a child process with limits of memory and time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import multiprocessing
+import os
+import stat
+
+import numpy as np
+import pytest
+
+import aqz_core as aqz
+from aqz_core.cli.store_tree import read_tree
+from aqz_core.errors import StoreExistsError
+from aqz_core.recovery import repair_store, validate_store
+from aqz_core.recovery.frame_listing import list_frames
+from aqz_core.storage.lock import lock_path
+from tests.faults.hostile_stores import BOMBS, TRAPS, honest_store
+from tests.support.plans import ArrayPlan, StreamPlan, axes, settings_for
+
+pytestmark = pytest.mark.skipif(
+    os.name == "nt", reason="limits of memory, links and FIFOs of POSIX"
+)
+
+MEMORY = 3 << 30
+"""Address space: twice what importing takes, and a gigabyte."""
+SECONDS = 60
+
+
+def resume(store):
+    with aqz.ZarrStream.resume(store) as stream:
+        for _ in range(4):
+            stream.append(np.full((16, 16), 99, "uint8"))
+
+
+READERS = {
+    "validate": validate_store,
+    "info": read_tree,
+    "list_frames": list_frames,
+    "read_frame_metadata": aqz.read_frame_metadata,
+    "read_plane": lambda store: aqz.ZarrArrayReader(store / "0").read_plane(1),
+    "dry repair": repair_store,
+    "repair": lambda store: repair_store(store, apply=True),
+    "resume": resume,
+}
+
+
+def read_with_limits(store, told):
+    """Use every reader, and tell of each what came out of it; runs in the child."""
+    import resource
+    import signal
+
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.alarm(SECONDS)  # ends the child
+    for name, read in READERS.items():
+        try:
+            read(store)
+            outcome = "answered"
+        except aqz.AqzError as error:
+            outcome = str(error)
+        except BaseException as error:
+            outcome = f"{name}: {error!r}"
+            told.send((name, outcome, False))
+            continue
+        told.send((name, outcome, True))
+    told.close()
+
+
+def outcomes(store):
+    """Return what every reader made of a store."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+    child = multiprocessing.get_context("fork").Process(
+        target=read_with_limits, args=(store, sender)
+    )
+    child.start()
+    sender.close()
+    found = {}
+    with contextlib.suppress(EOFError):
+        while True:
+            name, outcome, is_right = receiver.recv()
+            assert is_right, outcome
+            found[name] = outcome
+    child.join()
+    assert child.exitcode == 0, f"ended by {child.exitcode} after {list(found)}"
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "closed"),
+    [(name, False) for name in BOMBS] + [(name, True) for name in BOMBS if "frames" in name],
+)
+def test_work_is_bounded_by_what_is_there(tmp_path, name, closed):
+    store = tmp_path / "s"
+    honest_store(store, closed=closed)
+    BOMBS[name](store, tmp_path)
+    assert set(outcomes(store)) == set(READERS)
+
+
+@pytest.mark.parametrize("name", TRAPS)
+def test_nothing_outside_of_a_store_is_touched(tmp_path, name):
+    store, outside = tmp_path / "s", tmp_path / "outside"
+    outside.mkdir()
+    victim = outside / "victim"
+    victim.write_text("precious")
+    honest_store(store, closed=False)
+    TRAPS[name](store, victim)
+    found = outcomes(store)
+    assert set(found) == set(READERS)
+    for writer in ("repair", "resume"):
+        assert "link or another special file" in found[writer]
+    assert victim.read_text() == "precious"
+    assert list(outside.iterdir()) == [victim]
+
+
+@pytest.mark.parametrize("what", ["FIFO", "link"])
+def test_a_lock_file_that_is_none_is_neither_waited_for_nor_followed(tmp_path, what, caplog):
+    store, victim = tmp_path / "s", tmp_path / "victim"
+    lock = lock_path(store)
+    if what == "FIFO":
+        os.mkfifo(lock)
+    else:
+        lock.symlink_to(victim)
+    honest_store(store)
+    assert not victim.exists()
+    assert "cannot be locked" in caplog.text
+    assert validate_store(store).is_valid
+
+
+def test_a_new_recording_makes_nothing_behind_a_linked_folder(tmp_path):
+    store, outside = tmp_path / "s", tmp_path / "outside"
+    outside.mkdir()
+    honest_store(store)
+    (store / "more").symlink_to(outside)
+    plan = ArrayPlan(axes=axes("tyx", (0, 8, 8), (1, 8, 8)), key="more")
+    with pytest.raises((OSError, StoreExistsError)):
+        aqz.ZarrStream(settings_for(aqz, StreamPlan((plan,)), store)).close()
+    assert not list(outside.iterdir())
+
+
+def test_leftovers_that_are_links_are_replaced_not_followed(tmp_path):
+    from aqz_core.storage.filesystem import FilesystemSink
+
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    sink = FilesystemSink(tmp_path / "s")
+    (tmp_path / "s" / "a.aqz-partial").symlink_to(victim)
+    sink.write("a", b"new", sync=False)
+    assert sink.read("a") == b"new"
+    (tmp_path / "s" / "b.aqz-partial").symlink_to(victim)
+    sink.create_shard("b", None, visible=True).write_at(0, b"new")
+    (tmp_path / "s" / "log").symlink_to(victim)
+    with pytest.raises(OSError, match="it is a link"):
+        sink.append("log", b"new")
+    assert victim.read_text() == "precious"
+
+
+# ---- locks of object stores -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trap", ["link", "open to all", "file"])
+def test_a_lock_directory_that_is_not_the_users_own_is_not_used(tmp_path, monkeypatch, trap):
+    import getpass
+    import tempfile
+
+    from aqz_core.storage.objects.machine_lock import (
+        is_locked_on_this_machine,
+        lock_on_this_machine,
+    )
+
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    folder = tmp_path / f"aqz-locks-{getpass.getuser()}"
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if trap == "link":
+        folder.symlink_to(elsewhere)
+    elif trap == "file":
+        folder.write_text("")
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    lock = lock_on_this_machine("s3://bucket/store", None)
+    assert lock is not None
+    assert is_locked_on_this_machine("s3://bucket/store", None)
+    assert not list(elsewhere.iterdir())
+    own = tmp_path / "home" / ".cache" / "aqz" / "locks"
+    assert list(own.iterdir())
+    assert not stat.S_IMODE(own.stat().st_mode) & 0o077
+    lock.release()
+
+
+# ---- what is shown --------------------------------------------------------------------------
+
+
+def test_control_characters_of_a_store_are_shown_by_their_codes(tmp_path, capsys):
+    from aqz_core.cli import main
+
+    store = tmp_path / "s"
+    honest_store(store)
+    (store / "0" / "\x1b]0;owned\x07").write_text("")
+    document = json.loads((store / "zarr.json").read_text())
+    document["attributes"]["aqz"]["state"] = "\x1b[2Jgone\u202e"
+    document["attributes"]["\x1b[31mred"] = 1
+    document["attributes"]["ome"]["multiscales"][0]["name"] = "\x1b[1A"
+    (store / "zarr.json").write_text(json.dumps(document))
+    for command in ("info", "validate", "repair"):
+        main([command, str(store)])
+        said = capsys.readouterr()
+        assert "\x1b" not in said.out + said.err
+        assert "\u202e" not in said.out
+    main(["validate", str(store)])
+    assert r"\x1b[2Jgone\u202e" in capsys.readouterr().out
+    main(["info", str(tmp_path / "\x1b[2J")])
+    assert "\x1b" not in capsys.readouterr().err
