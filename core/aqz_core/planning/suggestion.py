@@ -44,6 +44,9 @@ MAX_OPEN_NBYTES = 64 << 20
 """Chunks of several planes stay incomplete until all of these came, in memory. Where axes inside
 of theirs multiply that, chunks get fewer planes."""
 
+MAX_SHARD_CHUNKS = 2**16
+"""Chunks of a shard: its index is kept in memory, and takes 16 bytes for each."""
+
 UNLIMITED = 2**31
 
 _SIZES = list_of(f"integers from 0 to {UINT32_MAX}", whole_number(0, UINT32_MAX))
@@ -308,7 +311,7 @@ def _shard(
     grid = [math.ceil((n or UNLIMITED) / c) for n, c in zip(shape, chunk, strict=True)]
     shard = [1] * (len(shape) - 2) + grid[-2:]
     layer_nbytes = math.prod(chunk) * math.prod(grid[-2:]) * itemsize
-    room = shard_nbytes // layer_nbytes
+    room = min(shard_nbytes // layer_nbytes, MAX_SHARD_CHUNKS // math.prod(grid[-2:]))
     for axis in reversed(range(len(shape) - 2)):
         shard[axis] = _even_step(grid[axis] if shape[axis] else 0, room)
         if shard[axis] < grid[axis]:
