@@ -23,7 +23,7 @@ from aqz_core.settings.checks import UINT32_MAX, checked
 from aqz_core.settings.compression import CompressionSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import DTypeLike
 
@@ -118,6 +118,14 @@ class Dimension(SettingsBase):
         self.kind = value
 
 
+# What these take is what the constructors take, for type checkers; the checks make lists of it.
+
+
+def _given_window(window: Sequence[float] | None) -> tuple[float, ...] | None:
+    """Take any two or four numbers."""
+    return cast("tuple[float, ...] | None", window)
+
+
 @attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class Channel(SettingsBase):
     """How viewers show a channel (NGFF ``omero`` metadata).
@@ -136,13 +144,25 @@ class Channel(SettingsBase):
     name: str = attrs.field(default="", metadata=checked(check.text()))
     color: str | None = attrs.field(default=None, metadata=checked(check.optional(check.text())))
     window: tuple[float, ...] | None = attrs.field(
-        default=None, metadata=checked(check.optional(check.display_window()))
+        default=None,
+        converter=_given_window,
+        metadata=checked(check.optional(check.display_window())),
     )
 
 
 def _given_key(key: str | None) -> str:
     """Read a missing key as the root, which only the constructor does."""
     return "" if key is None else key
+
+
+def _given_dimensions(dimensions: Iterable[Dimension]) -> list[Dimension]:
+    """Take any collection."""
+    return cast("list[Dimension]", dimensions)
+
+
+def _given_channels(channels: Iterable[Channel]) -> list[Channel]:
+    """Take any collection."""
+    return cast("list[Channel]", channels)
 
 
 def _given_order(order: Iterable[str | int] | None) -> list[str | int]:
@@ -210,7 +230,9 @@ class ArraySettings(SettingsBase):
         ),
     )
     dimensions: list[Dimension] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Dimension", check.instance(Dimension)))
+        factory=list,
+        converter=_given_dimensions,
+        metadata=checked(check.list_of("Dimension", check.instance(Dimension))),
     )
     data_type: DataType = attrs.field(
         default=DataType.UINT8, converter=_given_data_type, metadata=checked(check.data_type())
@@ -228,7 +250,9 @@ class ArraySettings(SettingsBase):
     _is_ngff: bool = attrs.field(default=False, metadata=checked(check.flag()))
     fill_value: float = attrs.field(default=0, metadata=checked(check.pixel_value()))
     channels: list[Channel] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Channel", check.instance(Channel)))
+        factory=list,
+        converter=_given_channels,
+        metadata=checked(check.list_of("Channel", check.instance(Channel))),
     )
     checksum: bool = attrs.field(default=False, metadata=checked(check.flag()))
 

@@ -16,6 +16,9 @@ from aqz_core.errors import SettingsError
 __all__ = ["check_local_store", "local_path", "url_scheme", "without_password"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
+"""A drive or a share in front of a path."""
+
 _HALF_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/([^/].*)", re.DOTALL)
 """No drive of Windows: those have one letter."""
 
@@ -91,11 +94,22 @@ def local_path(store_path: str) -> Path:
         raise SettingsError(f"{where} is not on this machine; give a path or a file:// URL")
     half = _HALF_URL.match(store_path)
     if half and not Path(half[1]).exists():
-        raise SettingsError(f"{where}: a URL has two slashes; write {half[1]}//{half[2]}")
+        slashes = "///" if half[1].lower() == "file:" else "//"
+        raise SettingsError(f"{where}: a URL has two slashes; write {half[1]}{slashes}{half[2]}")
+    if os.name != "nt" and _WINDOWS.match(store_path):
+        raise SettingsError(
+            f"{where} is a path of Windows, which here would be the name of one directory; give a "
+            f"path of this system, such as {_posix_of(store_path)}"
+        )
     try:
         return Path(store_path).expanduser().absolute()
     except (RuntimeError, OSError) as error:  # no such user, or the working directory is gone
         raise SettingsError(f"{where}: {error}; give an absolute path") from error
+
+
+def _posix_of(path: str) -> str:
+    """Return the path on this system that is most like one of Windows."""
+    return Path(path.replace("\\", "/").rstrip("/")).name or "run.zarr"
 
 
 def check_local_store(path: Path, *, overwrite: bool) -> None:
@@ -117,6 +131,12 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
     where = f"store_path {str(path)!r}"
     parent = path.parent
     try:
+        for link in (parent, path):
+            if link.is_symlink() and not link.exists():
+                raise SettingsError(
+                    f"{where}: {str(link)!r} is a link to {_target(link)!r}, which leads nowhere; "
+                    "make that directory, or remove the link"
+                )
         if not parent.exists():
             raise SettingsError(f"{where}: the directory {str(parent)!r} does not exist; make it")
         if not parent.is_dir():
@@ -132,6 +152,11 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
             )
     if overwrite and taken:
         _check_removable(path, where)
+
+
+def _target(link: Path) -> str:
+    """Return where a link leads, as a path that can be made."""
+    return str(link.parent / link.readlink())
 
 
 def _from_url(url: str, where: str) -> Path:
