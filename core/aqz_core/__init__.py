@@ -7,6 +7,7 @@ The vocabulary is that of acquire-zarr: settings objects, a `ZarrStream`, `appen
 from __future__ import annotations
 
 from aqz_core.codecs import PluginCompression
+from aqz_core.codecs.base import Codec
 from aqz_core.downsampling.methods import Downsampler
 from aqz_core.enums import (
     CompressionCodec,
@@ -51,7 +52,14 @@ from aqz_core.events import (
 from aqz_core.log_level import get_log_level, set_log_level
 from aqz_core.open_stream import open_stream
 from aqz_core.planning.suggestion import LayoutSuggestion, suggest_layout
-from aqz_core.plugins import CodecProvider, FrameProcessor, FrameSpec, SinkProvider, hookimpl
+from aqz_core.plugins import (
+    CodecProvider,
+    FrameFunction,
+    FrameProcessor,
+    FrameSpec,
+    SinkProvider,
+    hookimpl,
+)
 from aqz_core.process import exit_on_sigterm
 from aqz_core.reading.array_reader import ZarrArrayReader
 from aqz_core.reading.frame_log import read_frame_metadata
@@ -68,6 +76,7 @@ from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well
 from aqz_core.settings.s3 import S3Settings
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate as validate_settings
+from aqz_core.storage.sink import ShardFile, Sink
 from aqz_core.stream import PartialFrameWarning, ZarrStream
 from aqz_core.upload import upload_spill, upload_store
 from aqz_core.version import __version__ as __version__
@@ -79,6 +88,7 @@ __all__ = [
     "ArrayReport",
     "ArraySettings",
     "Channel",
+    "Codec",
     "CodecProvider",
     "CompressionCodec",
     "CompressionSettings",
@@ -90,6 +100,7 @@ __all__ = [
     "DownsamplingMethod",
     "FieldOfView",
     "FrameExistsError",
+    "FrameFunction",
     "FrameIndexError",
     "FrameList",
     "FrameProcessor",
@@ -111,7 +122,9 @@ __all__ = [
     "S3Settings",
     "SettingsError",
     "SettingsTypeError",
+    "ShardFile",
     "ShardWritten",
+    "Sink",
     "SinkProvider",
     "StalledError",
     "StorageError",
@@ -148,3 +161,8 @@ __all__ = [
     "validate_store",
     "without_password",
 ]
+
+
+def __dir__() -> list[str]:
+    """List what is public: modules that this one imports from are not, but for their errors."""
+    return sorted([*__all__, *(name for name in globals() if name.startswith("__")), "errors"])

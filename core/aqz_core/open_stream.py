@@ -11,7 +11,7 @@ from aqz_core.enums import (
     ZarrVersion,
 )
 from aqz_core.errors import SettingsError, SettingsTypeError
-from aqz_core.planning.suggestion import AXIS_KINDS, suggest_layout
+from aqz_core.planning.suggestion import AXIS_KINDS, check_frame_axes, suggest_layout
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.checks import (
     UINT32_MAX,
@@ -262,7 +262,7 @@ def open_stream(
     )
     settings = StreamSettings(
         store_path=store_path,
-        version=version,  # type: ignore[arg-type]  # becomes a ZarrVersion
+        version=version,
         overwrite=overwrite,
         durability=durability,
         live=live,
@@ -311,6 +311,7 @@ def _names(axes: object, sizes: list[int]) -> list[str]:
             f"shape {tuple(sizes)} and axes {names} must name the same axes, two at least; "
             "for example shape=(0, 512, 512), axes='tyx'"
         )
+    check_frame_axes(names)
     return names
 
 

@@ -7,7 +7,7 @@ import logging
 import operator
 import warnings
 import weakref
-from typing import TYPE_CHECKING, Any, Self, cast
+from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, MetadataError, SettingsTypeError
@@ -379,6 +379,11 @@ class ZarrStream:
         """Where the store is."""
         return self._session.sink.url
 
+    @property
+    def array_keys(self) -> list[str]:
+        """Keys that frames can be appended to, in the order of the settings."""
+        return self._session.settings.get_array_keys()
+
     def close(self) -> None:
         """Store everything that was appended and finish the store. Later calls do nothing.
 
@@ -418,6 +423,14 @@ class ZarrStream:
             self.close()
         except AqzError as second:
             error.add_note(f"While that was handled, closing the stream failed too: {second}")
+
+    def __reduce__(self) -> NoReturn:
+        """Refuse to be pickled or copied."""
+        raise TypeError(
+            f"the stream to {self.store_path} belongs to this process and cannot be pickled or "
+            "copied; give the other process the StreamSettings, which can, and open the stream "
+            "there, or send the frames here"
+        )
 
     def __repr__(self) -> str:
         """Say where it records to and whether it is open."""

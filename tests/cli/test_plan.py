@@ -77,6 +77,11 @@ def test_what_cannot_be_recorded_is_one_line(options, message, capsys):
     assert message in error
 
 
+def test_a_shard_has_no_index_that_memory_cannot_hold():
+    layout = aqz.suggest_layout((0, 1, 1, 1), "uint8", "czyx", target="object-store")
+    assert layout.least_memory_nbytes < 1 << 30
+
+
 @settings(max_examples=40)
 @given(
     lead=LEAD_SIZES,

@@ -91,8 +91,8 @@ def test_custom_metadata_are_not_replaced_by_accident(tmp_path):
     stream = aqz.ZarrStream(aqz.StreamSettings(store_path=str(tmp_path / "s"), arrays=[array()]))
     stream.write_custom_metadata('{"a": 1}', False)
     assert read_json(tmp_path / "s/acquire.json") == {"a": 1}
-    with pytest.raises(aqz_core.MetadataError, match="overwrite=True"):
-        stream.write_custom_metadata('{"a": 2}', False)
+    assert stream.write_custom_metadata('{"a": 2}', False) is False
+    assert read_json(tmp_path / "s/acquire.json") == {"a": 1}
     for text in ("", "{", "NaN"):
         with pytest.raises(RuntimeError):
             stream.write_custom_metadata(text, True)

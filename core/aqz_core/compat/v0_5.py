@@ -16,6 +16,7 @@ Faults of that release are not reproduced: see ``docs/from-acquire-zarr.md``.
 from __future__ import annotations
 
 import enum
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -30,8 +31,9 @@ from aqz_core.enums import (
     LogLevel,
     ZarrVersion,
 )
-from aqz_core.errors import SettingsError
+from aqz_core.errors import MetadataError, SettingsError
 from aqz_core.log_level import get_log_level, set_log_level
+from aqz_core.metadata import parse_custom_metadata
 from aqz_core.settings import checks as check
 from aqz_core.settings.acquire_zarr import V0_5
 from aqz_core.settings.array import Dimension
@@ -63,6 +65,8 @@ __all__ = [
     "get_log_level",
     "set_log_level",
 ]
+
+_log = logging.getLogger("aqz")
 
 _MIN_DIMENSIONS = 3
 
@@ -158,6 +162,9 @@ class StreamSettings(SettingsBase):
         Remove what is at `store_path` first.
     arrays : list of ArraySettings
         At least one.
+    custom_metadata : str, optional
+        JSON text that is stored in ``acquire.json`` when the stream opens. 0.5.1 took the
+        attribute and did nothing with it.
     """
 
     store_path: str = attrs.field(default="", metadata=checked(check.path_text()))
@@ -174,6 +181,9 @@ class StreamSettings(SettingsBase):
     arrays: list[ArraySettings] = attrs.field(
         factory=list,
         metadata=checked(check.list_of("ArraySettings", check.instance(ArraySettings))),
+    )
+    custom_metadata: str | None = attrs.field(
+        default=None, metadata=checked(check.optional(check.text()))
     )
 
     def newest(self) -> aqz_core.StreamSettings:
@@ -227,6 +237,14 @@ class ZarrStream(aqz_core.ZarrStream):
             )
         recheck(settings)
         super().__init__(settings.newest(), plugins)
+        self._replaceable = False
+        if settings.custom_metadata is not None:
+            try:
+                self._session.write_acquire_json(settings.custom_metadata, overwrite=True)
+            except BaseException:
+                self.close()
+                raise
+            self._replaceable = True  # by the first call: in 0.5.1 there is nothing to replace
 
     def write_custom_metadata(  # type: ignore[override]  # the two forms were never compatible
         self, custom_metadata: str, overwrite: bool = False
@@ -238,19 +256,20 @@ class ZarrStream(aqz_core.ZarrStream):
         custom_metadata : str
             JSON text, where comments are allowed.
         overwrite : bool, default False
-            Replace what an earlier call stored; without it, that is an error.
+            Replace what an earlier call stored.
 
         Returns
         -------
         bool
-            True; failure raises.
+            False if an earlier call stored some, and `overwrite` is not set; the log says so.
+            Other failures raise.
 
         Raises
         ------
         TypeError
             An argument has the wrong type.
         MetadataError
-            It is not JSON, or there are metadata already.
+            It is not JSON.
         """
         given: tuple[object, object] = (custom_metadata, overwrite)
         if not isinstance(given[0], str) or not isinstance(given[1], bool):
@@ -259,5 +278,13 @@ class ZarrStream(aqz_core.ZarrStream):
                 "write_custom_metadata takes (custom_metadata: str, overwrite: bool), "
                 f"got ({kinds})"
             )
-        self._session.write_acquire_json(custom_metadata, overwrite=overwrite)
+        parse_custom_metadata(custom_metadata, "value", reserved=())
+        try:
+            self._session.write_acquire_json(
+                custom_metadata, overwrite=overwrite or self._replaceable
+            )
+        except MetadataError as error:
+            _log.error("write_custom_metadata: %s", error)
+            return False
+        self._replaceable = False
         return True

@@ -46,7 +46,10 @@ answers. Measured with 64 shards open and 8 parts in flight: up to 20 MiB."""
 
 
 DEFAULT_BUDGET = 256 << 20
-"""Budget in bytes when none is given and the layout needs no more."""
+"""Budget in bytes when none is given, the layout needs no more, and so much can come."""
+
+WAITING_FRAMES = 4096
+"""Frames that may wait where the budget is not given: more than half a second of a fast camera."""
 
 
 MIN_STAGING = 16 << 20
@@ -102,6 +105,8 @@ class ArrayMemory:
         nothing is kept.
     frame
         One frame.
+    whole
+        All frames that the array will have, or as many as may wait.
     remedy
         What would make these needs smaller, for messages.
     """
@@ -115,6 +120,7 @@ class ArrayMemory:
     scratch: int
     plane_by_plane: bool = False
     frame: int = 0
+    whole: int = DEFAULT_BUDGET
     remedy: str = "chunks with fewer planes"
 
     @property
@@ -181,6 +187,8 @@ class ArrayMemory:
             plane_by_plane=all(math.prod(level.lead_chunk) == 1 for level in levels)
             and not any(_halves_z(*pair) for pair in pairwise(levels)),
             frame=base.frame_nbytes,
+            whole=base.frame_nbytes
+            * min(WAITING_FRAMES, math.prod(base.lead_shape) or WAITING_FRAMES),
             remedy=_remedy(levels, room),
         )
 
@@ -237,7 +245,9 @@ def plan_memory(
     one_more = max((array.layer for array in every), default=0)
     minimum = fixed + int(least * share)
     comfortable = fixed + int((least + 2 * one_more) * share) + more_parts
-    total = max_memory if max_memory is not None else max(DEFAULT_BUDGET, comfortable)
+    whole = fixed + more_parts + int(sum(array.whole for array in every) * share)
+    useful = max(comfortable, min(DEFAULT_BUDGET, whole))
+    total = max_memory if max_memory is not None else useful
     if total < minimum:
         raise MemoryBudgetError(
             f"max_memory is {total:,} bytes, but this layout needs {minimum:,} at least and "

@@ -32,7 +32,14 @@ if TYPE_CHECKING:
 
     from aqz_core.planning.memory import MemoryPlan
 
-__all__ = ["AXIS_KINDS", "TARGETS", "LayoutSuggestion", "Target", "suggest_layout"]
+__all__ = [
+    "AXIS_KINDS",
+    "TARGETS",
+    "LayoutSuggestion",
+    "Target",
+    "check_frame_axes",
+    "suggest_layout",
+]
 
 AXIS_KINDS = {"t": DimensionType.TIME, "c": DimensionType.CHANNEL}
 AXIS_KINDS |= dict.fromkeys("zyx", DimensionType.SPACE)
@@ -41,6 +48,9 @@ AXIS_KINDS |= dict.fromkeys("zyx", DimensionType.SPACE)
 MAX_OPEN_NBYTES = 64 << 20
 """Chunks of several planes stay incomplete until all of these came, in memory. Where axes inside
 of theirs multiply that, chunks get fewer planes."""
+
+MAX_SHARD_CHUNKS = 2**16
+"""Chunks of a shard: its index is kept in memory, and takes 16 bytes for each."""
 
 UNLIMITED = 2**31
 
@@ -235,6 +245,20 @@ def suggest_layout(
     )
 
 
+def check_frame_axes(names: Sequence[str]) -> None:
+    """Raise `SettingsError` if the last two axes are not those of a frame, rows and columns."""
+    wrong = [name for name in names[-2:] if AXIS_KINDS.get(name) is not DimensionType.SPACE]
+    if not wrong:
+        return
+    small = [name.lower() if name.lower() in AXIS_KINDS else name for name in names]
+    if all(AXIS_KINDS.get(name) is DimensionType.SPACE for name in small[-2:]):
+        raise SettingsError(f"axes {list(names)}: write small letters: axes={small}")
+    raise SettingsError(
+        f"axes {list(names)} must end with the rows and columns of a frame, named y and x; "
+        f"{wrong[0]!r} is not one of these"
+    )
+
+
 def _target(name: str) -> Target:
     """Return the target of that name."""
     if name not in TARGETS:
@@ -257,6 +281,8 @@ def _checked(
             f"shape {sizes} and axes {names} must name the same axes, two at least; "
             "for example shape=(0, 512, 512), axes='tyx'"
         )
+    if axes is not None:
+        check_frame_axes(names)
     unlimited = len(sizes) > 2 and sizes[0] == 0
     if min(sizes[1:] if unlimited else sizes) < 1:
         raise SettingsError(
@@ -314,7 +340,7 @@ def _shard(
     grid = [math.ceil((n or UNLIMITED) / c) for n, c in zip(shape, chunk, strict=True)]
     shard = [1] * (len(shape) - 2) + grid[-2:]
     layer_nbytes = math.prod(chunk) * math.prod(grid[-2:]) * itemsize
-    room = shard_nbytes // layer_nbytes
+    room = min(shard_nbytes // layer_nbytes, MAX_SHARD_CHUNKS // math.prod(grid[-2:]))
     for axis in reversed(range(len(shape) - 2)):
         shard[axis] = _even_step(grid[axis] if shape[axis] else 0, room)
         if shard[axis] < grid[axis]:

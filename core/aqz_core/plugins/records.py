@@ -66,9 +66,10 @@ class FrameProcessor:
         Unique among processors; appears in error messages.
     prepare : callable
         ``prepare(spec) -> FrameFunction or None``, called once per array when the
-        stream opens; None leaves the frames of that array alone. The function runs
-        on the thread that appends, gets a frame it must not write to, and returns
-        one of the same shape and data type.
+        stream opens; None leaves the frames of that array alone. The function is called
+        as ``function(frame, index)``, with the frame (Y, X) and its index on the axes in
+        front of Y and X as a tuple of int. It runs on the thread that appends, must not
+        write to the frame, and returns one of the same shape and data type.
     order : int
         Processors run in increasing order, those of equal order by name.
     """

@@ -16,13 +16,15 @@ from aqz_core.enums import (
     DimensionType,
     DownsamplingMethod,
 )
-from aqz_core.errors import SettingsError
+from aqz_core.errors import SettingsError, SettingsTypeError
 from aqz_core.settings import checks as check
 from aqz_core.settings.base import SettingsBase
 from aqz_core.settings.checks import UINT32_MAX, checked
 from aqz_core.settings.compression import CompressionSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
     from numpy.typing import DTypeLike
 
     from aqz_core.codecs.base import NamedCompression
@@ -121,6 +123,14 @@ class Dimension(SettingsBase):
         self.kind = value
 
 
+# What these take is what the constructors take, for type checkers; the checks make lists of it.
+
+
+def _given_window(window: Sequence[float] | None) -> tuple[float, ...] | None:
+    """Take any two or four numbers."""
+    return cast("tuple[float, ...] | None", window)
+
+
 @attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class Channel(SettingsBase):
     """How viewers show a channel (NGFF ``omero`` metadata).
@@ -139,13 +149,30 @@ class Channel(SettingsBase):
     name: str = attrs.field(default="", metadata=checked(check.text(), always=True))
     color: str | None = attrs.field(default=None, metadata=checked(check.optional(check.text())))
     window: tuple[float, ...] | None = attrs.field(
-        default=None, metadata=checked(check.optional(check.display_window()))
+        default=None,
+        converter=_given_window,
+        metadata=checked(check.optional(check.display_window())),
     )
 
 
 def _given_key(key: str | None) -> str:
     """Read a missing key as the root, which only the constructor does."""
     return "" if key is None else key
+
+
+def _given_dimensions(dimensions: Iterable[Dimension]) -> list[Dimension]:
+    """Take any collection."""
+    return cast("list[Dimension]", dimensions)
+
+
+def _given_channels(channels: Iterable[Channel]) -> list[Channel]:
+    """Take any collection."""
+    return cast("list[Channel]", channels)
+
+
+def _given_order(order: Iterable[str | int] | None) -> list[str | int]:
+    """Read a missing order as that of the dimensions, which only the constructor does."""
+    return cast("list[str | int]", () if order is None else order)
 
 
 def _given_data_type(value: DataType | DTypeLike | None) -> DataType:
@@ -209,6 +236,7 @@ class ArraySettings(SettingsBase):
     )
     dimensions: list[Dimension] = attrs.field(
         factory=list,
+        converter=_given_dimensions,
         metadata=checked(check.list_of("Dimension", check.instance(Dimension)), required=True),
     )
     data_type: DataType = attrs.field(
@@ -226,14 +254,30 @@ class ArraySettings(SettingsBase):
     pyramid_z: PyramidZ = attrs.field(default="chunks", metadata=checked(check.text()))
     storage_dimension_order: list[str | int] = attrs.field(
         factory=list,
+        converter=_given_order,
         metadata=checked(check.list_of("dimension names or positions", check.name_or_index())),
     )
     _is_ngff: bool = attrs.field(default=False, metadata=checked(check.flag(), always=True))
     fill_value: float = attrs.field(default=0, metadata=checked(check.pixel_value()))
     channels: list[Channel] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Channel", check.instance(Channel)))
+        factory=list,
+        converter=_given_channels,
+        metadata=checked(check.list_of("Channel", check.instance(Channel))),
     )
     checksum: bool = attrs.field(default=False, metadata=checked(check.flag()))
+
+    if not TYPE_CHECKING:
+
+        def __setattr__(self, name: str, value: object) -> None:
+            """Assign a setting; refuse an order of the axes at once, as acquire-zarr does."""
+            before = getattr(self, name, None) if name == "storage_dimension_order" else None
+            SettingsBase.__setattr__(self, name, value)
+            if name == "storage_dimension_order":
+                try:
+                    _check_order(self)
+                except SettingsTypeError:
+                    object.__setattr__(self, name, before or [])
+                    raise
 
     @property
     def is_ngff(self) -> bool:
@@ -259,6 +303,33 @@ class ArraySettings(SettingsBase):
 
         stored = [self.dimensions[place] for place in storage_permutation(self)]
         return ngff_problems([Axis(d.name, d.kind, d.unit, d.scale) for d in stored])
+
+
+def _check_order(array: ArraySettings) -> None:
+    """Raise `SettingsTypeError` for an order that moves an axis which cannot move.
+
+    The messages begin as those of acquire-zarr. Everything else about the order is checked when
+    the stream opens.
+    """
+    order, dimensions = array.storage_dimension_order, array.dimensions
+    if not order or len(dimensions) < 2:
+        return
+    names = [dimension.name for dimension in dimensions]
+    stored = [
+        names[item] if isinstance(item, int) and item < len(names) else item for item in order
+    ]
+    if stored[0] != names[0] and dimensions[0].array_size_px == 0:
+        raise SettingsTypeError(
+            f"Transposing dimension 0 ({names[0]!r}) away from position 0 is not currently "
+            f"supported while it is unlimited. storage_dimension_order {order} must start with "
+            f"{names[0]!r}; or give the dimension an array_size_px before the order"
+        )
+    if len(stored) == len(names) and set(stored[-2:]) != set(names[-2:]) <= set(stored):
+        raise SettingsTypeError(
+            f"The last two dimensions in acquisition order ({names[-2]!r}, {names[-1]!r}) must "
+            f"remain in the last two positions in storage_dimension_order, not {order}: it must "
+            f"end with {names[-2]!r} and {names[-1]!r}, in either order"
+        )
 
 
 def storage_permutation(array: ArraySettings, where: str = "ArraySettings") -> tuple[int, ...]:

@@ -32,7 +32,14 @@ class SettingsBase:
 
     __slots__ = ()
 
-    if not TYPE_CHECKING:  # a type checker would take this as leave to set any name
+    if not TYPE_CHECKING:  # a type checker would take these as leave to set any name
+
+        def __new__(cls, *_: object, **given: object) -> SettingsBase:
+            """Refuse keywords that are no setting, with the one that was probably meant."""
+            for name in given:
+                if _field(cls, name) is None and name not in _known(cls):
+                    raise TypeError(_unknown_setting(cls, name))
+            return object.__new__(cls)
 
         def __setattr__(self, name: str, value: object) -> None:
             """Check `value` and assign it; refuse names that are no setting."""
@@ -114,10 +121,15 @@ def _passed(record: SettingsBase, field: attrs.Attribute[Any], value: object) ->
         raise SettingsError(f"{where}: {shown}") from None
 
 
+def _known(cls: type) -> list[str]:
+    """Return the names of all settings, those with two names under both."""
+    properties = [key for key in dir(cls) if isinstance(getattr(cls, key), property)]
+    return sorted({*map(_public_name, _fields(cls)), *properties})
+
+
 def _unknown_setting(cls: type, name: str) -> str:
     """Message for a name that is no setting, with the one that was probably meant."""
-    properties = [key for key in dir(cls) if isinstance(getattr(cls, key), property)]
-    known = sorted({*map(_public_name, _fields(cls)), *properties})
+    known = _known(cls)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(known)}"
     return f"{cls.__name__} has no setting {name!r}; {hint}"

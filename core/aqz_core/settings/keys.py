@@ -139,10 +139,24 @@ def check_clashes(nodes: Iterable[Node]) -> None:
                 f"{other.where} and {node.where} have the same key {node.key!r}; give each its "
                 "own (an object put into a list twice is still one object: copy it first)"
             )
+    _check_case(owners.values())
     for node in owners.values():
         for ancestor, child in _ancestors(node.key):
             if ancestor in owners:
                 _check_child(owners[ancestor], node, child)
+
+
+def _check_case(nodes: Iterable[Node]) -> None:
+    """Check that no two groups or arrays are the same where file names have no case."""
+    seen: dict[str, tuple[str, Node]] = {}
+    for node in nodes:
+        for name in [*(above for above, _ in _ancestors(node.key)), node.key]:
+            other, owner = seen.setdefault(name.lower(), (name, node))
+            if other != name:
+                raise SettingsError(
+                    f"{owner.where} and {node.where}: {other!r} and {name!r} are the same "
+                    "directory on Windows and macOS; rename one"
+                )
 
 
 def _ancestors(key: str) -> Iterator[tuple[str, str]]:

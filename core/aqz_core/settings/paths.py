@@ -19,6 +19,9 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:/+)([^/:@]*):(.*)@([^@]*)\Z", re.DOTALL)
 """Scheme, user, password and the rest; of half a URL, too, and of a password with a slash."""
 
+_WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
+"""A drive or a share in front of a path."""
+
 _HALF_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/([^/].*)", re.DOTALL)
 """No drive of Windows: those have one letter."""
 
@@ -95,12 +98,23 @@ def local_path(store_path: str) -> Path:
         raise SettingsError(f"{where} is not on this machine; give a path or a file:// URL")
     half = _HALF_URL.match(store_path)
     if half and not Path(half[1]).exists():
-        right = without_password(f"{half[1]}//{half[2]}")
+        slashes = "///" if half[1].lower() == "file:" else "//"
+        right = without_password(f"{half[1]}{slashes}{half[2]}")
         raise SettingsError(f"{where}: a URL has two slashes; write {right}")
+    if os.name != "nt" and _WINDOWS.match(store_path):
+        raise SettingsError(
+            f"{where} is a path of Windows, which here would be the name of one directory; give a "
+            f"path of this system, such as {_posix_of(store_path)}"
+        )
     try:
         return Path(store_path).expanduser().absolute()
     except (RuntimeError, OSError) as error:  # no such user, or the working directory is gone
         raise SettingsError(f"{where}: {error}; give an absolute path") from error
+
+
+def _posix_of(path: str) -> str:
+    """Return the path on this system that is most like one of Windows."""
+    return Path(path.replace("\\", "/").rstrip("/")).name or "run.zarr"
 
 
 def check_local_store(path: Path, *, overwrite: bool) -> None:
@@ -122,6 +136,12 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
     where = f"store_path {str(path)!r}"
     parent = path.parent
     try:
+        for link in (parent, path):
+            if link.is_symlink() and not link.exists():
+                raise SettingsError(
+                    f"{where}: {str(link)!r} is a link to {_target(link)!r}, which leads nowhere; "
+                    "make that directory, or remove the link"
+                )
         if not parent.exists():
             raise SettingsError(f"{where}: the directory {str(parent)!r} does not exist; make it")
         if not parent.is_dir():
@@ -137,6 +157,11 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
             )
     if overwrite and taken:
         _check_removable(path, where)
+
+
+def _target(link: Path) -> str:
+    """Return where a link leads, as a path that can be made."""
+    return str(link.parent / link.readlink())
 
 
 def _from_url(url: str, where: str) -> Path:

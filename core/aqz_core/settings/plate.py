@@ -6,7 +6,7 @@ plate is consistent is checked by `validation.plate` when the stream opens.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import attrs
 
@@ -17,9 +17,32 @@ from aqz_core.settings.checks import UINT64_MAX, checked
 from aqz_core.settings.keys import normalise_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 __all__ = ["Acquisition", "FieldOfView", "Plate", "Well", "fields_of"]
+
+# What these take is what the constructors take, for type checkers; the checks make lists of it.
+
+
+def _given_names(names: Iterable[str]) -> list[str]:
+    """Take any collection."""
+    return cast("list[str]", names)
+
+
+def _given_fields(fields: Iterable[FieldOfView]) -> list[FieldOfView]:
+    """Take any collection."""
+    return cast("list[FieldOfView]", fields)
+
+
+def _given_wells(wells: Iterable[Well]) -> list[Well]:
+    """Take any collection."""
+    return cast("list[Well]", wells)
+
+
+def _given_acquisitions(acquisitions: Iterable[Acquisition]) -> list[Acquisition]:
+    """Take any collection."""
+    return cast("list[Acquisition]", acquisitions)
+
 
 _COUNT = check.whole_number(0, UINT64_MAX)  # milliseconds since 1970 do not fit 32 bits
 
@@ -85,6 +108,7 @@ class Well(SettingsBase):
     column_name: str = attrs.field(default="", metadata=checked(check.text(), required=True))
     images: list[FieldOfView] = attrs.field(
         factory=list,
+        converter=_given_fields,
         metadata=checked(check.list_of("FieldOfView", check.instance(FieldOfView)), required=True),
     )
 
@@ -110,16 +134,24 @@ class Plate(SettingsBase):
     path: str = attrs.field(default="", metadata=checked(check.text(), required=True))
     name: str = attrs.field(default="", metadata=checked(check.text(), always=True))
     row_names: list[str] = attrs.field(
-        factory=list, metadata=checked(check.list_of("strings", check.text()), required=True)
+        factory=list,
+        converter=_given_names,
+        metadata=checked(check.list_of("strings", check.text()), required=True),
     )
     column_names: list[str] = attrs.field(
-        factory=list, metadata=checked(check.list_of("strings", check.text()), required=True)
+        factory=list,
+        converter=_given_names,
+        metadata=checked(check.list_of("strings", check.text()), required=True),
     )
     wells: list[Well] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Well", check.instance(Well)), required=True)
+        factory=list,
+        converter=_given_wells,
+        metadata=checked(check.list_of("Well", check.instance(Well)), required=True),
     )
     acquisitions: list[Acquisition] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Acquisition", check.instance(Acquisition)))
+        factory=list,
+        converter=_given_acquisitions,
+        metadata=checked(check.list_of("Acquisition", check.instance(Acquisition))),
     )
 
 

@@ -149,7 +149,7 @@ class StreamSettings(SettingsBase):
         *,
         store_path: str | os.PathLike[str] = "",
         s3: S3Settings | None = None,
-        version: ZarrVersion = ZarrVersion.V3,
+        version: ZarrVersion | Literal[2, 3] = ZarrVersion.V3,
         max_threads: int = 0,
         overwrite: bool = False,
         arrays: Iterable[ArraySettings] = (),
@@ -165,11 +165,11 @@ class StreamSettings(SettingsBase):
         plates: Iterable[Plate] | None = None,
     ) -> None:
         self.__attrs_init__(
-            store_path=store_path,  # type: ignore[arg-type]  # these three become
+            store_path=store_path,  # type: ignore[arg-type]  # these become
             arrays=arrays,  # type: ignore[arg-type]          # what the field says
             hcs_plates=hcs_plates,  # type: ignore[arg-type]
             s3=s3,
-            version=version,
+            version=version,  # type: ignore[arg-type]
             max_threads=max_threads,
             overwrite=overwrite,
             max_memory=max_memory,

@@ -86,7 +86,8 @@ class StoreLock:
                 )
         else:
             if self._descriptor is None:
-                raise _busy(f"{store} is")
+                raise _busy(f"{store} is", store.resolve())
+            _held.add(self._path)
         # Only now, so that of two that begin at the same time one sees the other.
         try:
             self._check_around(store)
@@ -99,16 +100,17 @@ class StoreLock:
         resolved = store.resolve()
         above = _written_above(resolved)
         if above is not None:
-            raise _busy(f"{store} is inside of {above}, which is")
+            raise _busy(f"{store} is inside of {above}, which is", above)
         inside = _written_inside(resolved)
         if inside is not None:
-            raise _busy(f"{inside}, which is inside of {store}, is")
+            raise _busy(f"{inside}, which is inside of {store}, is", inside)
 
     def release(self) -> None:
         """Let others write the store, and remove the lock file. Later calls do nothing."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
+        _held.discard(self._path)
         if os.name == "nt":  # an open file cannot be removed there
             os.close(descriptor)
             with contextlib.suppress(OSError):
@@ -123,6 +125,7 @@ class StoreLock:
     def disown(self) -> None:
         """Forget the lock in a forked child: it is the parent's."""
         descriptor, self._descriptor = self._descriptor, None
+        _held.discard(self._path)
         if descriptor is not None:
             os.close(descriptor)
 
@@ -137,8 +140,18 @@ def is_locked(store: Path) -> bool:
     )
 
 
-def _busy(what: str) -> StoreBusyError:
-    """Return the error for something that is being written."""
+_held: set[Path] = set()
+"""Lock files that streams of this process hold."""
+
+
+def _busy(what: str, written: Path) -> StoreBusyError:
+    """Return the error for something that is being written, the directory `written`."""
+    if _lock_beside(written) in _held:
+        return StoreBusyError(
+            f"{what} being written by a stream of this very program that was not closed, in a "
+            "notebook perhaps by a cell that failed. Close it, by its close() or a with statement "
+            "around it, or record into another store_path."
+        )
     return StoreBusyError(
         f"{what} being written by another stream or process. Wait until it has "
         "closed the store, or record into another store_path."

@@ -5,6 +5,7 @@ Pure: nothing outside of the given settings is looked at.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, TypeVar
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from aqz_core.settings.plate import Plate, Well
 
 __all__ = ["check_plate", "plate_nodes"]
+
+_log = logging.getLogger("aqz")
 
 _NAME = re.compile("[A-Za-z0-9]+")
 _T = TypeVar("_T", int, str)
@@ -121,6 +124,12 @@ def _check_well(
     for field in well.images:
         inside = f"{where}: field {field.path!r}"
         check_segment(field.path, inside)
+        if not _NAME.fullmatch(field.path):
+            _log.warning(
+                "%s: NGFF wants letters and digits only in the path of a field; some readers may "
+                "refuse it",
+                inside,
+            )
         if field.acquisition_id is not None and field.acquisition_id not in acquisitions:
             raise SettingsError(
                 f"{inside}: acquisition_id {field.acquisition_id} is not among the plate's "
