@@ -16,6 +16,7 @@ import pytest
 import aqz_core as aqz
 from aqz_core import S3Settings, SettingsError, StorageError
 from aqz_core.settings import location
+from aqz_core.storage.objects.part_sizes import part_size
 from tests.s3 import fault_endpoint
 from tests.s3.process import free_port
 from tests.s3.streams import frames, recorded, settings
@@ -294,3 +295,17 @@ def test_a_stream_without_settings_goes_to_a_bucket_and_is_gone_on_with(endpoint
         with aqz.open_stream("a.zarr", **given) as stream:
             stream.append(frames(2))
     assert len(aqz.list_frames("a.zarr", s3=at(endpoint)).written) == 4
+
+
+def test_a_shard_that_no_object_holds_is_refused():
+    s3 = S3Settings(endpoint="http://127.0.0.1:9", bucket_name="bucket", key="id", secret=SECRET)
+    told = refused(s3, shard=1 << 22)
+    assert "5 TiB" in told
+    assert "fewer chunks" in told
+
+
+def test_parts_of_the_largest_shards_are_few_enough():
+    for bound in (9 << 20, 80 << 30, 1 << 40, (5 << 40) - 1):
+        nbytes = part_size(bound)
+        assert -(-bound // nbytes) <= 10_000
+        assert 5 << 20 <= nbytes <= 5 << 30

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +130,12 @@ def fault_of(error: BaseException) -> Fault:
     current: BaseException | None = error
     while current is not None and id(current) not in seen:
         seen.add(id(current))
-        found = _of_response(current) or _of_library(current) or _of_system(current)
+        found = (
+            _of_response(current)
+            or _of_obstore(current)
+            or _of_library(current)
+            or _of_system(current)
+        )
         if found is not None:
             return found
         current = current.__cause__ or current.__context__
@@ -178,6 +184,40 @@ def _of_status(status: int) -> Fault:
         "probably no S3 service",
         settings=True,
     )
+
+
+def _of_obstore(error: BaseException) -> Fault | None:
+    """Read an exception of obstore: a class for the usual answers, a text for everything else."""
+    if not type(error).__module__.startswith("obstore"):
+        return None
+    text, kind = str(error), type(error).__name__
+    if "ContainerNotFound" in text or "The specified bucket does not exist" in text:
+        return _CODES["NoSuchBucket"]
+    if kind == "NotFoundError":
+        return Fault("not-found", "there is no such object, bucket or container", settings=True)
+    if kind == "PermissionDeniedError":
+        return _CODES["AccessDenied"]
+    if kind == "UnauthenticatedError":
+        return Fault(
+            "credentials",
+            "the service does not accept the credentials, or there are none; see the environment "
+            "variables of the service (AZURE_STORAGE_...)",
+            settings=True,
+        )
+    if status := re.search(r"status(?: code)?:? (\d{3})", text):
+        return _of_status(int(status[1]))
+    if re.search(r"dns error|tcp connect error|[Cc]onnection refused", text):
+        return Fault(
+            "refused",
+            "no connection could be made: nothing listens at the endpoint, or its name or the "
+            "network is wrong",
+            transient=True,
+        )
+    if re.search(r"tim(ed |e)-?out", text):
+        return Fault("timeout", "the service did not answer in time", transient=True)
+    if "error sending request" in text or "connection" in text:
+        return Fault("network", "the connection broke", transient=True)
+    return Fault("other", text.partition("\n")[0], settings=True)
 
 
 def _of_library(error: BaseException) -> Fault | None:

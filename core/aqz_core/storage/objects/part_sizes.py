@@ -8,6 +8,8 @@ S3 takes up to 10,000 parts, each of 5 MiB at least except the last; an object h
 
 from __future__ import annotations
 
+from aqz_core.errors import SettingsError
+
 __all__ = [
     "COPY_NBYTES",
     "MAX_OBJECT_NBYTES",
@@ -37,7 +39,17 @@ def part_size(bound: int, wanted: int = PART_NBYTES) -> int:
         The most bytes that the object can have.
     wanted
         Size of a part unless the object has too many of them then.
+
+    Raises
+    ------
+    SettingsError
+        No service takes such an object.
     """
+    if bound > MAX_OBJECT_NBYTES:
+        raise SettingsError(
+            f"a shard can have {bound:,} bytes, and an object {MAX_OBJECT_NBYTES:,} (5 TiB) at "
+            "most; use shards of fewer chunks"
+        )
     if bound <= wanted:
         return bound
     needed = -(-bound // (MAX_PARTS - 1))

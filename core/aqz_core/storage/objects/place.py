@@ -15,6 +15,8 @@ from aqz_core.storage.objects.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from aqz_core.settings.s3 import S3Settings
+    from aqz_core.storage.objects.fsspec_service import FsspecService
+    from aqz_core.storage.objects.obstore_service import ObstoreService
     from aqz_core.storage.objects.service import ObjectService
 
 __all__ = ["DEFAULT_IN_FLIGHT", "ObjectLocation", "place_of"]
@@ -68,9 +70,7 @@ def place_of(url: str, s3: S3Settings | None) -> ObjectLocation:
     """
     if s3 is not None or url_scheme(url) in S3_SCHEMES:
         return _in_bucket(url, s3)
-    from aqz_core.storage.objects.fsspec_service import FsspecService
-
-    service = FsspecService(url)
+    service = _whole_object_service(url)
     where = without_password(url.rstrip("/"))
     if not service.root:
         raise StorageError(f"{where!r} names no place in the store; add a path to it")
@@ -78,6 +78,21 @@ def place_of(url: str, s3: S3Settings | None) -> ObjectLocation:
     return ObjectLocation(
         service, service.root, where, where, policy, DEFAULT_IN_FLIGHT, url.rstrip("/")
     )
+
+
+def _whole_object_service(url: str) -> FsspecService | ObstoreService:
+    """Return the service for a URL: obstore's where it is installed and knows the scheme."""
+    from aqz_core.storage.objects.obstore_service import (
+        OBSTORE_SCHEMES,
+        ObstoreService,
+        has_obstore,
+    )
+
+    if url_scheme(url) in OBSTORE_SCHEMES and has_obstore():
+        return ObstoreService(url)
+    from aqz_core.storage.objects.fsspec_service import FsspecService
+
+    return FsspecService(url)
 
 
 def _in_bucket(url: str, s3: S3Settings | None) -> ObjectLocation:
