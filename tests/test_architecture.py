@@ -169,3 +169,15 @@ def test_rooms_of_the_napari_plugin_import_downwards_only(file):
     ]
     assert not upwards
     assert "aqz_napari" not in [module for module, _, _ in imports(tree)]
+
+
+def test_files_of_the_napari_plugin_import_in_no_circle():
+    arrows = {}
+    for file in sorted(NAPARI.rglob("*.py")):
+        module = ".".join(file.relative_to(NAPARI.parent).with_suffix("").parts)
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+        arrows[module] = {name for name, _, _ in imports(tree) if name.startswith("aqz_napari.")}
+    left = set(arrows)
+    while free := {module for module in left if not arrows[module] & left}:
+        left -= free
+    assert not left

@@ -74,7 +74,10 @@ def record(tmp_path, source, **others):
 def test_every_frame_of_live_mode_is_recorded(core, tmp_path):
     source = LiveCameraSource(core)
     recorder = record(tmp_path, source)
-    time.sleep(1.5)
+    deadline = time.monotonic() + DEADLINE
+    while source.acquired <= 50:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
     recorder.stop()
     report = recorder.wait(DEADLINE)
     assert report.status.dropped == 0

@@ -112,8 +112,8 @@ def describe_need(plan: RecordingPlan, rates: Sequence[float | None], free: int 
         return ""
     if not all(rates):
         each = sum(array.update_nbytes for array in plan.arrays)
-        fits = f"{free // each:,}".replace(",", "\u2009") if free is not None and each else ""
-        fit = f", {fits} fit" if fits else ""
+        fits = f"{free // each:,}".replace(",", "\u202f") if free is not None and each else ""
+        fit = f", {fits} frames fit" if fits else ""
         return f"{readable_bytes(each)} a frame, uncompressed{fit}"
     rate = sum(r * a.update_nbytes for r, a in zip(rates, plan.arrays, strict=True) if r)
     fit = f", {_readable_seconds(free / rate)} fit" if free is not None and rate else ""

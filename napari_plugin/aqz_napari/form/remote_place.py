@@ -103,7 +103,7 @@ class RemoteNames:
         self._known: dict[str, frozenset[str] | str | None] = {}
 
     def exists(self, url: str) -> bool:
-        """Tell whether a name is taken; False, and a question asked, while that is not known."""
+        """Return whether a name is taken; False, and a question asked, while that is not known."""
         folder, _, name = url.rstrip("/").rpartition("/")
         if not folder.partition("://")[2]:
             return False  # not even a bucket yet
@@ -115,7 +115,7 @@ class RemoteNames:
         return name in known if isinstance(known, frozenset) else False
 
     def is_asking(self, url: str) -> bool:
-        """Tell whether the answer for a place is still to come."""
+        """Return whether the answer for a place is still to come."""
         return self._known.get(url.rstrip("/").rpartition("/")[0], "") is None
 
     def problem(self, url: str) -> str:

@@ -10,7 +10,7 @@ import logging
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from aqz_core import ArraySettings
-    from aqz_napari.recorder.frame_intake import FrameIntake
+    from aqz_napari.recorder.frame_queue import FrameQueue
+    from aqz_napari.recorder.recorder_life import RecorderLife
+    from aqz_napari.recorder.recorder_status import StopRule
     from aqz_napari.sources.frame_source import SourceSpec
 
 __all__ = ["SourceTap"]
@@ -31,12 +33,37 @@ __all__ = ["SourceTap"]
 _log = logging.getLogger("aqz.napari")
 
 
+class Intake(Protocol):
+    """What a tap hands its frames to."""
+
+    life: RecorderLife
+    queue: FrameQueue
+    stop_rule: StopRule
+    wait: float
+
+    def reserve(self, nbytes: int, wait: float) -> bool:
+        """Set room aside for a frame; False when there is none."""
+        ...
+
+    def copy_of(self, pixels: Any, nbytes: int) -> Any:
+        """Copy pixels into a buffer; gives the room back if that fails."""
+        ...
+
+    def put(self, frame: QueuedFrame, nbytes: int) -> None:
+        """Put a frame in whose room was reserved."""
+        ...
+
+    def tap_completed(self) -> None:
+        """Look whether every source is complete, and end if so."""
+        ...
+
+
 class SourceTap:
     """Takes the frames of one array; a `FrameSink`.
 
     Parameters
     ----------
-    intake : FrameIntake
+    intake : Intake
         Where frames go, and whom to tell.
     key : str
         Key of the array.
@@ -48,7 +75,7 @@ class SourceTap:
 
     def __init__(
         self,
-        intake: FrameIntake,
+        intake: Intake,
         key: str,
         array: ArraySettings | None,
         spec: SourceSpec | None,

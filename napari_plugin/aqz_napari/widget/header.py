@@ -200,7 +200,7 @@ class Header(QWidget):  # type: ignore[misc]  # Qt is not typed here
     def _show_numbers(self, status: RecorderStatus) -> None:
         """Show frames, rate, size, what was lost, and a queue that fills."""
         parts = [
-            f"{status.written:,} frames".replace(",", "\u2009"),
+            f"{status.written:,} frames".replace(",", "\u202f"),
             f"{status.frames_per_second:.1f} fps",
             readable_bytes(status.nbytes),
             _lost(status),

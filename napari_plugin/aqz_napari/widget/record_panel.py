@@ -89,7 +89,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         super().__init__()
         self._viewer = viewer
         self._start_problem: Problem | None = None
-        self._filling = False
+        self._filling = self._is_closed = False
         self._ticks = 0
         self.session = RecordingSession()
         self.choices = Choices()
@@ -613,11 +613,15 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self._remember()
         if self.session.starting is not None:
             self.session.stop()
-        self.close_down()
         self.gone.emit()
+        self.close_down()
 
     def close_down(self) -> None:
         """Listen to the viewer no more, and let go of its key."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        self._watch.close()
         self._remember_soon.cancel()
         self._check_soon.cancel()
         self.session.close()

@@ -106,6 +106,12 @@ class RunWatch:
             return f"{said} The layer is changed in place, which this capture does not see.", True
         return f"{said} Is the camera running?", False
 
+    def close(self) -> None:
+        """Guard the window no longer."""
+        self.end()
+        if self.guard is not None:
+            self.guard.let_go()
+
     def end(self) -> None:
         """Show nothing more, and let the window be closed."""
         self._recorder, self._sources = None, []

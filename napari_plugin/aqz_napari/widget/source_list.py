@@ -172,12 +172,7 @@ class SourceList(QTreeWidget):  # type: ignore[misc]  # Qt is not typed here
         """Return the frames a second of a source; None where that is not known."""
         if source == "camera":
             core = running_core()
-            if core is None or self.is_occupied(source):
-                return None
-            if core.isSequenceRunning() and (interval := live_interval(core)):
-                return 1 / interval
-            exposure = float(core.getExposure())
-            return 1e3 / exposure if exposure else None
+            return None if core is None or self.is_occupied(source) else _camera_rate(core)
         meter = self._meters.get(source)
         return None if meter is None else meter.rate()
 
@@ -298,6 +293,17 @@ def _can_be_recorded(layer: Any) -> bool:
     """Return whether a layer is offered: pixels, and not a recording that was opened."""
     pixels = hasattr(layer, "rgb") or type(layer).__name__ == "Labels"
     return pixels and not layer.metadata.get("recording")
+
+
+def _camera_rate(core: Any) -> float | None:
+    """Return the frames a second of live mode, or those that the exposure allows."""
+    try:
+        if core.isSequenceRunning() and (interval := live_interval(core)):
+            return 1 / interval
+        exposure = float(core.getExposure())
+    except RuntimeError:  # the camera is being changed, or has gone
+        return None
+    return 1e3 / exposure if exposure else None
 
 
 class _RateMeter:

@@ -53,6 +53,13 @@ class WindowGuard(QObject):  # type: ignore[misc]  # Qt is not typed here
         self._label.setStyleSheet(f"color: {ERROR};" if alarm else "")
         self._label.setVisible(bool(text))
 
+    def let_go(self) -> None:
+        """Guard the window no longer."""
+        window, self._window = self._window, None
+        if window is not None:
+            window.removeEventFilter(self)
+            window.statusBar().removeWidget(self._label)
+
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Ask before the window closes during a recording, then finish it."""
         # A window that is being deleted still sends events, when Python has let go of the rest.
