@@ -59,6 +59,8 @@ class ArrayPlan:
         Whether it is an NGFF image: a group of levels, rather than a plain array.
     channels
         Display settings.
+    name
+        Of the image, for people.
     """
 
     key: str
@@ -73,6 +75,7 @@ class ArrayPlan:
     downsampler: Downsampler | None
     is_image: bool
     channels: tuple[Channel, ...]
+    name: str = ""
 
     @property
     def base(self) -> ArrayLayout:
@@ -230,6 +233,7 @@ def plan_array(
         downsampler=downsampler,
         is_image=settings.is_ngff or in_plate or (rules.root_is_image and not key),
         channels=tuple(settings.channels),
+        name=settings.name,
     )
 
 

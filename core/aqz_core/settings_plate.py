@@ -19,7 +19,10 @@ from aqz_core.settings_base import SettingsBase
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Acquisition", "FieldOfView", "Plate", "Well", "fields_of"]
+__all__ = ["ROOT", "Acquisition", "FieldOfView", "Plate", "Well", "fields_of"]
+
+ROOT = "/"
+"""Path of a plate that is the store itself."""
 
 _COUNT = check.whole_number(0, UINT64_MAX)  # milliseconds since 1970 do not fit 32 bits
 
@@ -94,7 +97,8 @@ class Plate(SettingsBase):
     Parameters
     ----------
     path : str
-        Key of the plate in the store.
+        Key of the plate in the store; ``"/"`` makes the plate the store itself, which is where
+        most readers look for one.
     name : str
         For people.
     row_names, column_names : list of str
@@ -132,7 +136,7 @@ def fields_of(plate: Plate) -> Iterator[tuple[str, Well, FieldOfView]]:
     Yields
     ------
     key : str
-        Key of the field in the store, ``plate/row/column/field``.
+        Key of the field in the store, ``plate/row/column/field``, or ``row/column/field``.
     well : Well
         The well it lies in.
     field : FieldOfView
