@@ -300,7 +300,11 @@ class ArrayRecording:
         if len(self._levels) > 1:
             raise FrameExistsError(f"{where}, and its pyramid is made; it cannot be replaced.")
         if not self._levels.base.replace(self._prepared(frame, lead), lead):
-            raise FrameExistsError(f"{where}, and its chunk is stored; it cannot be replaced.")
+            raise FrameExistsError(
+                f"{where}, and its chunk is stored, "
+                "in a shard or with other frames; only a chunk that is a file of one frame can be "
+                "replaced (chunk_size_px=1, shard_size_chunks=None)."
+            )
 
     def _is_plain_frame(self, data: object) -> TypeGuard[Frame]:
         """Tell whether `data` is a frame that can be taken as it is: the usual case."""

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from aqz_core.engine import Engine
     from aqz_core.layout import ArrayLayout, LayerKey
     from aqz_core.level_reducer import LevelReducer
+    from aqz_core.slabs import Slab
+    from aqz_core.tiling import Tiles
 
 __all__ = ["ArrayWriter"]
 
@@ -115,12 +117,13 @@ class ArrayWriter:
     def replace(self, frame: Frame, lead: LeadIndex) -> bool:
         """Take a plane again that was taken before; tell whether it was still in reach.
 
-        It is while its layer is in memory or shelved, but not once the layer was handed over.
+        It is while its layer is in memory or shelved; once the layer was handed over, only if
+        its chunk is a file of its own and holds nothing else.
         """
         with self._lock:
             key, slot, _ = self.layout.place(lead)
             if key not in self._layers and key not in self._shelved:
-                return False
+                return self._rewrite(frame, key, slot)
             self._seek(lead)
             layer = self._current
             assert layer is not None
@@ -128,6 +131,16 @@ class ArrayWriter:
                 tiles.scatter(frame, slot)
             self._run = 0
             return True
+
+    def _rewrite(self, frame: Frame, key: LayerKey, slot: int) -> bool:
+        """Store the chunks of one plane anew; return whether they hold nothing else."""
+        if self.layout.shard_chunks is not None or self.layout.chunk_planes > 1:
+            return False
+        self._jobs.wait()  # the first version must not come after the second
+        layer = Layer(self.layout, key, *self._memory())
+        layer.scatter(frame, slot)
+        self._jobs.hand_over(layer, final=False)
+        return True
 
     def skip(self, lead: LeadIndex, count: int = 1) -> int:
         """Leave out planes from a leading index on, `count` at most and only of one layer.
@@ -178,14 +191,7 @@ class ArrayWriter:
 
     def _open(self, key: LayerKey) -> Layer:
         """Find memory for a layer, and the planes that it had when it was shelved."""
-        slabs = self._engine.pixels.acquire(
-            self._sizes, force=self._level > 0, relieve=self._engine.relieve(self)
-        )
-        tiles = [
-            tiling.tiles(slab.memory[self._room :])
-            for tiling, slab in zip(self._tilings, slabs, strict=True)
-        ]
-        layer = Layer(self.layout, key, slabs, tiles)
+        layer = Layer(self.layout, key, *self._memory())
         if key in self._shelved:
             layer.slots = self._shelved.pop(key)
             layer.reduced = len(layer.slots)
@@ -198,6 +204,17 @@ class ArrayWriter:
         if not self._level and not self._engine.pixels.has_free(self._sizes[0]):
             self._engine.prepare(self._sizes)
         return layer
+
+    def _memory(self) -> tuple[list[Slab], list[Tiles]]:
+        """Return slabs for every column, and how planes lie in them."""
+        slabs = self._engine.pixels.acquire(
+            self._sizes, force=self._level > 0, relieve=self._engine.relieve(self)
+        )
+        tiles = [
+            tiling.tiles(slab.memory[self._room :])
+            for tiling, slab in zip(self._tilings, slabs, strict=True)
+        ]
+        return slabs, tiles
 
     def prepare(self) -> None:
         """Have memory for the first layer before the first plane comes."""
