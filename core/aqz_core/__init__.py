@@ -53,7 +53,13 @@ from aqz_core.hooks import CodecProvider, FrameProcessor, FrameSpec, SinkProvide
 from aqz_core.log_level import get_log_level, set_log_level
 from aqz_core.opening import open_stream
 from aqz_core.reader import ZarrArrayReader
-from aqz_core.recovery import RepairReport, ValidationReport, repair_store, validate_store
+from aqz_core.recovery import (
+    RepairReport,
+    ValidationReport,
+    repair_store,
+    resize_axes,
+    validate_store,
+)
 from aqz_core.reduction import Downsampler
 from aqz_core.settings import (
     Acquisition,
@@ -143,6 +149,7 @@ __all__ = [
     "open_stream",
     "read_frame_metadata",
     "repair_store",
+    "resize_axes",
     "set_log_level",
     "suggest_layout",
     "upload_spill",
