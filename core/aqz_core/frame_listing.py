@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aqz_core.settings import S3Settings
     from aqz_core.stored_array import StoredArray
 
-__all__ = ["FrameList", "list_frames", "missing_frames"]
+__all__ = ["FrameList", "list_frames", "listed", "missing_frames"]
 
 Index = tuple[int, ...]
 
@@ -136,7 +136,7 @@ def list_frames(
                 f"{owner.where}: the metadata of its full-resolution array cannot be read; `aqz "
                 "validate` says why"
             )
-        return _listed(files, owner, base, providers, idle=idle)
+        return listed(files, owner, base, providers, idle=idle)
     except ResumeError as error:  # of the planes that are looked at
         raise StorageError(str(error)) from error
     finally:
@@ -152,7 +152,7 @@ def _first_level(owner: Node, nodes: Mapping[str, Node]) -> Node | None:
     return None if name is None else nodes.get(name)
 
 
-def _listed(
+def listed(
     files: StoredFiles,
     owner: Node,
     base: Node,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aqz_core.hooks import create_plugin_manager
 from aqz_core.recovery.changes import LocalChanges, ObjectChanges, changing
+from aqz_core.recovery.frame_counts import count_frames
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.rebuilding import rebuild
 from aqz_core.recovery.report import RepairReport, Severity
@@ -87,7 +88,9 @@ def repair_store(
             lock = StoreLock(files.folder)
             try:
                 repairs = _planned(files, hooks, abort_uploads)
-                repairs.apply(LocalChanges(files.folder))
+                changes = LocalChanges(files.folder)
+                repairs.apply(changes)
+                count_frames(files, repairs.ended, hooks.codecs(), changes)
                 return repairs.report(applied=True)
             finally:
                 lock.release()
@@ -106,7 +109,9 @@ def _repair_objects(
         if repairs.is_needed:
             sink = open_sink(settings, hooks.sinks())
             try:
-                repairs.apply(ObjectChanges(sink))
+                changes = ObjectChanges(sink)
+                repairs.apply(changes)
+                count_frames(files, repairs.ended, hooks.codecs(), changes)
             finally:
                 sink.close()
         return repairs.report(applied=True)
