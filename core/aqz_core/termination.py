@@ -1,8 +1,9 @@
-"""SIGTERM that ends a program in an orderly way, so that open streams finish their stores.
+"""SIGTERM and SIGHUP that end a program in an orderly way: open streams finish their stores.
 
 Python turns SIGINT (Ctrl-C) into ``KeyboardInterrupt``, which leaves ``with`` blocks properly.
-SIGTERM, which batch systems, containers and ``kill`` send, ends the process on the spot: what was
-not stored is lost. Within `exit_on_sigterm` it raises ``SystemExit`` in the main thread instead.
+SIGTERM, which batch systems, containers and ``kill`` send, and SIGHUP, which comes when a terminal
+or an ssh connection is closed, end the process on the spot: what was not stored is lost. Within
+`exit_on_sigterm` they raise ``SystemExit`` in the main thread instead.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ __all__ = ["exit_on_sigterm"]
 
 @contextlib.contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """Let the first SIGTERM raise ``SystemExit(143)`` while the block runs.
+    """Let the first SIGTERM or SIGHUP raise ``SystemExit`` (143, 129) while the block runs.
 
     The second one acts as it did before, so that a program which does not come to its end can
     still be ended. Outside of the main thread, where Python takes no signal handlers, nothing
@@ -35,16 +36,29 @@ def exit_on_sigterm() -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.getsignal(signal.SIGTERM)
-    # None stands for a handler that was not installed from Python and cannot be put back.
-    previous = signal.SIG_DFL if before is None else before
+    before = {number: signal.getsignal(number) for number in _signals()}
+    # None stands for a handler that was not installed from Python and cannot be put back; a signal
+    # that is ignored, SIGHUP after `nohup`, goes on being ignored.
+    previous = {
+        number: signal.SIG_DFL if handler is None else handler
+        for number, handler in before.items()
+        if handler is not signal.SIG_IGN
+    }
 
     def leave(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, previous)
-        raise SystemExit(128 + signal.SIGTERM)
+        signal.signal(number, previous[number])
+        raise SystemExit(128 + number)
 
-    signal.signal(signal.SIGTERM, leave)
+    for number in previous:
+        signal.signal(number, leave)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _signals() -> list[int]:
+    """Return the signals that end a program, as far as the system has them."""
+    found = (getattr(signal, name, None) for name in ("SIGTERM", "SIGHUP"))
+    return [int(number) for number in found if number is not None]

@@ -157,7 +157,10 @@ def demo(
 @app.command()
 def record(
     output: Annotated[str, typer.Option(help="The store to make: a path or URL.")],
-    frames: Annotated[int, typer.Option(min=1, help="How many frames to record.")],
+    frames: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many frames to record; until Ctrl+C if left out."),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(

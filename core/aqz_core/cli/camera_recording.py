@@ -89,10 +89,13 @@ def present(console: Console, camera: Camera, hint: str = "") -> None:
 
 def record_camera(
     camera: Camera,
-    frames: int,
+    frames: int | None,
     choices: StoreChoices,
     console: Console,
     on_frame: Callable[[NDArray[Any]], None] | None = None,
+    *,
+    interval_s: float | None = None,
+    timed: bool = False,
 ) -> CameraRecording:
     """Record frames and show the progress.
 
@@ -101,13 +104,17 @@ def record_camera(
     camera
         Where frames come from.
     frames
-        How many.
+        How many; None until something ends it.
     choices
         Where they go, and how.
     console
         Shows the progress.
     on_frame
         Called with each frame that was taken.
+    interval_s
+        Time from one frame to the next, seconds, if it is known.
+    timed
+        Whether the table of frames shall say when each was taken.
 
     Raises
     ------
@@ -125,6 +132,9 @@ def record_camera(
         pyramid=choices.pyramid,
         overwrite=choices.overwrite,
     )
+    if interval_s:
+        settings.arrays[0].dimensions[0].scale = interval_s
+        settings.arrays[0].dimensions[0].unit = "second"
     settings.s3 = choices.s3
     settings.spill = None if choices.spill is None else str(choices.spill)
     failure: CameraError | None = None
@@ -136,7 +146,8 @@ def record_camera(
     ):
         try:
             for frame in camera.frames(frames):
-                stream.append(frame)
+                elapsed = {"elapsed_ms": round(1000 * (time.monotonic() - begun), 3)}
+                stream.append(frame, metadata=elapsed if timed else None)
                 if on_frame is not None:
                     on_frame(frame)
                 if progress.is_due():

@@ -34,7 +34,7 @@ class RecordOptions:
     adapters
         Folder of the device adapters; None is that of mm-test-adapters.
     frames
-        How many frames to record.
+        How many frames to record; None goes on until Ctrl+C, SIGTERM or SIGHUP.
     exposure_ms
         Exposure, milliseconds; None leaves that of the configuration.
     buffer_mb
@@ -55,7 +55,7 @@ class RecordOptions:
 
     config: Path | None
     adapters: Path | None
-    frames: int
+    frames: int | None
     exposure_ms: float | None
     buffer_mb: int
     codec: str
@@ -97,11 +97,14 @@ def run_record(options: RecordOptions) -> int:
         spill=options.spill,
         s3=options.s3,
     )
-    done = record_camera(camera, options.frames, choices, console)
+    done = record_camera(
+        camera, options.frames, choices, console, interval_s=camera.exposure_ms / 1000, timed=True
+    )
     shown = without_password(options.output)
-    how = "interrupted; " if done.interrupted else ""
+    how = "interrupted; " if done.interrupted and options.frames is not None else ""
+    asked = "" if options.frames is None else f" of {options.frames}"
     console.print(
-        f"{how}{done.statistics.frames} of {options.frames} frames are in {shown}: "
+        f"{how}{done.statistics.frames}{asked} frames are in {shown}: "
         f"{done.statistics.frames / done.seconds:.0f} frames/s, "
         f"{done.statistics.bytes_in / 1e6 / done.seconds:.0f} MB/s of pixels, none dropped",
         markup=False,
@@ -116,7 +119,7 @@ def run_record(options: RecordOptions) -> int:
         )
     if done.failure is not None:
         raise done.failure
-    return 130 if done.interrupted else 0
+    return 130 if done.interrupted and options.frames is not None else 0
 
 
 def _open_camera(options: RecordOptions) -> MicroManagerCamera:
