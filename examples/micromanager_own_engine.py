@@ -19,8 +19,9 @@ def plan(builder: PlanBuilder) -> None:
     builder.add_site(Site((), x_um=100.0, y_um=50.0))
     for time in range(4):
         for channel in ("red", "green"):
-            builder.add_frame({"time": time, "channel": channel})
-        builder.add_start(time, 2.0 * time)
+            axes = {"time": time, "channel": channel}
+            builder.add_frame(axes)
+            builder.add_start(axes, 2.0 * time)
     builder.complete = True
 
 

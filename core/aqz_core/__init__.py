@@ -63,7 +63,13 @@ from aqz_core.plugins import (
 from aqz_core.process import exit_on_sigterm
 from aqz_core.reading.array_reader import ZarrArrayReader
 from aqz_core.reading.frame_log import read_frame_metadata
-from aqz_core.recovery import RepairReport, ValidationReport, repair_store, validate_store
+from aqz_core.recovery import (
+    RepairReport,
+    ValidationReport,
+    repair_store,
+    resize_axes,
+    validate_store,
+)
 from aqz_core.recovery.frame_listing import FrameList, list_frames, missing_frames
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.compression import (
@@ -153,6 +159,7 @@ __all__ = [
     "open_stream",
     "read_frame_metadata",
     "repair_store",
+    "resize_axes",
     "set_log_level",
     "suggest_layout",
     "upload_spill",

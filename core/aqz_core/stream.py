@@ -215,8 +215,9 @@ class ZarrStream:
         key, metadata
             As for `append`.
         replace : bool, default False
-            Write again where a frame is recorded already. Possible as long as its chunk is not
-            complete, and in arrays without a pyramid.
+            Write again where a frame is recorded already. Possible in arrays without a pyramid,
+            as long as its chunk is not complete, or if each frame has chunks of its own and each
+            chunk is a file (``shard_size_chunks=None``).
 
         Raises
         ------

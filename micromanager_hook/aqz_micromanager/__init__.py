@@ -18,10 +18,11 @@ from aqz_micromanager.errors import (
 from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.handler import MDAHandler
 from aqz_micromanager.pixels import FrameSpec
+from aqz_micromanager.plan_builder import PlanBuilder
 from aqz_micromanager.processor import ZarrProcessor
 from aqz_micromanager.recorder import RunRecorder
 from aqz_micromanager.recorder_options import RecorderOptions
-from aqz_micromanager.run_plan import PlanBuilder, Site
+from aqz_micromanager.run_plan import Site
 from aqz_micromanager.run_statistics import RunStatistics
 
 __all__ = [

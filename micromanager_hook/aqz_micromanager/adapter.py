@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import aqz_core as aqz
+from aqz_micromanager.destination import check_destination, numbered
 from aqz_micromanager.interrupts import InterruptWatch
 from aqz_micromanager.recorder import RunRecorder
 
@@ -56,6 +57,8 @@ class RunAdapter(ABC):
                 f"settings have store_path {named!r}, but the store is {given!r}; leave store_path "
                 "out"
             )
+        path = numbered(path)
+        check_destination(path, overwrite=settings is not None and settings.overwrite)
         self._recorder = RunRecorder(path, options)
         self._forgotten = weakref.finalize(self, _finish_forgotten, self._recorder)
         self._recorder.on_open = weakref.WeakMethod(self._finish_before_stream)
@@ -79,6 +82,11 @@ class RunAdapter(ABC):
     @abstractmethod
     def _let_go(self) -> None:
         """Leave the engine alone, and wait for what it still does to the recording."""
+
+    @property
+    def store(self) -> str:
+        """Where it is recorded: path or URL, with the number of the run if it has one."""
+        return self._recorder.store
 
     @property
     def state(self) -> RunState:
@@ -108,6 +116,23 @@ class RunAdapter(ABC):
         """
         self._recorder.note(name, metadata)
 
+    def await_recorded(self, axes: Mapping[str, Any], timeout: float | None = None) -> bool:
+        """Wait until a frame was taken by the recording: ``{"time": 3, "channel": "DAPI"}``.
+
+        Parameters
+        ----------
+        axes
+            All of its coordinates.
+        timeout
+            Seconds; None waits until the frame comes or the recording ends.
+
+        Returns
+        -------
+        bool
+            Whether it was taken.
+        """
+        return self._recorder.await_recorded(axes, timeout)
+
     def close(self) -> None:
         """Finish the store; later calls do nothing.
 
@@ -130,6 +155,7 @@ class RunAdapter(ABC):
         traceback: TracebackType | None,
     ) -> None:
         """Finish the store. An error of the recording is raised, as it caused the one at hand."""
+        self._let_go()  # Ctrl+C ends what is waited for here, too
         self._interrupts.stop()
         self._finish_recording(interrupted=error is not None)
 

@@ -7,6 +7,7 @@ acquisition engine draws from them, for they may be endless, or answer to the im
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -17,43 +18,57 @@ from aqz_micromanager.run_plan import Site, split_axes
 from aqz_micromanager.tags import number
 
 if TYPE_CHECKING:
-    from aqz_micromanager.run_plan import PlanBuilder
+    from aqz_micromanager.plan_builder import PlanBuilder
 
-__all__ = ["Event", "PlannedEnd", "as_list", "read_event", "read_events", "watch_events"]
+__all__ = [
+    "Event",
+    "PlannedEnd",
+    "as_list",
+    "axes_of",
+    "read_event",
+    "read_events",
+    "watch_events",
+]
 
 Event: TypeAlias = Mapping[str, Any]
 
 
 class PlannedEnd:
-    """The last image that is planned, and whether it came: else the acquisition ended early."""
+    """Whether the last images that are planned came: else the acquisition ended early.
+
+    One of the last two is enough: a single image may get lost at the end as elsewhere.
+    """
 
     def __init__(self) -> None:
-        self._axes: Mapping[str, Any] | None = None
+        self._last: deque[Mapping[str, Any]] = deque(maxlen=2)
         self._came = False
+        self._saw_last = False
         self._more = False
 
     @property
     def is_reached(self) -> bool:
-        """Whether the last image came, or nothing is known of it."""
-        return not self._more and (self._came or self._axes is None)
+        """Whether one of the last images came, or nothing is known of them."""
+        return not self._more and (self._came or not self._last)
 
     def plan(self, events: Sequence[Event]) -> None:
-        """Take the last one of a list of events."""
-        if events:
-            self._axes = events[-1].get("axes") or {}
+        """Take the last ones of a list of events."""
+        self._last.extend(axes_of(event) for event in events[-2:])
 
     def watch(self, events: Iterable[Event]) -> Iterator[Event]:
-        """Hand on the events of a generator, whose last one is known when it ends."""
+        """Hand on the events of a generator, whose last ones are known when it ends."""
         self._more = True
         for event in events:
-            self._axes, self._came = event.get("axes") or {}, False
+            self._came, self._saw_last = self._came and self._saw_last, False
+            self._last.append(axes_of(event))
             yield event
         self._more = False
 
     def see(self, axes: Mapping[str, Any]) -> None:
-        """Take note of an image that came."""
-        if axes == self._axes:
-            self._came = True
+        """Take note of an image that came; the engine may add an axis, for cameras."""
+        for at, planned in enumerate(self._last):
+            if planned.items() <= axes.items():
+                self._came = True
+                self._saw_last = at == len(self._last) - 1
 
 
 def as_list(events: Event | Iterable[Event]) -> list[Event]:
@@ -119,13 +134,15 @@ def _complete(builder: PlanBuilder) -> None:
 
 def read_event(event: Event, builder: PlanBuilder) -> None:
     """Add one event to a plan."""
-    axes = event.get("axes") or {}
+    with builder.of_event():
+        _read_event(event, builder)
+
+
+def _read_event(event: Event, builder: PlanBuilder) -> None:
+    """Add what one event says."""
+    axes = axes_of(event)
     builder.add_frame(axes)
-    key, values = split_axes(axes)
-    grid = None
-    row, column = axes.get("row", event.get("row")), axes.get("column", event.get("column"))
-    if isinstance(row, int) and isinstance(column, int):
-        grid = (row, column)
+    key, _ = split_axes(axes)
     name = key[0] if key and isinstance(key[0], str) else None
     builder.add_site(
         Site(
@@ -134,18 +151,31 @@ def read_event(event: Event, builder: PlanBuilder) -> None:
             x_um=number(event, "x"),
             y_um=number(event, "y"),
             well=well_of_label(name) if name else None,
-            grid=grid,
+            grid=_grid(axes),
         )
     )
     z_um = number(event, "z")
     if z_um is not None:
-        if "z" in values:
-            builder.add_plane(key, values["z"], z_um)
-        else:
-            builder.add_site(Site(key, z_um=z_um))
+        builder.add_plane(axes, z_um)
     seconds = number(event, "min_start_time")
-    if seconds is not None and "time" in values:
-        builder.add_start(values["time"], seconds)
+    if seconds is not None:
+        builder.add_start(axes, seconds)
     preset = event.get("config_group")
     if preset:
-        builder.add_channel_name(str(preset[1]))
+        builder.add_channel_name(axes, str(preset[1]))
+
+
+def axes_of(event: Event) -> dict[str, Any]:
+    """Return the axes of the image that an event asks for; row and column may stand beside them."""
+    axes = dict(event.get("axes") or {})
+    for name, spellings in (("row", ("row",)), ("column", ("column", "col"))):
+        value = next((event[one] for one in spellings if one in event), None)
+        if value is not None and not any(one in axes for one in spellings):
+            axes[name] = value
+    return axes
+
+
+def _grid(axes: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return the place of an image in a grid of tiles, if its axes tell."""
+    row, column = axes.get("row"), axes.get("column", axes.get("col"))
+    return (row, column) if isinstance(row, int) and isinstance(column, int) else None

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from aqz_micromanager.errors import LayoutUnknownError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -58,21 +56,12 @@ class FrameHold:
         """Tell whether one more frame can wait."""
         return self.nbytes + frame.pixels.nbytes <= self._max_nbytes
 
-    def add(self, frame: ArrivedFrame) -> None:
-        """Keep a copy of a frame.
+    def has(self, axes: Mapping[str, Any]) -> bool:
+        """Return whether a frame with these axes waits."""
+        return any(frame.axes == axes for frame in list(self._frames))
 
-        Raises
-        ------
-        LayoutUnknownError
-            There is no room for it.
-        """
-        if not self.has_room_for(frame):
-            raise LayoutUnknownError(
-                f"{len(self._frames)} frames came and the sizes of the axes {sorted(frame.axes)} "
-                f"are still not known: the first time point does not end within "
-                f"{self._max_nbytes:,} bytes. Give events=, axes={{'z': 5, ...}}, or raise "
-                "learning_memory"
-            )
+    def add(self, frame: ArrivedFrame) -> None:
+        """Keep a copy of a frame."""
         self.nbytes += frame.pixels.nbytes
         self._frames.append(ArrivedFrame(np.array(frame.pixels), dict(frame.axes), frame.tags))
 

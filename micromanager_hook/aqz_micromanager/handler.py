@@ -7,6 +7,8 @@ the frames that wait in that queue are counted: beyond a bound, the acquisition 
 
 from __future__ import annotations
 
+import logging
+import sys
 import threading
 import time
 from collections import deque
@@ -14,22 +16,27 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import aqz_core as aqz
 from aqz_micromanager.adapter import RunAdapter
+from aqz_micromanager.core_facts import camera_labels, core_tags
+from aqz_micromanager.errors import AcquisitionError
+from aqz_micromanager.flushing import FLUSH_SECONDS
 from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.image_options import ImageOptions
+from aqz_micromanager.protocol import protocol_of_start
 from aqz_micromanager.recorder_options import LEARNING_NBYTES, RecorderOptions
+from aqz_micromanager.run_threads import await_begin, is_output, is_relay, run_thread
 from aqz_micromanager.sequences import (
-    ChannelNames,
+    EventAxes,
+    camera_count,
+    camera_tags,
     frame_tags,
-    named_axes,
     read_sequence,
     spec_of,
-    start_cameras,
 )
 from aqz_micromanager.tags import plain
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from aqz_micromanager.pixels import Pixels
@@ -39,6 +46,8 @@ if TYPE_CHECKING:
     from aqz_micromanager.tags import FrameMetadata
 
 __all__ = ["MDAHandler"]
+
+_log = logging.getLogger("aqz.micromanager")
 
 _RELAY_NBYTES = 256 << 20
 _STALL_SECONDS = 120.0
@@ -61,7 +70,7 @@ class MDAHandler(RunAdapter):
     relay_memory : int
         Bytes of frames that may wait to be handed over before the acquisition has to wait.
     axes, settings, plate, colors, on_duplicate, on_change, on_unplanned, back_pressure, \
-frame_metadata, cameras_as_channels, learning_memory
+frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         As for `ZarrProcessor`.
 
     Examples
@@ -87,6 +96,8 @@ frame_metadata, cameras_as_channels, learning_memory
         back_pressure: Literal["block", "stop"] = "block",
         frame_metadata: FrameMetadata = "compact",
         learning_memory: int = LEARNING_NBYTES,
+        flush_seconds: float | None = FLUSH_SECONDS,
+        on_frame: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         options = RecorderOptions(
             axes=axes,
@@ -99,10 +110,14 @@ frame_metadata, cameras_as_channels, learning_memory
             cameras_as_channels=cameras_as_channels,
             color_order="rgb",
             learning_memory=learning_memory,
+            flush_seconds=flush_seconds,
         )
         super().__init__(store, options)
-        self._channels = ChannelNames()
-        self._cameras: tuple[str, ...] = ()
+        self._recorder.on_frame = on_frame
+        self._names = EventAxes()
+        self._begun = False
+        self._refused: AcquisitionError | None = None
+        self._raised_refusal = False
         self._relay_memory = relay_memory
         self._in_relay = 0
         self._on_the_way: deque[tuple[int, int]] = deque()
@@ -113,21 +128,29 @@ frame_metadata, cameras_as_channels, learning_memory
         self._gated = core is not None
         if self._gated:
             core.mda.events.frameReady.connect(self._admit)
+            core.mda.events.sequenceStarted.connect(self._guard)
 
     # ---- what pymmcore-plus calls -----------------------------------------------------------
 
     def sequenceStarted(self, sequence: Any, metadata: Mapping[str, Any] | None = None) -> None:
         """Plan the recording; the store is opened if the sequence tells everything."""
+        if self._begun or self._recorder.is_finished:
+            self._refuse()
+            return
+        self._begun = True
         start = metadata or {}
         try:
-            self._cameras = start_cameras(start)
+            self._names = EventAxes(self._camera_labels(start))
+            tags = camera_tags(start)
+            if self._core is not None:
+                tags |= {key: value for key, value in core_tags(self._core).items() if value}
             summary = {key: start[key] for key in ("datetime", "system_info") if key in start}
             self._recorder.note("summary", plain(summary))
-            infos: Sequence[Mapping[str, Any]] = start.get("image_infos") or ({},)
+            self._recorder.keep_protocol("pymmcore_plus", protocol_of_start(sequence, start))
             self._recorder.expect(
-                lambda builder: read_sequence(sequence, builder, self._channels, self._cameras),
+                lambda builder: read_sequence(sequence, builder, self._names),
                 spec_of(start),
-                {"PixelSizeUm": infos[0].get("pixel_size_um")},
+                tags,
             )
         except Exception as error:
             self._fail(error)
@@ -135,10 +158,10 @@ frame_metadata, cameras_as_channels, learning_memory
     def frameReady(self, image: Pixels, event: Any, metadata: Mapping[str, Any]) -> None:
         """Record one frame. Errors are kept, and cancel the acquisition."""
         try:
-            if self._recorder.error is None:
-                axes = named_axes(event, self._channels)
-                if self._cameras:
-                    axes["camera"] = str(metadata.get("camera_device"))
+            if self._recorder.is_finished or self._refused is not None:
+                self._refuse()
+            elif self._recorder.error is None:
+                axes = self._names.named(event)
                 self._recorder.put(ArrivedFrame(image, axes, frame_tags(metadata, event)))
         except Exception as error:
             self._fail(error)
@@ -148,12 +171,51 @@ frame_metadata, cameras_as_channels, learning_memory
 
     def sequenceFinished(self, sequence: Any) -> None:
         """Finish the store; an error is left to `close`."""
-        self._let_go()
-        self._recorder.finish(interrupted=self._canceled, raises=False)
+        if self._refused is not None:
+            return
+        self._stop_gate()
+        broken = self._canceled or self._run_failed()
+        self._recorder.finish(interrupted=broken, raises=False)
 
     def sequenceCanceled(self, sequence: Any) -> None:
         """Note that the user ended the acquisition."""
-        self._canceled = True
+        self._canceled = self._canceled or self._refused is None
+
+    def _camera_labels(self, start: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the labels of the cameras that record at once; numbers if no core tells them."""
+        count = camera_count(start)
+        labels = camera_labels(self._core) if self._core is not None and count > 1 else ()
+        if count > 1 and len(labels) != count:
+            labels = tuple(f"Camera {number + 1}" for number in range(count))
+        return labels
+
+    def _run_failed(self) -> bool:
+        """Return whether the engine itself ended the run early, as far as it tells."""
+        runner = self._runner()
+        reason = getattr(getattr(runner, "status", None), "finish_reason", None)
+        return str(reason) in ("errored", "canceled")
+
+    def _refuse(self) -> None:
+        """Refuse a run that comes after the first one: loudly, for its frames would be lost."""
+        if self._refused is None:
+            self._refused = AcquisitionError(
+                f"another run was given to a handler that has recorded one to "
+                f"{self._recorder.shown_store}; none of its frames is recorded. Each run needs "
+                "an MDAHandler of its own"
+            )
+            _log.error("%s", self._refused)
+        self._cancel()
+
+    def _guard(self, *_: Any) -> None:
+        """Refuse a second run before its first frame, in the thread that runs it."""
+        runner = self._runner()
+        over = self._begun or self._recorder.is_finished
+        if runner is None or not over or not is_output(runner, self):
+            return
+        self._refuse()
+        if not hasattr(runner.events, "signalsBlocked"):  # an error in a slot of Qt ends a program
+            assert self._refused is not None
+            raise self._refused
 
     def _admit(self, image: Pixels, *_: Any) -> None:
         """Let the acquisition wait while too many frames are on their way to `frameReady`."""
@@ -197,12 +259,19 @@ frame_metadata, cameras_as_channels, learning_memory
 
     def _cancel(self) -> None:
         """Cancel the acquisition."""
-        core = self._core
-        if core is None:
-            from pymmcore_plus import CMMCorePlus
+        runner = self._runner()
+        if runner is not None:
+            runner.cancel()
 
-            core = CMMCorePlus.instance()
-        core.mda.cancel()
+    def _runner(self) -> Any:
+        """Return what runs sequences; None if no core can be told."""
+        if self._core is not None:
+            return self._core.mda
+        thread = run_thread(self)
+        if thread is not None:
+            return thread.runner
+        plus = sys.modules.get("pymmcore_plus")
+        return None if plus is None else plus.CMMCorePlus.instance().mda
 
     def _on_interrupt(self) -> bool:
         """Cancel on the first Ctrl+C; `__exit__` raises it. The second one is raised at once."""
@@ -213,12 +282,50 @@ frame_metadata, cameras_as_channels, learning_memory
         return True
 
     def _let_go(self) -> None:
-        """Leave the core alone from now on."""
+        """Wait for a run on another thread, and leave the core alone from then on."""
+        self._await_run()
+        self._stop_gate()
+
+    def _await_run(self) -> None:
+        """Wait until a run that was given this handler has handed over all its frames."""
+        thread = run_thread(self)
+        if thread is not None:
+            thread.join()
+        runner = self._runner()
+        on_relay = is_relay(threading.current_thread())
+        while not on_relay and self._runs_elsewhere(runner):
+            time.sleep(_GATE_SECONDS)
+
+    def _runs_elsewhere(self, runner: Any) -> bool:
+        """Return whether a run goes on that feeds this handler and that no thread tells of."""
+        if self._recorder.is_finished or runner is None:
+            return False
+        return bool(runner.is_running()) and is_output(runner, self)
+
+    def _stop_gate(self) -> None:
+        """Hold the acquisition back no longer."""
         if self._gated and self._core is not None:
             self._gated = False
             self._core.mda.events.frameReady.disconnect(self._admit)
 
     # ---- what the user calls ----------------------------------------------------------------
+
+    def close(self) -> None:
+        """Wait for a run on another thread, then finish the store; later calls do nothing.
+
+        Raises
+        ------
+        AcquisitionError
+            Something went wrong since this was made; the first error is its cause.
+        """
+        super().close()
+        self._raise_refusal()
+
+    def _raise_refusal(self) -> None:
+        """Raise, once, that another run was refused."""
+        if self._refused is not None and not self._raised_refusal:
+            self._raised_refusal = True
+            raise self._refused
 
     def __exit__(
         self,
@@ -226,7 +333,23 @@ frame_metadata, cameras_as_channels, learning_memory
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Finish the store and raise errors; Ctrl+C, which pymmcore-plus was kept from, as well."""
+        """Finish the store and raise errors; Ctrl+C, which pymmcore-plus was kept from, as well.
+
+        A run that goes on elsewhere (``core.run_mda``) is waited for, or canceled if the block
+        ends with an error.
+        """
+        if error is not None:
+            self._cancel_own_run()
         super().__exit__(kind, error, traceback)
         if self._interrupted and error is None:
             raise KeyboardInterrupt
+        if error is None:
+            self._raise_refusal()
+
+    def _cancel_own_run(self) -> None:
+        """Cancel a run that feeds this handler, if there is one."""
+        thread, runner = run_thread(self), self._runner()
+        if thread is not None or self._runs_elsewhere(runner):
+            self._canceled = True
+            await_begin(thread)
+            self._cancel()

@@ -9,21 +9,30 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Mapping
+from inspect import Signature, signature
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import aqz_core as aqz
 from aqz_micromanager.adapter import RunAdapter
-from aqz_micromanager.core_facts import camera_spec, core_summary, core_tags
+from aqz_micromanager.core_facts import (
+    camera_labels,
+    camera_spec,
+    core_summary,
+    core_tags,
+)
 from aqz_micromanager.errors import AcquisitionError, UnknownCoordinateError
 from aqz_micromanager.events import PlannedEnd, as_list, read_events, watch_events
+from aqz_micromanager.flushing import FLUSH_SECONDS
 from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.image_options import ImageOptions
+from aqz_micromanager.protocol import protocol_of_core, protocol_of_events
 from aqz_micromanager.recorder_options import LEARNING_NBYTES, RecorderOptions
 from aqz_micromanager.tags import camera_of
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aqz_micromanager.events import Event
     from aqz_micromanager.pixels import ColorOrder, Pixels
@@ -61,8 +70,9 @@ class ZarrProcessor(RunAdapter):
         The Micro-Manager core. With complete `events` the store is opened at once, not on the
         first frame, and the devices' names are recorded.
     processor : callable, optional
-        Called before with image and metadata; returns what to record: an image and its metadata, a
-        list of such pairs, or None.
+        Called before with image and metadata, and the engine's event queue if it takes three
+        parameters; returns what to record: an image and its metadata, a list of such pairs, or
+        None.
     passthrough : bool, default False
         Hand frames on to the engine's own storage as well.
     cameras : sequence of str, optional
@@ -80,9 +90,9 @@ class ZarrProcessor(RunAdapter):
     on_change : {"error", "new_store"}
         What to do with a frame of another shape or data type.
     on_unplanned : {"error", "add"}
-        What to do with a frame from a place that `events` and `axes` do not have: a position
-        becomes one more image of the store; a channel, plane or axis goes to a store beside it.
-        Positions are always added if nobody said which there are.
+        What to do with a frame from a place that `events` and `axes` do not have: a position, or
+        another set of axes, becomes one more image of the store; a channel or plane makes its
+        axis longer. What nobody told of is always added.
     back_pressure : {"block", "stop"}
         What to do when frames come faster than they can be stored: let the engine wait, and then
         the camera's buffer fill, or end the acquisition.
@@ -92,6 +102,11 @@ class ZarrProcessor(RunAdapter):
         Order of colour components in memory; "bgr" is Micro-Manager's.
     learning_memory : int
         Bytes of frames that may wait until the sizes of axes are known.
+    flush_seconds : float, optional
+        After how long a frame is stored for certain and can be read, however slowly others come;
+        None leaves it to full shards.
+    on_frame : callable, optional
+        Called with the axes of each frame that was taken; see also `await_recorded`.
 
     Raises
     ------
@@ -126,16 +141,27 @@ class ZarrProcessor(RunAdapter):
         frame_metadata: FrameMetadata = "compact",
         color_order: ColorOrder = "bgr",
         learning_memory: int = LEARNING_NBYTES,
+        flush_seconds: float | None = FLUSH_SECONDS,
+        on_frame: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         if processor is not None and not callable(processor):
             raise aqz.SettingsError(f"processor is {processor!r}; give a function, or leave it out")
         self._processor = processor
+        takes_queue = processor is not None and len(signature(processor).parameters) == 3
+        own = list(signature(type(self).__call__).parameters.values())[1:]
+        self.__signature__ = Signature(own if takes_queue else own[:2])
         self._passthrough = passthrough
         self._cameras = tuple(cameras)
         self._taken_by_camera: Counter[tuple[object, ...]] = Counter()
         self._closing: threading.Thread | None = None
         self._refused = False
         self._end = PlannedEnd()
+        if isinstance(cameras, str):
+            raise aqz.SettingsError(
+                f"cameras is {cameras!r}; give a list of labels, such as [{cameras!r}]"
+            )
+        if core is not None and not self._cameras:
+            self._cameras = camera_labels(core)
         declared = dict(axes or {})
         if self._cameras:
             declared["camera"] = self._cameras
@@ -150,13 +176,17 @@ class ZarrProcessor(RunAdapter):
             cameras_as_channels=cameras_as_channels,
             color_order=color_order,
             learning_memory=learning_memory,
+            flush_seconds=flush_seconds,
         )
         super().__init__(store, options)
+        self._recorder.on_frame = on_frame
         if core is not None:
             self._recorder.note("summary", core_summary(core))
+            self._recorder.keep_protocol("micromanager", protocol_of_core(core))
         if events is not None:
             planned = as_list(events)
             self._end.plan(planned)
+            self._recorder.keep_protocol("acquisition", protocol_of_events(planned))
             self._recorder.expect(
                 lambda builder: read_events(planned, builder),
                 camera_spec(core) if core is not None else None,
@@ -165,15 +195,17 @@ class ZarrProcessor(RunAdapter):
 
     # ---- what the engine calls --------------------------------------------------------------
 
-    # Two parameters exactly: the engine would fill a third one with its event queue.
-    def __call__(self, image: Pixels, metadata: dict[str, Any]) -> Tagged | None:
+    # The engine looks at `__signature__`: it hands over its event queue where there is a third one.
+    def __call__(self, image: Pixels, metadata: dict[str, Any], queue: Any = None) -> Tagged | None:
         """Record one image.
 
         Raises
         ------
         Exception
             The first error only, which makes the engine abort the acquisition. It is kept as well;
-            later images are ignored.
+            later images are ignored. With ``passthrough`` it is kept only: whoever waits for an
+            image in the engine's storage would wait for ever if the engine were stopped. A run
+            that the processor steers by the event queue is ended through it.
         """
         if self._recorder.error is not None:
             return (image, metadata) if self._passthrough else None
@@ -182,12 +214,16 @@ class ZarrProcessor(RunAdapter):
             return None
         try:
             self._end.see(metadata.get("Axes") or {})
-            results = self._processed(image, metadata)
+            results = self._processed(image, metadata, queue)
             for pixels, tags in results:
                 self._recorder.put(ArrivedFrame(pixels, self._axes(tags), tags))
         except BaseException as error:
             self._recorder.fail(error)
-            raise
+            if not isinstance(error, Exception) or (queue is None and not self._passthrough):
+                raise
+            if queue is not None:  # an abort would empty it, and the run never end
+                queue.put(None)
+            return (image, metadata) if self._passthrough else None
         return results[0] if self._passthrough and results else None
 
     def on_notification(self, notification: Any) -> None:
@@ -200,14 +236,22 @@ class ZarrProcessor(RunAdapter):
             self._closing = threading.Thread(target=self._close_quietly, name="aqz-close")
             self._closing.start()
 
-    def _processed(self, image: Pixels, metadata: dict[str, Any]) -> list[Tagged]:
+    def _processed(self, image: Pixels, metadata: dict[str, Any], queue: Any) -> list[Tagged]:
         """Return what the user's processor makes of an image."""
         if self._processor is None:
             return [(image, metadata)]
-        result = self._processor(image, metadata)
+        more = () if queue is None else (queue,)
+        result = self._processor(image, metadata, *more)
         if result is None:
             return []
-        return list(result) if isinstance(result, list) else [result]
+        results = list(result) if isinstance(result, list) else [result]
+        for one in results:
+            if not (isinstance(one, tuple) and len(one) == 2 and isinstance(one[1], Mapping)):
+                raise AcquisitionError(
+                    f"processor returned {type(one).__name__}; return (image, metadata), a list of "
+                    "such pairs, or None to drop the image"
+                )
+        return results
 
     def _axes(self, tags: Mapping[str, Any]) -> Mapping[str, Any]:
         """Return the coordinates of a frame, its camera among them if there are several."""

@@ -14,33 +14,35 @@ import re
 import threading
 import time
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import aqz_core as aqz
+from aqz_micromanager.camera_facts import facts_of
 from aqz_micromanager.errors import (
     AcquisitionError,
     BackPressureError,
+    DuplicateFrameError,
     FrameChangedError,
     UnknownCoordinateError,
 )
+from aqz_micromanager.flushing import Flusher
 from aqz_micromanager.frame_hold import ArrivedFrame, FrameHold
-from aqz_micromanager.layout import store_layout
-from aqz_micromanager.learning import learn_frame, learn_site
+from aqz_micromanager.layout import StoreArranger
+from aqz_micromanager.learning import image_like_others, learn_frame, learn_site
 from aqz_micromanager.pixels import planes_of
+from aqz_micromanager.plan_builder import PlanBuilder
 from aqz_micromanager.recorder_options import RecorderOptions
 from aqz_micromanager.routing import Router
-from aqz_micromanager.run_plan import PlanBuilder, split_axes
 from aqz_micromanager.run_statistics import RunStatistics
 from aqz_micromanager.store_recording import RunState, StoreRecording
-from aqz_micromanager.tags import number, pixel_size_um, text
+from aqz_micromanager.tags import text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping
 
     from aqz_micromanager.pixels import FrameSpec
-    from aqz_micromanager.routing import Place
-    from aqz_micromanager.run_plan import RunPlan
+    from aqz_micromanager.routing import ImageAxes, Place
+    from aqz_micromanager.run_plan import ImageKey, RunPlan, Value
 
 __all__ = ["RunRecorder"]
 
@@ -59,9 +61,6 @@ class RunRecorder:
         Path or URL.
     options
         What the user chose.
-    _rest_of
-        The recorder of what was planned, if this one takes the rest: they share the numbers of
-        stores, the notes, and whom to tell that a store was opened.
 
     Attributes
     ----------
@@ -71,32 +70,35 @@ class RunRecorder:
         The same for messages, without a password.
     on_open
         Refers to what is called when a store was opened.
+    on_frame
+        Called with the axes of each frame when the stream has taken it.
     """
 
     def __init__(
         self,
         store: str,
         options: RecorderOptions | None = None,
-        *,
-        _rest_of: RunRecorder | None = None,
     ) -> None:
         self.store = store
         self.shown_store = aqz.without_password(store)
-        self.on_open: Callable[[], Callable[[], None] | None] = (
-            _nothing if _rest_of is None else _rest_of.on_open
-        )
+        self.on_open: Callable[[], Callable[[], None] | None] = _nothing
+        self.on_frame: Callable[[Mapping[str, Any]], None] | None = None
         self._options = options or RecorderOptions()
         self._builder = PlanBuilder(self._options.axes)
         self._hold = FrameHold(self._options.learning_memory)
         self._stores: dict[FrameSpec, StoreRecording] = {}
-        self._numbers: Iterator[int] = itertools.count(1) if _rest_of is None else _rest_of._numbers
+        self._numbers = itertools.count(1)
         self._plan: RunPlan | None = None
         self._router: Router | None = None
         self._adds_positions = True
-        self._rest: RunRecorder | None = None
-        self._is_rest = _rest_of is not None
-        self._notes: dict[str, Any] = {} if _rest_of is None else _rest_of._notes
+        self._told = False
+        self._ends = False
+        self._notes: dict[str, Any] = {}
+        self._protocol: dict[str, Any] = {}
+        self._camera_tags: dict[str, Any] = {}
         self._lock = threading.RLock()
+        self._news = threading.Condition()
+        self._flusher = Flusher(self._options.flush_seconds, self._flush)
         self._state: RunState = "waiting"
         self._looked = 0.0
         self._peak_fill = 0.0
@@ -125,6 +127,18 @@ class RunRecorder:
         """
         with self._lock:
             describe(self._builder)
+            self._camera_tags.update(tags or {})
+            repeated, waits = self._builder.repeated, not self._stores and not len(self._hold)
+            if (
+                self._builder.complete
+                and repeated
+                and waits
+                and self._options.on_duplicate == "error"
+            ):
+                raise DuplicateFrameError(
+                    f"two frames are planned for {dict(repeated)}; give each its own coordinates "
+                    "or labels, or choose on_duplicate='keep' or 'replace'"
+                )
             if spec is not None and self._builder.complete and not self._stores:
                 self._open(spec, tags or {})
 
@@ -150,12 +164,18 @@ class RunRecorder:
         with self._lock:
             self._notes[name] = dict(metadata)
 
+    def keep_protocol(self, name: str, what: Any) -> None:
+        """Take what was to be done, or with what; stored once, with the first image."""
+        with self._lock:
+            self._protocol[name] = what
+
     def fail(self, error: BaseException) -> None:
         """Keep an error and log it; only the first one counts. No more frames are taken."""
         with self._lock:
             if self.error is None:
                 self.error = error
                 self._state = "failed"
+                self._wake()
                 _log.error("recording to %s failed: %s", self.shown_store, error, exc_info=error)
 
     def finish(self, *, interrupted: bool = False, raises: bool = True) -> None:
@@ -177,10 +197,13 @@ class RunRecorder:
             if not self._finished:
                 self._finish(interrupted=interrupted)
                 self._finished = True
+                self._wake()
             if raises and self.error is not None and not self._raised:
                 self._raised = True
+                frames = self.statistics().frames
                 raise AcquisitionError(
-                    f"the acquisition was not recorded whole to {self.shown_store}: {self.error}"
+                    f"the acquisition was not recorded whole to {self.shown_store}: {self.error} "
+                    f"({frames} frames are stored there)"
                 ) from self.error
 
     # ---- looking at it ----------------------------------------------------------------------
@@ -197,13 +220,13 @@ class RunRecorder:
 
     def statistics(self) -> RunStatistics:
         """Return how it is doing."""
-        stores = self._every_store()
+        stores = list(self._stores.values())
         streams = [store.stream.statistics() for store in stores]
         fill = max((one.queue_fill for one in streams), default=0.0)
         return RunStatistics(
             state=self._state,
             frames=sum(store.frames for store in stores),
-            held_frames=len(self._hold) + (len(self._rest._hold) if self._rest else 0),
+            held_frames=len(self._hold),
             missing_frames=self._missing(),
             duplicate_frames=sum(store.duplicates for store in stores),
             queue_fill=fill,
@@ -214,10 +237,6 @@ class RunRecorder:
             megabytes_per_second=sum(one.megabytes_per_second for one in streams),
             spilled=any(one.spilled for one in streams),
         )
-
-    def _every_store(self) -> Sequence[StoreRecording]:
-        """Return the stores of planned frames, then those of the others."""
-        return [*self._stores.values(), *(self._rest._every_store() if self._rest else ())]
 
     def _missing(self) -> int:
         """Return how many planned frames lack, those in another one of the stores not counted."""
@@ -231,27 +250,26 @@ class RunRecorder:
         """Store a frame, or keep it until that is possible."""
         if self._router is None:
             learn_frame(frame, self._builder)
-            enough = self._builder.has_whole_site and not self._hold.has_room_for(frame)
-            if not enough and not self._builder.is_ready():
+            if not self._builder.is_ready() and self._hold.has_room_for(frame):
                 self._hold.add(frame)
+                self._tell(frame)
                 return
             for held in self._hold.release():
                 self._write(held)
         self._write(frame)
+        self._tell(frame)
 
     def _write(self, frame: ArrivedFrame) -> None:
-        """Store a frame whose place is known."""
+        """Store a frame whose place is known, or found on the way."""
         pixel_type = text(frame.tags, "PixelType")
         planes, spec = planes_of(frame.pixels, pixel_type, self._options.color_order)
         store = self._stores.get(spec) or self._open(spec, frame.tags)
         place = self._place(frame)
-        if place is None:
-            self._put_elsewhere(frame)
-            return
         self._watch_queue(store)
         begun = time.perf_counter()
         store.write(place, planes, frame.tags)
         self._waited += time.perf_counter() - begun
+        self._flusher.note_frame()
 
     def _watch_queue(self, store: StoreRecording) -> None:
         """Note how full the stream's memory is; stop if that is the policy."""
@@ -271,44 +289,71 @@ class RunRecorder:
 
     # ---- places that were not planned -------------------------------------------------------
 
-    def _place(self, frame: ArrivedFrame) -> Place | None:
-        """Return where a frame goes; None if it was not planned and goes elsewhere."""
+    def _place(self, frame: ArrivedFrame) -> Place:
+        """Return where a frame goes, whose image or coordinates may be new."""
         assert self._router is not None
-        if self._adds_positions and not self._router.knows_site(split_axes(frame.axes)[0]):
-            self._add_site(frame)
-        try:
-            return self._router.place(frame.axes)
-        except UnknownCoordinateError:
-            if self._options.on_unplanned == "error":
-                raise
-            return None
+        key = self._router.key(frame.axes)
+        if key not in self._router.images:
+            self._add_image(frame, key)
+        new = self._router.unknown(frame.axes)
+        for name, value in new.items():
+            self._check_may_grow(name, value, self._router.images[key])
+            self._router.images[key].add(name, value)
+        if new:
+            for store in self._stores.values():
+                store.grow(key)
+        return self._router.place(frame.axes)
 
-    def _add_site(self, frame: ArrivedFrame) -> None:
-        """Make a new position an image of every store, if their layout takes one more."""
+    def _check_may_grow(self, name: str, value: Value, axes: ImageAxes) -> None:
+        """Raise unless a coordinate that nobody knew of may come."""
+        learned = not self._told and name not in self._builder.declared
+        may_grow = learned or self._options.on_unplanned == "add"
+        if not may_grow or not axes.can_grow(name):
+            shown = ", ".join(map(repr, list(axes.values[name] or ())[:20]))
+            raise UnknownCoordinateError(
+                f"{value!r} on axis {name!r} was not planned (known: {shown}); give events= or "
+                "axes= with all coordinates, or choose on_unplanned='add'"
+            )
+
+    def _add_image(self, frame: ArrivedFrame, key: ImageKey) -> None:
+        """Make an image of a site, or of a set of axes, that frames did not have before."""
         assert self._plan is not None
         assert self._router is not None
+        self._check_may_add(frame, key)
         learn_site(frame, self._builder)
-        site = self._builder.site(split_axes(frame.axes)[0])
-        plan = replace(self._plan, sites=(*self._plan.sites, site))
-        stores = list(self._stores.values())
-        layouts = [layout for store in stores if (layout := store.layout_with(plan)) is not None]
-        if len(layouts) == len(stores):
-            for store, layout in zip(stores, layouts, strict=True):
-                store.extend(plan, layout)
-            self._plan = plan
-            self._router.add_site(site.key)
+        site = self._builder.image(key).site
+        image = image_like_others(frame, key, site, self._plan.images)
+        plan = replace(self._plan, images=(*self._plan.images, image))
+        self._router.add_image(image)
+        for store in self._stores.values():
+            store.extend(plan, image)
+        self._plan = plan
+        _log.info("%s: an image with axes %s is added", self.shown_store, sorted(key[1]))
 
-    def _put_elsewhere(self, frame: ArrivedFrame) -> None:
-        """Hand a frame to the recorder of all that was not planned, which learns what comes."""
-        if self._rest is None:
-            self._rest = RunRecorder(self.store, replace(self._options, axes=None), _rest_of=self)
-            _log.warning(
-                "a frame came that was not planned, with axes %s; such frames go to a store beside "
-                "%s",
-                dict(frame.axes),
-                self.shown_store,
+    def _check_may_add(self, frame: ArrivedFrame, key: ImageKey) -> None:
+        """Raise unless an image that nobody knew of may come."""
+        assert self._router is not None
+        site, family = key
+        learned = not self._told and not self._builder.declared
+        if self._options.on_unplanned == "add" or (learned and self._adds_positions):
+            return
+        here = [axes for place, axes in self._router.images if place == site]
+        if not here and self._adds_positions:
+            return
+        if not here:
+            known = ", ".join(sorted({str(place) for place, _ in self._router.images}))
+            raise UnknownCoordinateError(
+                f"a frame came from position {site}, which was not planned (known: {known}); give "
+                "events= or axes={'position': [...]} with all of them, or choose "
+                "on_unplanned='add'"
             )
-        self._rest.put(frame)
+        if not any(family < axes for axes in here):  # a projection has fewer axes
+            more = sorted(family - frozenset().union(*here)) or sorted(family)
+            raise UnknownCoordinateError(
+                f"a frame has axis {more[0]!r} ({frame.axes.get(more[0])!r}), but those planned "
+                f"have {sorted(here[0])}; give it with axes={{{more[0]!r}: [...]}}, or choose "
+                "on_unplanned='add'"
+            )
 
     # ---- stores -----------------------------------------------------------------------------
 
@@ -318,66 +363,109 @@ class RunRecorder:
             before = ", ".join(map(str, self._stores))
             raise FrameChangedError(
                 f"a frame is {spec}, but those before were {before}: binning, region of interest "
-                "or pixel type were changed in mid-run. Keep them, or choose on_change='new_store'"
+                "or pixel type were changed in mid-run, or cameras differ. Keep them, or choose "
+                "on_change='new_store'"
             )
         plan = self._plan or self._builder.plan()
-        router = self._router or Router(plan, cameras_as_channels=self._options.cameras_as_channels)
-        depth = number(tags, "BitDepth")
-        store = StoreRecording(
-            partial(
-                store_layout,
-                _numbered(self.store, next(self._numbers)),
-                router=router,
-                spec=spec,
-                options=self._options.images,
-                pixel_um=pixel_size_um(tags),
-                bit_depth=int(depth) if depth else None,
-                channel_name=text(tags, "Channel"),
-            ),
-            plan,
+        router = self._router or Router(
+            plan.images,
+            implied=self._builder.implied,
+            cameras_as_channels=self._options.cameras_as_channels,
+        )
+        facts = facts_of({**tags, **self._camera_tags})
+        arranger = StoreArranger(
+            _numbered(self.store, next(self._numbers)),
             router,
-            components=spec.components,
+            spec,
+            self._options.images,
+            facts,
+            max_seconds=self._options.flush_seconds if "://" in self.store else None,
+            replaceable=self._options.on_duplicate == "replace",
+        )
+        store = StoreRecording(
+            arranger,
+            plan,
             on_duplicate=self._options.on_duplicate,
             frame_metadata=self._options.frame_metadata,
             notes=self._notes,
-            planned=not self._is_rest,
+            protocol=self._protocol,
         )
         if self._plan is None:
-            planned = self._builder.fix_axes()
-            self._adds_positions = self._options.on_unplanned == "add" or not planned
+            self._adds_positions = not self._builder.sites_are_told
+            self._told = self._builder.complete and not self._ends
         self._plan, self._router = plan, router
         self._stores[spec] = store
+        self._flusher.start()
         if (opened := self.on_open()) is not None:
             opened()
         if self._state == "waiting":
             self._state = "recording"
         return store
 
+    # ---- while it goes on -------------------------------------------------------------------
+
+    def await_recorded(self, axes: Mapping[str, Any], timeout: float | None = None) -> bool:
+        """Wait until a frame is taken; return whether it was, or the recording is over."""
+        with self._news:
+            return self._news.wait_for(lambda: self._is_taken(axes) or self._is_over, timeout) and (
+                self._is_taken(axes)
+            )
+
+    def _wake(self) -> None:
+        """Let whoever waits for a frame look again."""
+        with self._news:
+            self._news.notify_all()
+
+    @property
+    def _is_over(self) -> bool:
+        """Whether no more frames are taken."""
+        return self._finished or self.error is not None
+
+    def _is_taken(self, axes: Mapping[str, Any]) -> bool:
+        """Return whether a frame is stored, or waits for the sizes of axes to be known."""
+        place = None if self._router is None else self._router.find(axes)
+        stored = place is not None and any(store.has(place) for store in self._stores.values())
+        return stored or self._hold.has(axes)
+
+    def _tell(self, frame: ArrivedFrame) -> None:
+        """Tell whoever waits that a frame is taken."""
+        with self._news:
+            self._news.notify_all()
+        if self.on_frame is not None:
+            self.on_frame(dict(frame.axes))
+
+    def _flush(self) -> None:
+        """Make every frame so far readable and safe."""
+        for store in list(self._stores.values()):  # `finish` waits for this with the lock held
+            with contextlib.suppress(aqz.StreamClosedError):
+                store.stream.flush()
+
     # ---- the end ----------------------------------------------------------------------------
 
     def _finish(self, *, interrupted: bool) -> None:
         """Store what still waits, then finish every store."""
+        self._flusher.stop()
         if len(self._hold):
-            self._builder.complete = True
+            self._builder.complete = self._ends = True
             with self._keeping_errors():
                 for held in self._hold.release():
                     self._write(held)
-        if self._rest is not None:
-            self._rest.finish(interrupted=interrupted, raises=False)
-            if self._rest.error is not None:
-                self.fail(self._rest.error)
         if self.error is None:
             self._state = self._end_state(interrupted=interrupted)
         if not self._stores and self.error is None:
             _log.warning("no frame came; nothing was written to %s", self.shown_store)
         for store in self._stores.values():
             with self._keeping_errors():
-                store.finish(self._state, self._notes)
+                store.finish(self._state, self._notes, self._protocol)
 
     def _end_state(self, *, interrupted: bool) -> RunState:
         """Return how an acquisition without errors ended."""
         lacking = not self._stores or self._missing() > 0
-        endless = self._router is None or None in self._router.shape
+        endless = (
+            self._router is None
+            or not (self._told or self._builder.declared)
+            or any(None in axes.shape for axes in self._router.images.values())
+        )
         if interrupted and (lacking or endless):
             return "interrupted"
         return "incomplete" if lacking else "complete"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import aqz_core as aqz
+from aqz_micromanager.flushing import FLUSH_SECONDS
 from aqz_micromanager.image_options import ImageOptions
 
 if TYPE_CHECKING:
@@ -39,8 +41,8 @@ class RecorderOptions:
         ``"new_store"`` beside the store.
     on_unplanned
         What a frame from a place is that was not planned: an ``"error"``, or something to
-        ``"add"``: positions to the store, everything else in a store beside it. Positions that
-        nobody planned are always added.
+        ``"add"`` to the store: an image, or coordinates on its axes. What nobody planned is always
+        added.
     back_pressure
         Whether a frame that finds no memory shall wait (``"block"``) or end the acquisition
         (``"stop"``).
@@ -52,6 +54,8 @@ class RecorderOptions:
         Order of colour components in memory.
     learning_memory
         Bound in bytes on frames that wait for sizes of axes.
+    flush_seconds
+        After how long frames are safe at the latest; None leaves it to full shards.
     """
 
     axes: Mapping[str, int | Iterable[Value] | None] | None = None
@@ -64,9 +68,15 @@ class RecorderOptions:
     cameras_as_channels: bool = True
     color_order: ColorOrder = "bgr"
     learning_memory: int = LEARNING_NBYTES
+    flush_seconds: float | None = FLUSH_SECONDS
 
     def __post_init__(self) -> None:
         """Refuse words that mean nothing."""
+        seconds = self.flush_seconds
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise aqz.SettingsError(
+                f"flush_seconds is {seconds!r}; give a positive number, or None"
+            )
         for name, allowed in (
             ("on_duplicate", ("error", "keep", "replace")),
             ("on_change", ("error", "new_store")),

@@ -9,11 +9,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from enum import Enum
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-__all__ = ["FrameMetadata", "TagTable", "camera_of", "number", "pixel_size_um", "plain", "text"]
+__all__ = [
+    "FrameMetadata",
+    "TagTable",
+    "camera_of",
+    "number",
+    "pixel_size_um",
+    "plain",
+    "text",
+    "typed",
+]
 
 Tags: TypeAlias = Mapping[str, Any]
 FrameMetadata: TypeAlias = Literal["compact", "full"] | None
@@ -23,9 +33,9 @@ _NUMBERS = {
     "received_by_core": ("TimeReceivedByCore",),
     "exposure_ms": ("Exposure", "Exposure-ms", "exposure_ms"),
     "image_number": ("ImageNumber",),
-    "x_um": ("XPosition_um_Intended", "XPositionUm"),
-    "y_um": ("YPosition_um_Intended", "YPositionUm"),
-    "z_um": ("ZPosition_um_Intended", "ZPositionUm"),
+    "x_um": ("XPositionUm", "XPosition_um_Intended"),
+    "y_um": ("YPositionUm", "YPosition_um_Intended"),
+    "z_um": ("ZPositionUm", "ZPosition_um_Intended"),
 }
 _TEXTS = {
     "time": ("Time",),
@@ -60,8 +70,8 @@ def text(tags: Tags, *names: str) -> str | None:
     """Return the first of the named tags that is not empty, as text."""
     for name in names:
         value = tags.get(name)
-        if value not in (None, ""):
-            return str(value)
+        if value is not None and (said := typed(str(value))):
+            return said
     return None
 
 
@@ -90,21 +100,46 @@ def camera_of(tags: Tags, cameras: tuple[str, ...]) -> str | None:
     return None
 
 
+def typed(value: str) -> str:
+    """Return text as it was typed, in characters that every reader of JSON takes.
+
+    Device strings in Latin-1 come from the core with surrogates in place of what is not UTF-8;
+    others, which stand for no character at all, are spelled out.
+    """
+    if value.isascii():
+        return value
+    return "".join(_typed(character) for character in value)
+
+
+def _typed(character: str) -> str:
+    """Return one character, or what an unpaired surrogate stands for."""
+    code = ord(character)
+    if not 0xD800 <= code <= 0xDFFF:
+        return character
+    return chr(code - 0xDC00) if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
 def plain(value: Any) -> Any:
     """Return a value as JSON can hold it; what it cannot hold becomes text."""
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, np.ndarray):
         value = value.tolist()
-    if value is None or isinstance(value, bool | int | str):
+    if isinstance(value, str):
+        return typed(str(value))
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {typed(str(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
-    return str(value)
+    if hasattr(value, "model_dump"):  # a pydantic model, such as useq's
+        return plain(value.model_dump(exclude_unset=True))
+    return typed(str(value))
 
 
 class TagTable:
@@ -126,7 +161,7 @@ class TagTable:
         if self._form is None:
             return None
         if self._form == "full":
-            return {str(key): plain(value) for key, value in tags.items()}
+            return {typed(str(key)): plain(value) for key, value in tags.items()}
         row: dict[str, Any] = {}
         for name, spellings in _NUMBERS.items():
             if (value := number(tags, *spellings)) is not None:
@@ -146,7 +181,8 @@ class TagTable:
         for key, value in tags.items():
             if key in _READ or key in _SAID_ELSEWHERE:
                 continue
-            if key not in self._last or self._last[key] != value:
-                self._last[key] = value
-                changed[str(key)] = plain(value)
+            said = plain(value)  # arrays have no truth value: only what is stored is compared
+            if key not in self._last or self._last[key] != said:
+                self._last[key] = said
+                changed[typed(str(key))] = said
         return changed

@@ -92,6 +92,26 @@ def test_wells_are_added_to_a_plate(tmp_path):
     assert zarr.open_array(store / "plate/A/2/0/0", mode="r")[0, 0, 0] == 2
 
 
+def test_a_plate_can_be_the_store_itself_with_images_beside_it(tmp_path):
+    store = tmp_path / "run.zarr"
+    settings = aqz.StreamSettings(store_path=store, hcs_plates=[plate(1)])
+    settings.hcs_plates[0].path = "/"
+    with aqz.ZarrStream(settings) as stream:
+        assert settings.get_array_keys() == ["A/1/0"]
+        stream.append(frame(1), "A/1/0")
+        settings.arrays.append(image("overview", name="the whole \u7d30\u80de"))
+        stream.extend(settings)
+        stream.append(frame(2), "overview")
+
+    assert attributes(store)["ome"]["plate"]["wells"][0]["path"] == "A/1"
+    assert attributes(store / "overview")["ome"]["multiscales"][0]["name"] == "the whole 細胞"
+    assert aqz.validate_store(store).state == "complete"
+    with aqz.ZarrStream.resume(store) as stream:
+        stream.append(frame(3), "A/1/0")
+    assert zarr.open_array(store / "A/1/0/0", mode="r")[:, 0, 0].tolist() == [1, 3]
+    assert attributes(store / "overview")["ome"]["multiscales"][0]["name"] == "the whole 細胞"
+
+
 def changed(settings, what):
     settings = copy.deepcopy(settings)
     if what == "lacks":

@@ -146,6 +146,24 @@ def test_a_frame_of_a_stored_chunk_is_not_replaced_silently(tmp_path):
     np.testing.assert_array_equal(read_with_zarr_python(tmp_path / "s", ""), frames)
 
 
+@pytest.mark.parametrize("size", [16, 512])
+@pytest.mark.parametrize("flushed", [False, True])
+def test_a_stored_chunk_that_is_a_file_of_one_frame_is_replaced(tmp_path, size, flushed):
+    plan = ArrayPlan(axes("tczyx", (0, 2, 3, size, size), (1, 1, 1, size, size), None), frames=12)
+    frames = frames_of(plan)
+    with opened(tmp_path / "s", plan) as stream:
+        for number in range(12):
+            stream.write(frames[number], index_of(plan, number))
+        if flushed:
+            stream.flush()
+        for number in (0, 4, 11, 4):
+            stream.write(frames[(number + 1) % 12], index_of(plan, number), replace=True)
+    stored = read_with_zarr_python(tmp_path / "s", "").reshape(frames.shape)
+    for number in range(12):
+        expected = frames[(number + 1) % 12] if number in (0, 4, 11) else frames[number]
+        np.testing.assert_array_equal(stored[number], expected)
+
+
 def test_append_goes_on_behind_the_last_written_frame(tmp_path):
     plan = ArrayPlan(axes("tyx", (0, 8, 8), (2, 4, 4), (2, 2, 2)), frames=6)
     frames = frames_of(plan)

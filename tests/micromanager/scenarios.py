@@ -334,7 +334,8 @@ def duplicate(folder, on_duplicate="error"):
     start()
     events = [{"axes": {"time": t}, "exposure": e} for t, e in ((0, 1), (1, 1), (1, 2), (2, 1))]
     store = folder / "run.ome.zarr"
-    return report_of(*record(store, events, on_duplicate=on_duplicate))
+    planned = [events[0], events[1], events[3]]  # a plan that repeats itself is refused at once
+    return report_of(*record(store, events, events=planned, on_duplicate=on_duplicate))
 
 
 @scenario
@@ -421,6 +422,67 @@ def aborted(folder):
         acq.mark_finished()
         acq.await_completion()
     return report_of(zarr, seen=witness.seen)
+
+
+@scenario
+def adaptive(folder, fails=False):
+    """Each image is waited for and answered to, as in pycro-manager's own adaptive example."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    witness, calls = Witness(), []
+
+    def broken(image, metadata):
+        calls.append(1)
+        if fails and len(calls) == 3:
+            raise ValueError("boom")
+        return witness(image, metadata)
+
+    made = []
+
+    def run():
+        zarr = ZarrProcessor(folder / "run.ome.zarr", passthrough=True, processor=broken)
+        made.append(zarr)
+        with zarr, Acquisition(directory=None, image_process_fn=zarr) as acq:
+            for loop in range(4):
+                first = acq.acquire({"axes": {"loop_index": loop}})
+                first.await_image_saved({"loop_index": loop}, return_image=True)
+                events = [{"axes": {"time": t, "loop_index": loop}} for t in range(3)]
+                acq.acquire(events).await_image_saved([event["axes"] for event in events])
+
+    raised = attempt(run)
+    return report_of(made[0], raised, seen=witness.seen)
+
+
+@scenario
+def queue_driven(folder, fails=False):
+    """A processor with the engine's event queue asks for the next image, or ends the run."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    witness, made = Witness(), []
+
+    def answer(image, metadata, queue):
+        time = metadata["Axes"]["time"]
+        if fails and time == 2:
+            raise ValueError("boom")
+        queue.put({"axes": {"time": time + 1}} if time < 4 else None)
+        return witness(image, metadata)
+
+    def run():
+        zarr = ZarrProcessor(folder / "run.ome.zarr", processor=answer)
+        made.append(zarr)
+        with zarr:
+            acq = Acquisition(directory=None, image_process_fn=zarr)
+            acq.acquire({"axes": {"time": 0}})
+            acq.await_completion()
+
+    raised = attempt(run)
+    return report_of(made[0], raised, seen=witness.seen)
 
 
 @scenario
@@ -637,13 +699,13 @@ def lost_bucket(folder, store, spill=None, **bucket):
 # ---- pymmcore-plus ------------------------------------------------------------------------------
 
 
-def plus_core(size=128):
-    """Return a pymmcore-plus core with the DemoCamera."""
+def plus_core(size=128, shared=False):
+    """Return a pymmcore-plus core with the DemoCamera; `shared`: the one that is found unasked."""
     import mm_test_adapters
     from pymmcore_plus import CMMCorePlus
 
     folder = mm_test_adapters.device_adapter_path()
-    core = CMMCorePlus()
+    core = CMMCorePlus.instance() if shared else CMMCorePlus()
     core.setDeviceAdapterSearchPaths([folder])
     core.loadSystemConfiguration(str(Path(folder) / "MMConfig_demo.cfg"))
     core.setProperty("Camera", "OnCameraCCDXSize", str(size))
@@ -795,6 +857,109 @@ def mda_iterator(folder):
     with MDAHandler(folder / "run.ome.zarr", core=core) as handler:
         core.mda.run(events, output=handler)
     return report_of(handler, seen=witness.seen)
+
+
+@scenario
+def mda_on_a_thread(folder, fails=False, with_core=True):
+    """``run_mda`` returns at once; the block is left while the sequence runs, or by an error."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core(shared=True)
+    loops = 1000 if fails else 10
+    sequence = useq.MDASequence(time_plan={"interval": 0.02, "loops": loops})
+    made = []
+
+    def run():
+        with MDAHandler(folder / "run.ome.zarr", core=core if with_core else None) as handler:
+            made.append(handler)
+            core.run_mda(sequence, output=handler)
+            if fails:
+                raise KeyError("mine")
+
+    raised = attempt(run)
+    return report_of(made[0], raised, running=core.mda.is_running())
+
+
+@scenario
+def mda_twice(folder, with_core=True, after_the_end=False):
+    """A second run is given to a handler that has recorded one."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core(shared=True)
+    made = []
+
+    def run():
+        with MDAHandler(folder / "run.ome.zarr", core=core if with_core else None) as handler:
+            made.append(handler)
+            for loops in (2, 500)[: 1 if after_the_end else 2]:
+                sequence = useq.MDASequence(time_plan={"interval": 0.02, "loops": loops})
+                core.mda.run(sequence, output=handler)
+        if after_the_end:
+            sequence = useq.MDASequence(time_plan={"interval": 0.02, "loops": 500})
+            core.mda.run(sequence, output=handler)
+            handler.close()
+
+    begun = time.monotonic()
+    raised = attempt(run)
+    return report_of(made[0], raised, seconds=time.monotonic() - begun)
+
+
+@scenario
+def mda_cameras(folder, cameras=2, as_channels=True, burst=False):
+    """A Multi Camera, or a second camera that is loaded and not in use."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+    core.loadDevice("Camera2", "DemoCamera", "DCam")
+    core.initializeDevice("Camera2")
+    for name in ("PixelType", "OnCameraCCDXSize", "OnCameraCCDYSize"):
+        core.setProperty("Camera2", name, core.getProperty("Camera", name))
+    if cameras == 2:
+        core.loadDevice("Multi", "Utilities", "Multi Camera")
+        core.initializeDevice("Multi")
+        core.setProperty("Multi", "Physical Camera 1", "Camera")
+        core.setProperty("Multi", "Physical Camera 2", "Camera2")
+        core.setCameraDevice("Multi")
+    core.mda.engine.use_hardware_sequencing = burst
+    witness = PlusWitness(core)
+    sequence = useq.MDASequence(channels=["DAPI"], time_plan={"interval": 0, "loops": 4})
+    with MDAHandler(folder / "run.ome.zarr", core=core, cameras_as_channels=as_channels) as handler:
+        core.mda.run(sequence, output=handler)
+    return report_of(handler, seen=witness.seen)
+
+
+@scenario
+def mda_protocol(folder, bits=12):
+    """A camera that fills 12 bits, a Latin-1 label, metadata of sequence and events."""
+    import mm_test_adapters
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+    adapters = Path(mm_test_adapters.device_adapter_path())
+    text = (adapters / "MMConfig_demo.cfg").read_text()
+    config = folder / "latin1.cfg"
+    config.write_bytes(text.replace("Nikon 10X S Fluor", "10X 5\xb5m").encode("latin-1"))
+    core.loadSystemConfiguration(str(config))
+    core.setProperty("Camera", "PixelType", "16bit")
+    core.setProperty("Camera", "BitDepth", str(bits))
+    core.setROI(100, 50, 64, 32)
+    label = core.getProperty("Objective", "Label")
+    sequence = useq.MDASequence(
+        channels=["DAPI"],
+        stage_positions=[useq.Position(x=5, y=7, name=label)],
+        metadata={"sample": "mouse 3"},
+    )
+    with MDAHandler(folder / "run.ome.zarr", core=core) as handler:
+        core.mda.run(sequence, output=handler)
+    return report_of(handler)
 
 
 def main() -> None:

@@ -52,7 +52,11 @@ def frames_by_axes(store: Path) -> dict[Axes, int]:
         pixels = image(store, key)
         names = [axis["name"] for axis in notes["axes"]]
         values = [
-            range(pixels.shape[n]) if axis["values"] is None else axis["values"]
+            range(*axis["range"])
+            if "range" in axis
+            else range(pixels.shape[n])
+            if axis["values"] is None
+            else axis["values"]
             for n, axis in enumerate(notes["axes"])
         ]
         site = {}

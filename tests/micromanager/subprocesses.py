@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-__all__ = ["interrupt_scenario", "run_scenario", "start_scenario"]
+__all__ = ["CHECKOUT", "interrupt_scenario", "run_scenario", "start_scenario"]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEADLINE = 60.0  # seconds; a scenario takes 1 to 4

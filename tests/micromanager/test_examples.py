@@ -38,7 +38,7 @@ def test_pymmcore_plus(tmp_path):
 
     assert "complete" in said
     assert len(image_keys(store)) == 4
-    assert image(store, "plate/B/2/1").shape == (2, 2, 512, 512)
+    assert image(store, "B/2/1").shape == (2, 2, 512, 512)
 
 
 def test_own_engine(tmp_path):

@@ -54,29 +54,29 @@ def test_validators_accept_positions(positions):
 
 
 def test_validators_accept_plates(wells):
-    validate_with_yaozarrs(wells / "plate")
-    assert_valid_ngff(wells / "plate" / "A" / "2" / "1")
+    validate_with_yaozarrs(wells)
+    assert_valid_ngff(wells / "A" / "2" / "1")
 
 
 def test_ome_zarr_and_iohub_read_positions_and_plates(positions, wells):
     keys = image_keys(positions)
-    found = opened("open_elsewhere", *(positions / key for key in keys), wells / "plate")
+    found = opened("open_elsewhere", *(positions / key for key in keys), wells)
     for key in keys:
         (node,) = found[str(positions / key)]["ome-zarr"]
         assert (node["shape"], node["channels"]) == ([2, 2, 2, 128, 160], ["DAPI", "FITC"])
         assert node["means"] == means(positions, key)
-    assert found[str(wells / "plate")]["ome-zarr"]
-    if isinstance(found[str(wells / "plate")]["iohub"], str):
-        pytest.skip(f"iohub is {found[str(wells / 'plate')]['iohub']}")
+    assert found[str(wells)]["ome-zarr"]
+    if isinstance(found[str(wells)]["iohub"], str):
+        pytest.skip(f"iohub is {found[str(wells)]['iohub']}")
     for key in keys:
         (position,) = found[str(positions / key)]["iohub"]
         assert position["channels"] == ["DAPI", "FITC"]
         assert position["scale"] == [0.02, 1.0, 0.5, 1.0, 1.0]
         assert position["means"] == means(positions, key)
-    fields = found[str(wells / "plate")]["iohub"]
+    fields = found[str(wells)]["iohub"]
     assert [field["name"] for field in fields] == ["A/1/0", "A/2/0", "A/2/1"]
     for field in fields:
-        assert field["means"] == means(wells, f"plate/{field['name']}")
+        assert field["means"] == means(wells, field["name"])
 
 
 def test_napari_shows_positions_and_plates(positions, wells):
@@ -86,7 +86,7 @@ def test_napari_shows_positions_and_plates(positions, wells):
         if shutil.which("xvfb-run") is None:
             pytest.skip("needs a display or xvfb-run")
         before = ["xvfb-run", "-a", "-s", "-screen 0 1600x1000x24"]
-    found = opened("open_in_napari", positions, wells / "plate" / "A" / "2" / "1", before=before)
+    found = opened("open_in_napari", positions, wells / "A" / "2" / "1", before=before)
 
     layers = found[str(positions)]["layers"]
     assert len(layers) == 4  # two positions of two channels

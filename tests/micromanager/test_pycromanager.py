@@ -88,10 +88,10 @@ def test_labels_of_wells_become_a_plate(tmp_path, store):
     report = run_scenario("well_labels", tmp_path)
 
     check_whole(report, store, 6)
-    plate = attributes(store, "plate")["ome"]["plate"]
+    plate = attributes(store)["ome"]["plate"]
     assert [well["path"] for well in plate["wells"]] == ["A/1", "A/2"]
-    assert image_keys(store) == ["plate/A/1/0", "plate/A/2/0", "plate/A/2/1"]
-    assert attributes(store, "plate/A/2/1")["micromanager"]["position"]["label"] == "A2-Site_1"
+    assert image_keys(store) == ["A/1/0", "A/2/0", "A/2/1"]
+    assert attributes(store, "A/2/1")["micromanager"]["position"]["label"] == "A2-Site_1"
 
 
 def test_custom_axes_with_text_in_any_order(tmp_path, store):
@@ -105,12 +105,20 @@ def test_custom_axes_with_text_in_any_order(tmp_path, store):
     assert attributes(store)["ome"]["multiscales"][0]["axes"][1]["name"] == "polarization"
 
 
-def test_more_axes_than_an_image_can_have_make_a_plain_array(tmp_path, store):
+def test_more_axes_than_an_image_can_have_make_several_images(tmp_path, store):
     report = run_scenario("many_axes", tmp_path)
 
-    check_whole(report, store, 32)
-    assert "ome" not in attributes(store, "frames")
-    assert image(store, "frames").shape == (2, 2, 2, 2, 2, 128, 160)
+    assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 32)
+    keys = [f"angle_{a}_repetition_{r}" for a in (0, 90) for r in (0, 1)]
+    assert sorted(series(store)) == keys
+    assert {image(store, key).shape for key in keys} == {(2, 2, 2, 128, 160)}
+    seen = {
+        tuple(axes[name] for name in ("repetition", "angle", "time", "channel", "z")): crc
+        for axes, crc in report["seen"]
+    }
+    for (repetition, angle, time, channel, z), crc in seen.items():
+        stored = image(store, f"angle_{angle}_repetition_{repetition}")
+        assert zlib.crc32(stored[time, "xy".index(channel), z].copy()) == crc
 
 
 def test_closed_by_the_last_notification(tmp_path, store):
@@ -338,3 +346,36 @@ def test_stage_positions_in_the_pixels_prove_the_z_axis(tmp_path, store):
         settings = records(stored[t, z])[5]
         found = [value[1] for device, value, *_ in settings if device[1] == "ZPositionUm"]
         assert found == [0.5 * z]
+
+
+def test_the_engines_adaptive_example_is_one_store(tmp_path, store):
+    report = run_scenario("adaptive", tmp_path)
+
+    assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 16)
+    assert image(store).shape == (4, 128, 160)
+    assert image(store, "by_loop_index_time").shape == (3, 4, 128, 160)
+    for axes, crc in report["seen"]:
+        stored = image(store)[axes["loop_index"]]
+        if "time" in axes:
+            stored = image(store, "by_loop_index_time")[axes["time"], axes["loop_index"]]
+        assert zlib.crc32(stored.copy()) == crc
+
+
+def test_an_error_leaves_nobody_waiting_for_an_image(tmp_path, store):
+    report = run_scenario("adaptive", tmp_path, fails=True)
+
+    assert [name for name, _ in report["raised"]] == ["AcquisitionError", "ValueError"]
+    assert (report["state"], report["frames"]) == ("failed", 2)
+
+
+def test_a_processor_with_the_event_queue_steers_the_run(tmp_path, store):
+    report = run_scenario("queue_driven", tmp_path)
+
+    check_whole(report, store, 5)
+
+
+def test_an_error_ends_a_run_that_a_processor_steers(tmp_path, store):
+    report = run_scenario("queue_driven", tmp_path, fails=True)
+
+    assert report["raised"][-1] == ["ValueError", "boom"]
+    assert (report["state"], report["frames"]) == ("failed", 2)

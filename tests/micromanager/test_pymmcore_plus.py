@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import zlib
+
 import pytest
 
-from tests.micromanager.stored import attributes, frames_by_axes, image_keys, series
-from tests.micromanager.subprocesses import interrupt_scenario, run_scenario
+from tests.micromanager.stored import attributes, frames_by_axes, image, image_keys, series
+from tests.micromanager.subprocesses import CHECKOUT, interrupt_scenario, run_scenario
 
 pytestmark = pytest.mark.micromanager
 
@@ -45,9 +50,10 @@ def test_a_well_plate(tmp_path, store):
     report = run_scenario("mda_wells", tmp_path)
 
     assert (report["raised"], report["frames"]) == ([], 4)
-    keys = ["plate/A/1/0", "plate/A/1/1", "plate/B/2/0", "plate/B/2/1"]
-    assert image_keys(store) == keys
-    assert len(attributes(store, "plate")["ome"]["plate"]["wells"]) == 2
+    assert image_keys(store) == ["A/1/0", "A/1/1", "B/2/0", "B/2/1"]
+    plate = attributes(store)["ome"]["plate"]
+    assert [well["path"] for well in plate["wells"]] == ["A/1", "B/2"]
+    assert (len(plate["rows"]), len(plate["columns"]), plate["name"]) == (8, 12, "96-well")
 
 
 def test_an_error_ends_the_acquisition_and_is_raised_by_close(tmp_path, store):
@@ -78,3 +84,93 @@ def test_events_that_are_made_while_it_runs(tmp_path, store):
 
     assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 8)
     assert frames_by_axes(store) == seen(report)
+
+
+# ---- no frame vanishes without an exception -----------------------------------------------------
+
+
+@pytest.mark.parametrize("with_core", [True, False])
+def test_the_end_of_the_block_waits_for_a_run_on_another_thread(tmp_path, store, with_core):
+    report = run_scenario("mda_on_a_thread", tmp_path, with_core=with_core)
+
+    assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 10)
+    assert not report["running"]
+
+
+def test_an_error_in_the_block_ends_a_run_on_another_thread(tmp_path, store):
+    report = run_scenario("mda_on_a_thread", tmp_path, fails=True)
+
+    assert [name for name, _ in report["raised"]] == ["KeyError"]
+    assert (report["state"], report["running"]) == ("interrupted", False)
+
+
+@pytest.mark.parametrize("with_core", [True, False])
+@pytest.mark.parametrize("after_the_end", [False, True])
+def test_a_second_run_is_refused_loudly(tmp_path, store, with_core, after_the_end):
+    report = run_scenario("mda_twice", tmp_path, with_core=with_core, after_the_end=after_the_end)
+
+    said = " ".join(message for _, message in report["raised"])
+    assert "Each run needs an MDAHandler of its own" in said
+    assert (report["state"], report["frames"]) == ("complete", 2)
+    assert report["seconds"] < 8  # of the ten that the second run would take
+
+
+# ---- what the store says ------------------------------------------------------------------------
+
+
+def labels(store, key=""):
+    """Return the channels of an image."""
+    return [channel["label"] for channel in attributes(store, key)["ome"]["omero"]["channels"]]
+
+
+@pytest.mark.parametrize("burst", [False, True])
+@pytest.mark.parametrize("as_channels", [True, False])
+def test_a_multi_camera_gives_the_frames_of_its_cameras(tmp_path, store, as_channels, burst):
+    report = run_scenario("mda_cameras", tmp_path, as_channels=as_channels, burst=burst)
+
+    assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 8)
+    stored = image(store)
+    assert stored.shape[:-2] == ((4, 2) if as_channels else (4, 2, 1))
+    assert labels(store) == (["DAPI Camera", "DAPI Camera2"] if as_channels else ["DAPI"])
+    for index, crc in report["seen"]:
+        assert zlib.crc32(stored[index["t"], index["cam"]].copy()) == crc
+
+
+def test_a_camera_that_is_not_in_use_is_no_channel(tmp_path, store):
+    report = run_scenario("mda_cameras", tmp_path, cameras=1)
+
+    assert (report["state"], report["frames"], labels(store)) == ("complete", 4, ["DAPI"])
+
+
+def test_depth_labels_region_and_protocol_are_kept(tmp_path, store):
+    report = run_scenario("mda_protocol", tmp_path)
+
+    assert (report["raised"], report["state"]) == ([], "complete")
+    (key,) = image_keys(store)
+    about = attributes(store, key)
+    assert about["ome"]["omero"]["channels"][0]["window"]["end"] == 4095
+    multiscales = about["ome"]["multiscales"][0]
+    assert multiscales["name"] == "10X 5\xb5m"
+    translation = multiscales["datasets"][0]["coordinateTransformations"][1]["translation"]
+    assert translation[-2:] == [7 + 50 - 255.5, 5 + 100 - 255.5]
+    protocol = about["micromanager"]["protocol"]["pymmcore_plus"]
+    assert protocol["sequence"]["metadata"] == {"sample": "mouse 3"}
+    assert {"devices", "config_groups", "pixel_size_configs"} <= set(protocol)
+
+
+# ---- random plans -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("engine", ["plus", "pycro"])
+def test_random_plans_are_stored_as_they_were_done(engine):
+    plans = int(os.environ.get("AQZ_RANDOM_PLANS", "12"))
+    command = [sys.executable, "-W", "ignore", "-m", "tests.micromanager.random_plans", engine]
+    run = subprocess.run(
+        [*command, str(plans), os.environ.get("AQZ_RANDOM_SEED", "0")],
+        cwd=CHECKOUT,
+        capture_output=True,
+        text=True,
+        timeout=100 + 4 * plans,
+        check=False,
+    )
+    assert "REPORT" in run.stdout, run.stdout + run.stderr

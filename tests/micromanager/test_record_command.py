@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import mm_test_adapters
 import numpy as np
 import pytest
 
-from tests.micromanager.stored import image
+import aqz_core as aqz
+from tests.micromanager.stored import attributes, image
 
 pytestmark = pytest.mark.micromanager
 
@@ -92,3 +94,32 @@ def test_a_camera_that_is_too_fast_keeps_what_came(tmp_path):
     assert "--buffer" in run.stderr
     frames = int(run.stdout.rsplit(" of 100000 frames", 1)[0].split()[-1])
     assert len(image(store)) == frames > 0
+
+
+def test_intervals_and_times_of_frames_are_kept(tmp_path):
+    store = tmp_path / "a.zarr"
+    run = record("--frames", 5, "--exposure", 20, "--output", store)
+
+    assert run.returncode == 0, run.stderr
+    multiscales = attributes(store)["ome"]["multiscales"][0]
+    assert multiscales["axes"][0] == {"name": "t", "type": "time", "unit": "second"}
+    assert multiscales["datasets"][0]["coordinateTransformations"][0]["scale"][0] == 0.02
+    elapsed = [row["elapsed_ms"] for row in aqz.read_frame_metadata(store)]
+    assert len(elapsed) == 5
+    assert elapsed == sorted(elapsed)
+
+
+@pytest.mark.parametrize(("end", "code"), [("SIGINT", 0), ("SIGHUP", 129)])
+def test_without_a_number_of_frames_it_goes_on_until_it_is_ended(tmp_path, end, code):
+    store = tmp_path / "a.zarr"
+    command = [Path(sys.executable).parent / "aqz", "record", "--exposure", "5", "--output", store]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("recording:"):
+                process.send_signal(getattr(signal, end))
+                break
+        process.stdout.read()
+    assert process.returncode == code
+    assert attributes(store)["aqz"]["state"] == "complete"
+    assert len(image(store)) >= 1

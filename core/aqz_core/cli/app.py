@@ -236,8 +236,15 @@ def record(
         str, typer.Option("--output", "-o", help="The store to make: a path or URL.")
     ],
     frames: Annotated[
-        int, typer.Option("--frames", "-n", min=1, max=MOST_FRAMES, help="How many frames.")
-    ],
+        int | None,
+        typer.Option(
+            "--frames",
+            "-n",
+            min=1,
+            max=MOST_FRAMES,
+            help="How many frames to record; until Ctrl+C if left out.",
+        ),
+    ] = None,
     config: Annotated[
         Path | None,
         typer.Option(

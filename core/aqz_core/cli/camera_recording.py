@@ -104,10 +104,13 @@ def present(console: Console, camera: Camera, hint: str = "") -> None:
 
 def record_camera(
     camera: Camera,
-    frames: int,
+    frames: int | None,
     choices: StoreChoices,
     console: Console,
     on_frame: Callable[[NDArray[Any]], None] | None = None,
+    *,
+    interval_s: float | None = None,
+    timed: bool = False,
 ) -> CameraRecording:
     """Record frames and show the progress.
 
@@ -116,13 +119,17 @@ def record_camera(
     camera
         Where frames come from.
     frames
-        How many.
+        How many; None until something ends it.
     choices
         Where they go, and how.
     console
         Shows the progress.
     on_frame
         Called with each frame that was taken.
+    interval_s
+        Time from one frame to the next, seconds, if it is known.
+    timed
+        Whether the table of frames shall say when each was taken.
 
     Raises
     ------
@@ -131,18 +138,19 @@ def record_camera(
     SystemExit
         SIGTERM or SIGHUP ended it; the store is finished.
     """
-    if choices.folder is not None:
+    if choices.folder is not None and frames is not None:
         _check_room(camera, frames, choices, choices.folder)
     failure: AqzError | None = None
     interrupted, begun = False, time.monotonic()
     with (
         exit_on_sigterm(),
-        _opened(camera, choices) as stream,
+        _opened(camera, choices, interval_s) as stream,
         RecordingProgress(console, frames, choices.folder) as progress,
     ):
         try:
             for frame in camera.frames(frames):
-                stream.append(frame)
+                elapsed = {"elapsed_ms": round(1000 * (time.monotonic() - begun), 3)}
+                stream.append(frame, metadata=elapsed if timed else None)
                 if on_frame is not None:
                     on_frame(frame)
                 if progress.is_due():
@@ -159,9 +167,15 @@ def record_camera(
     return CameraRecording(statistics, seconds, interrupted, failure)
 
 
-def _opened(camera: Camera, choices: StoreChoices) -> ZarrStream:
+def _opened(camera: Camera, choices: StoreChoices, interval_s: float | None) -> ZarrStream:
     """Open a stream for any number of the camera's frames."""
-    pixel_um = camera.pixel_size_um
+    scale: dict[str, float] = {}
+    units: dict[str, str] = {}
+    if camera.pixel_size_um is not None:
+        scale = dict.fromkeys("yx", camera.pixel_size_um)
+        units = dict.fromkeys("yx", "micrometer")
+    if interval_s:
+        scale["t"], units["t"] = interval_s, "second"
     return open_stream(
         choices.output,
         shape=(0, *camera.shape),
@@ -169,8 +183,8 @@ def _opened(camera: Camera, choices: StoreChoices) -> ZarrStream:
         axes="tyx",
         compression=choices.codec,
         pyramid="mean" if choices.pyramid else None,
-        scale=None if pixel_um is None else dict.fromkeys("yx", pixel_um),
-        units=None if pixel_um is None else dict.fromkeys("yx", "micrometer"),
+        scale=scale,
+        units=units,
         overwrite=choices.overwrite,
         s3=choices.s3,
         spill=choices.spill,

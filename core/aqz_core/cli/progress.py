@@ -40,12 +40,12 @@ class RecordingProgress:
     console
         Where to show them: as a bar when it is a terminal, else a line a second.
     frames
-        How many frames will come.
+        How many frames will come; None if nobody knows.
     folder
         A folder on the disk that is written to; None if it is none of this machine's.
     """
 
-    def __init__(self, console: Console, frames: int, folder: Path | None) -> None:
+    def __init__(self, console: Console, frames: int | None, folder: Path | None) -> None:
         self._console = console
         self._frames = frames
         self._folder = folder
@@ -90,7 +90,8 @@ class RecordingProgress:
         if self._folder is not None:
             figures += f"  free disk {write_bytes(shutil.disk_usage(self._folder).free)}"
         if self._bar is None:
-            self._console.print(f"{state}: {statistics.frames}/{self._frames} frames  {figures}")
+            of_all = "" if self._frames is None else f"/{self._frames}"
+            self._console.print(f"{state}: {statistics.frames}{of_all} frames  {figures}")
         else:
             self._bar.update(
                 self._task, completed=statistics.frames, description=state, state=figures

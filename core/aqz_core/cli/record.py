@@ -40,7 +40,7 @@ class RecordOptions:
     adapters
         Folder of the device adapters; None is that of mm-test-adapters.
     frames
-        How many frames to record.
+        How many frames to record; None goes on until Ctrl+C, SIGTERM or SIGHUP.
     exposure_ms
         Exposure, milliseconds; None leaves that of the configuration.
     buffer_mb
@@ -65,7 +65,7 @@ class RecordOptions:
 
     config: Path | None
     adapters: Path | None
-    frames: int
+    frames: int | None
     exposure_ms: float | None
     buffer_mb: int
     codec: CompressionName
@@ -124,7 +124,9 @@ def _record(options: RecordOptions, folder: Path | None, console: Console) -> in
         spill=options.spill,
         s3=options.s3,
     )
-    done = record_camera(camera, options.frames, choices, console)
+    done = record_camera(
+        camera, options.frames, choices, console, interval_s=camera.exposure_ms / 1000, timed=True
+    )
     shown = without_password(options.output)
     if options.as_json:
         _print_document(options, done, shown)
@@ -132,14 +134,15 @@ def _record(options: RecordOptions, folder: Path | None, console: Console) -> in
         _report(options, done, shown, console)
     if done.failure is not None:
         raise done.failure
-    return 130 if done.interrupted else 0
+    return 130 if done.interrupted and options.frames is not None else 0
 
 
 def _report(options: RecordOptions, done: CameraRecording, shown: str, console: Console) -> None:
     """Say what was recorded."""
-    how = "interrupted; " if done.interrupted else ""
+    how = "interrupted; " if done.interrupted and options.frames is not None else ""
+    asked = "" if options.frames is None else f" of {options.frames}"
     console.print(
-        f"{how}{done.statistics.frames} of {options.frames} frames are in {shown}: "
+        f"{how}{done.statistics.frames}{asked} frames are in {shown}: "
         f"{done.statistics.frames / done.seconds:.0f} frames/s, "
         f"{done.statistics.bytes_in / 1e6 / done.seconds:.0f} MB/s of pixels, none dropped",
         markup=False,

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
 
     from aqz_core.chunks.store import ChunkStore
     from aqz_core.codecs import CodecChain
+    from aqz_core.pipeline.buffers import Buffer
     from aqz_core.pipeline.level_downsampler import LevelDownsampler
     from aqz_core.pipeline.runtime import MemoryHolder, Runtime
+    from aqz_core.pipeline.tiling import Tiles
     from aqz_core.planning.layout import ArrayLayout, LayerKey
 
 __all__ = ["LevelWriter"]
@@ -143,13 +145,25 @@ class LevelWriter:
     def replace(self, frame: Frame, lead: LeadIndex) -> bool:
         """Take a plane that was taken or left out before; return whether it was still in reach.
 
-        It is while its layer is in memory or shelved, but not once the layer was handed over.
+        It is while its layer is in memory or shelved; once the layer was handed over, only if its
+        chunk is a file of its own and holds nothing else.
         """
         with self._lock:
             key, slot, _ = self.layout.place(lead)
             if not any(key in known for known in (self.layers, self._shelved, self._skipped)):
-                return False
+                return self._rewrite(frame, key, slot)
             return self._opened(key).take_again(frame, slot)
+
+    def _rewrite(self, frame: Frame, key: LayerKey, slot: int) -> bool:
+        """Store the chunks of one plane again; return whether they hold nothing else."""
+        if self.layout.shard_chunks is not None or self.layout.chunk_planes > 1:
+            return False
+        self._jobs.wait()  # the first version must not come after the second
+        layer = Layer(self.layout, key, *self._memory())
+        layer.scatter(frame, slot)
+        layer.slots.append(slot)
+        self._jobs.hand_over(layer, final=False)
+        return True
 
     def skip(self, lead: LeadIndex, count: int = 1) -> int:
         """Leave out planes from a leading index on, `count` at most and only of one layer.
@@ -199,14 +213,7 @@ class LevelWriter:
 
     def _open(self, key: LayerKey) -> Layer:
         """Find memory for a layer."""
-        buffers = self._engine.pixels.acquire(
-            self._sizes, force=self._level > 0, relieve=self._engine.relieve(self.holder)
-        )
-        tiles = [
-            tiling.tiles(buffer.memory[self._room :])
-            for tiling, buffer in zip(self._tilings, buffers, strict=True)
-        ]
-        layer = Layer(self.layout, key, buffers, tiles)
+        layer = Layer(self.layout, key, *self._memory())
         if (shelved := self._shelved.pop(key, None)) is not None:
             layer.stored, layer.storing = shelved
         layer.skipped = self._skipped.pop(key, layer.skipped)
@@ -217,6 +224,17 @@ class LevelWriter:
         if not self._level and not self._engine.pixels.has_free(self._sizes[0]):
             self._engine.prepare(self._sizes)
         return layer
+
+    def _memory(self) -> tuple[list[Buffer], list[Tiles]]:
+        """Return buffers for every column, and how planes lie in them."""
+        buffers = self._engine.pixels.acquire(
+            self._sizes, force=self._level > 0, relieve=self._engine.relieve(self.holder)
+        )
+        tiles = [
+            tiling.tiles(buffer.memory[self._room :])
+            for tiling, buffer in zip(self._tilings, buffers, strict=True)
+        ]
+        return buffers, tiles
 
     def prepare(self) -> None:
         """Have memory for the first layer before the first plane comes."""

@@ -63,6 +63,8 @@ class ArrayPlan:
         Display settings.
     pyramid_z
         When z is halved, as `ArraySettings` say it.
+    name
+        Of the image, for people.
     """
 
     key: str
@@ -78,6 +80,7 @@ class ArrayPlan:
     is_image: bool
     channels: tuple[Channel, ...]
     pyramid_z: PyramidZ
+    name: str = ""
 
     @property
     def format(self) -> ZarrFormat:
@@ -236,6 +239,7 @@ def plan_array(
         is_image=settings.is_ngff or in_plate or (rules.root_is_image and not key),
         channels=tuple(settings.channels),
         pyramid_z=settings.pyramid_z,
+        name=settings.name,
     )
 
 

@@ -109,7 +109,7 @@ def _image_attributes(plan: ArrayPlan) -> Document:
     image = ngff.multiscales(
         plan.axes,
         [level.scale_factors for level in plan.geometry],
-        name=plan.key.rsplit("/", 1)[-1] or "/",
+        name=plan.name or plan.key.rsplit("/", 1)[-1] or "/",
         version=version,
         downsampling=plan.downsampler,
         omero=channels,

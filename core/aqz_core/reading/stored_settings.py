@@ -124,6 +124,7 @@ def _settings(key: str, owner: Node, base: StoredArray, levels: int) -> ArraySet
         is_ngff=owner.array is None,
         fill_value=base.fill_value.item(),
         channels=_channels(owner.ome),
+        name=_name(key, owner.ome),
         checksum=_has_checksum(base),
     )
 
@@ -160,6 +161,15 @@ def _compression(base: StoredArray) -> PluginCompression | None:
         raise ResumeError(f"chunks pass through {names}; only one codec can be gone on with")
     (codec,) = codecs
     return PluginCompression(codec["name"], dict(codec.get("configuration", {})))
+
+
+def _name(key: str, ome: Mapping[str, Any]) -> str:
+    """Return the name of an image, empty where it is only its key."""
+    try:
+        name = ome["multiscales"][0]["name"]
+    except (KeyError, TypeError, IndexError):
+        return ""
+    return name if isinstance(name, str) and name != (key.rsplit("/", 1)[-1] or "/") else ""
 
 
 def _has_checksum(base: StoredArray) -> bool:

@@ -398,7 +398,11 @@ class ArrayRecorder:
             if len(self._levels) > 1:
                 raise FrameExistsError(f"{where}, and its pyramid is made; {advice}")
             if not self._levels.base.replace(frame, self._router.lead(number)):
-                raise FrameExistsError(f"{where}, and its chunk is stored; {advice}")
+                raise FrameExistsError(
+                    f"{where}, and its chunk is stored in a shard or with other frames; only a "
+                    "chunk that is a file of one frame can be written again (chunk_size_px=1, "
+                    "shard_size_chunks=None)."
+                )
             self._note_by_index(number, line)
             if not recorded:
                 self._skipped.remove(number)

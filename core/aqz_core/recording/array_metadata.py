@@ -119,6 +119,9 @@ class ArrayMetadata:
         """Say that the recording ended early."""
         with self._lock:
             self._state = "interrupted"
+            for name, said in self._attributes.items():  # of programs that keep a state as well
+                if isinstance(said, dict) and said.get("state") == "recording":
+                    self._attributes = {**self._attributes, name: {**said, "state": "failed"}}
             self._write(sync=False)
 
     def complete(self, lengths: list[int], certain: int | None, *, sync: bool) -> None:

@@ -19,6 +19,7 @@ from aqz_core.recovery.report import (
     Severity,
     ValidationReport,
 )
+from aqz_core.recovery.resizing import resize_axes
 from aqz_core.recovery.validate import validate_store
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "Severity",
     "ValidationReport",
     "repair_store",
+    "resize_axes",
     "validate_store",
 ]

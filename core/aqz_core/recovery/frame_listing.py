@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.survey import Node
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["FrameList", "list_frames", "missing_frames"]
+__all__ = ["FrameList", "list_frames", "listed", "missing_frames"]
 
 Index = tuple[int, ...]
 
@@ -137,7 +137,7 @@ def list_frames(
                 f"{owner.where}: the metadata of its full-resolution array cannot be read; `aqz "
                 "validate` says why"
             )
-        return _listed(files, owner, base, providers, idle=idle)
+        return listed(files, owner, base, providers, idle=idle)
     except ResumeError as error:  # of the planes that are looked at
         raise StorageError(str(error)) from error
     finally:
@@ -153,7 +153,7 @@ def _first_level(owner: Node, nodes: Mapping[str, Node]) -> Node | None:
     return None if name is None else nodes.get(name)
 
 
-def _listed(
+def listed(
     files: StoredFiles,
     owner: Node,
     base: Node,

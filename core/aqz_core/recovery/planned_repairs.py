@@ -80,6 +80,8 @@ class Repairs:
         rebuilt: Mapping[str, Any] | None = None,
     ) -> None:
         self.findings: list[Finding] = []
+        self.ended: list[tuple[str, str]] = []
+        """Nodes, and attributes of theirs, in which a program said that it was recording."""
         self._files = files
         self._nodes = nodes
         self._by_name = {node.name: node for node in nodes}
@@ -320,11 +322,26 @@ class Repairs:
         if node is owner and node.aqz.get("state") == "recording":
             attributes["aqz"]["state"] = "interrupted"
             about_state.append("the state becomes 'interrupted'")
+        if node is owner:
+            about_state += self._end_attributes(node, attributes)
         if others:
             self._plan_document(file, document, what)
             self._plan_document(others[0][0], attributes, about_state)
         else:
             self._plan_document(file, document, what + about_state)
+
+    def _end_attributes(self, node: Node, attributes: dict[str, Any]) -> list[str]:
+        """Say that what programs said of the recording in attributes of their own has ended."""
+        what = []
+        for name, said in attributes.items():
+            if name == "aqz" or not isinstance(said, dict) or "frames" not in said:
+                continue
+            if said.get("state") == "recording":
+                said["state"] = "interrupted"
+                what.append(f"the state in {name!r} becomes 'interrupted'")
+            if said.get("state") in ("interrupted", "failed"):
+                self.ended.append((node.name, name))
+        return what
 
     def _plan_document(self, name: str, document: dict[str, Any], what: list[str]) -> None:
         """Plan to store a document, if there is something to say about it."""

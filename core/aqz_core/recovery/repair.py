@@ -15,6 +15,7 @@ from aqz_core.plugins import create_plugin_manager
 from aqz_core.reading.files import open_files
 from aqz_core.reading.survey import survey
 from aqz_core.recovery.changes import LocalChanges, ObjectChanges, changing
+from aqz_core.recovery.frame_counts import count_frames
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.rebuilding import rebuild
 from aqz_core.recovery.report import RepairReport, Severity
@@ -93,7 +94,9 @@ def repair_store(
             try:
                 repairs = _planned(files, hooks, abort_uploads)
                 files.check_inside()
-                repairs.apply(LocalChanges(files.folder))
+                changes = LocalChanges(files.folder)
+                repairs.apply(changes)
+                count_frames(files, repairs.ended, hooks.codecs(), changes)
                 return repairs.report(applied=True)
             finally:
                 lock.release()
@@ -112,7 +115,9 @@ def _repair_objects(
         if repairs.is_needed:
             sink = open_sink(settings, hooks.sinks())
             try:
-                repairs.apply(ObjectChanges(sink))
+                changes = ObjectChanges(sink)
+                repairs.apply(changes)
+                count_frames(files, repairs.ended, hooks.codecs(), changes)
             finally:
                 sink.close()
         return repairs.report(applied=True)

@@ -255,7 +255,9 @@ def _stream_settings(
     stream.store_path = files.address
     stream.s3 = s3
     stream.overwrite = False
-    stream.arrays = [one.settings for one in recorded.values()]
+    # What was given agrees with what is stored, and `extend` compares with it.
+    asked = {normalise_key(one.output_key): one for one in stream.arrays}
+    stream.arrays = [asked.get(key, one.settings) for key, one in recorded.items()]
     versions = {one.owner.version for one in recorded.values()}
     (version, *others) = (one for one in versions if one is not None)
     if others:

@@ -210,6 +210,9 @@ class ArraySettings(SettingsBase):
         Value of pixels that were never written.
     channels : list of Channel
         Display settings, one for each channel; needs `is_ngff`.
+    name : str, default ""
+        What people call the image (NGFF ``name``), in any characters; empty is the last part of
+        `output_key`.
     checksum : bool, default False
         Add a CRC-32C to every chunk (the Zarr V3 codec ``crc32c``), by which readers notice
         a bit that has changed. Not for Zarr V2.
@@ -265,6 +268,7 @@ class ArraySettings(SettingsBase):
         metadata=checked(check.list_of("Channel", check.instance(Channel))),
     )
     checksum: bool = attrs.field(default=False, metadata=checked(check.flag()))
+    name: str = attrs.field(default="", metadata=checked(check.text()))
 
     if not TYPE_CHECKING:
 

@@ -19,7 +19,10 @@ from aqz_core.settings.keys import normalise_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Acquisition", "FieldOfView", "Plate", "Well", "fields_of"]
+__all__ = ["ROOT", "Acquisition", "FieldOfView", "Plate", "Well", "fields_of"]
+
+ROOT = "/"
+"""Path of a plate that is the store itself."""
 
 # What these take is what the constructors take, for type checkers; the checks make lists of it.
 
@@ -120,7 +123,8 @@ class Plate(SettingsBase):
     Parameters
     ----------
     path : str
-        Key of the plate in the store.
+        Key of the plate in the store; ``"/"`` makes the plate the store itself, which is where
+        most readers look for one.
     name : str
         For people.
     row_names, column_names : list of str
@@ -166,7 +170,7 @@ def fields_of(plate: Plate) -> Iterator[tuple[str, Well, FieldOfView]]:
     Yields
     ------
     key : str
-        Key of the field in the store, ``plate/row/column/field``.
+        Key of the field in the store, ``plate/row/column/field``, or ``row/column/field``.
     well : Well
         The well it lies in.
     field : FieldOfView

@@ -90,6 +90,11 @@ class MicroManagerCamera:
         """Edge of a pixel in the sample, micrometres; None when not calibrated."""
         return self._core.getPixelSizeUm() or None
 
+    @property
+    def exposure_ms(self) -> float:
+        """Exposure of a frame, milliseconds: in a sequence also the time from one to the next."""
+        return float(self._core.getExposure())
+
     def frames(
         self, count: int | None, interval: float | None = None
     ) -> Iterator[np.ndarray[Any, Any]]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aqz_core.errors import SettingsError
 from aqz_core.settings.keys import Node, check_key, check_segment, normalise_key
-from aqz_core.settings.plate import fields_of
+from aqz_core.settings.plate import ROOT, fields_of
 from aqz_core.settings.validation.array import check_array
 
 if TYPE_CHECKING:
@@ -43,8 +43,10 @@ def check_plate(plate: Plate, where: str, *, sharded: bool = True) -> None:
         For the first rule that is broken.
     """
     path = normalise_key(plate.path)
-    if not path:
-        raise SettingsError(f"{where}: path is empty; give the plate a key in the store")
+    if not path and plate.path != ROOT:
+        raise SettingsError(
+            f"{where}: path is empty; give the plate a key in the store, or '/' to make it the root"
+        )
     check_key(path, where)
     _check_names(plate.row_names, f"{where}: row_names")
     _check_names(plate.column_names, f"{where}: column_names")
@@ -82,8 +84,8 @@ def plate_nodes(plate: Plate, where: str) -> list[Node]:
     path = normalise_key(plate.path)
     groups = {path: None}  # a set that keeps its order
     for well in plate.wells:
-        groups[f"{path}/{well.row_name}"] = None
-        groups[f"{path}/{well.row_name}/{well.column_name}"] = None
+        groups[normalise_key(f"{path}/{well.row_name}")] = None
+        groups[normalise_key(f"{path}/{well.row_name}/{well.column_name}")] = None
     nodes = [Node(key, "plate", where) for key in groups]
     for key, _, _ in fields_of(plate):
         nodes.append(Node(key, "multiscales", f"{where}: field {key!r}"))
