@@ -30,13 +30,15 @@ def test_a_flush_that_fails_once_leaves_no_hole(tmp_path, monkeypatch, failing):
 
     stream = aqz.ZarrStream(settings(path, planes=2, chunks=2))
     monkeypatch.setattr(GrowingShard, "write_index", fails_once)
-    number = 0
+
+    def append_and_flush():
+        for number in range(60):
+            stream.append(frame(number + 1))
+            if number % 3 == 2:
+                stream.flush()
+
     with pytest.raises(aqz.errors.StorageError):
-        while number < 60:
-            for _ in range(3):
-                stream.append(frame(number + 1))
-                number += 1
-            stream.flush()
+        append_and_flush()
     with pytest.raises(aqz.errors.StorageError):
         stream.close()
     monkeypatch.undo()
