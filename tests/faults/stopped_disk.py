@@ -19,7 +19,7 @@ from aqz_core.storage.filesystem import FilesystemSink
 
 __all__ = ["Stop", "stopping"]
 
-End = Literal["kill", "fail", "exit"]
+End = Literal["kill", "fail", "exit", "close"]
 
 _OPERATIONS = [
     (FilesystemSink, name) for name in ("write", "append", "create_shard", "write_at", "commit")
@@ -31,7 +31,7 @@ _OPERATIONS += [(filesystem._ShardOnDisk, "finish"), (filesystem._ShardOnDisk, "
 class Stop:
     """Where and how recordings stop: at the operation numbered `after`, from 0.
 
-    "exit" ends the process for good.
+    "exit" ends the process for good, "close" lets the recording end as it would.
     """
 
     how: End

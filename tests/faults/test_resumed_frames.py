@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import numpy as np
@@ -205,6 +206,95 @@ def test_a_shard_killed_before_its_first_chunk_is_taken_up_behind_its_header(
         stream.append(frame(first + 6, size))
     np.testing.assert_array_equal(values(store), range(1, first + 7))
     assert validate_store(store).is_valid
+
+
+LAYOUTS = {
+    "a chunk a frame": {"chunk": 1, "shard": 4},
+    "half-full chunks": {"chunk": 4, "shard": 2, "codec": "zstd"},
+    "long indexes": {"chunk": 1, "shard": 64},
+    "chunk files": {"chunk": 3, "shard": None},
+    "a pyramid": {"chunk": 2, "shard": 2, "size": 32, "method": "MEAN", "is_ngff": True},
+}
+FRAMES = 9
+
+
+def record_until(store, layout, stop):
+    """Record with flushes until the recording stops; return the frames that were flushed."""
+    flushed = 0
+    with stopping(stop):
+        try:
+            with opened(store, **layout) as stream:
+                for number in range(FRAMES):
+                    stream.append(frame(number + 1, layout.get("size", SIZE)))
+                    if number % 4 == 2:
+                        stream.flush()
+                        flushed = number + 1
+        except (aqz.AqzError, OSError):
+            return flushed
+    return FRAMES
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_kill_at_any_operation_costs_no_flushed_frame_and_no_pixel(tmp_path, name):
+    layout = LAYOUTS[name]
+    size, key = layout.get("size", SIZE), "0" if layout.get("is_ngff") else ""
+    stop = Stop("close", -1)
+    record_until(tmp_path / "whole", layout, stop)
+    for after in range(0, stop.done, 1 + stop.done // 12):
+        store = tmp_path / f"killed{after}"
+        flushed = record_until(store, layout, Stop("kill", after))
+        try:
+            stream = aqz.ZarrStream.resume(store)
+        except aqz.AqzError:
+            assert not flushed
+            continue
+        with stream:
+            first = stream.statistics().frames
+            assert flushed <= first <= FRAMES
+            for number in range(first, first + 3):
+                stream.append(frame(number + 1, size))
+            stream.flush()
+            assert values(store / key) == list(range(1, first + 4))
+        assert values(store / key) == list(range(1, first + 4))
+        assert validate_store(store).findings == ()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="ends a child process that was forked")
+@pytest.mark.parametrize("after", [9, 14, 21])
+def test_a_process_that_ends_at_once_leaves_what_it_flushed(tmp_path, after):
+    store = tmp_path / "s"
+    child = os.fork()
+    if not child:
+        record_until(store, LAYOUTS["half-full chunks"], Stop("exit", after))
+        os._exit(0)
+    os.waitpid(child, 0)
+    with aqz.ZarrStream.resume(store) as stream:
+        first = stream.statistics().frames
+        for number in range(first, FRAMES):
+            stream.append(frame(number + 1))
+    assert values(store) == list(range(1, FRAMES + 1))
+    assert validate_store(store).findings == ()
+
+
+def test_a_repair_shows_no_half_frames(tmp_path):
+    """One of the two chunks of the last frame was stored when the disk was full."""
+    store = tmp_path / "s"
+    plan = ArrayPlan(axes=axes("tyx", (0, 16, 16), (2, 16, 8)), dtype="uint8")
+    stream = aqz.ZarrStream(settings_for(aqz, StreamPlan((plan,)), store))
+    for number in range(4):
+        stream.append(frame(number + 1))
+        stream.flush()
+    shutil.copytree(store, tmp_path / "full")
+    stream.close()
+    full = tmp_path / "full"
+    half = np.zeros((2, 16, 8), "uint8")
+    half[0] = 3
+    (full / "c/1/0/1").write_bytes(half.tobytes())
+    document = json.loads((full / "zarr.json").read_text())
+    document["shape"][0] = document["attributes"]["aqz"]["frames"] = 2
+    (full / "zarr.json").write_text(json.dumps(document))
+    repair_store(full, apply=True)
+    assert values(full) == [1, 2, 3]
 
 
 def test_half_a_frame_is_missing_and_can_be_written(tmp_path):

@@ -2,27 +2,18 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from aqz_core.errors import AqzError
-from aqz_core.reading.chunks import (
-    ChunkDecoder,
-    chunk_coordinates,
-    chunks_per_shard,
-    indexes_of,
-    is_recorded,
-    stored_chunks,
-)
-from aqz_core.reading.shard_indexes import entries_within
+from aqz_core.errors import ResumeError
+from aqz_core.reading.chunks import chunks_per_shard, coordinates_in, indexes_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.planes import StoredPlanes
     from aqz_core.reading.stored_array import StoredArray
     from aqz_core.reading.survey import ChunkFile, Node
 
@@ -117,72 +108,64 @@ def declared_length(owner: Node, base: Node) -> int:
     return 0
 
 
-def recorded_length(files: StoredFiles, owner: Node, base: Node, decoder: ChunkDecoder) -> int:
-    """Return the length of an array that shows every pixel which is stored.
+def recorded_length(files: StoredFiles, owner: Node, base: Node, planes: StoredPlanes) -> int:
+    """Return the length of an array that shows every frame which is stored as a whole.
 
-    Never less than its metadata say. Planes at the end of the last chunks count if any of their
-    pixels is not the fill value: a chunk may have been stored before all its planes came.
+    Never less than its metadata say. A chunk may have been stored before all its planes came, and
+    some chunks of a frame without the others.
     """
     assert base.array is not None
     length = base.array.shape[0]
     size = base.array.chunk_shape[0]
-    rows: dict[int, list[ChunkFile]] = {}
+    layers: dict[int, set[tuple[int, ...]]] = {}
     for file in base.files:
-        for row in _append_rows(files, base, file):
-            if (row + 1) * size > length:
-                rows.setdefault(row, []).append(file)
-    for row in sorted(rows, reverse=True):
-        planes = max(_planes_in_use(files, decoder, file, row) for file in rows[row])
-        if planes:
-            length = max(length, row * size + planes)
+        for layer in _layers(files, base, file):
+            if (layer[0] + 1) * size > length:
+                layers.setdefault(layer[0], set()).add(layer)
+    for row in sorted(layers, reverse=True):
+        reached = max(_reached(planes, base.array, layer) for layer in layers[row])
+        if reached:
+            length = max(length, reached)
             break
     limit = declared_length(owner, base)
     return min(length, max(limit, base.array.shape[0])) if limit else length
 
 
-def _append_rows(files: StoredFiles, base: Node, file: ChunkFile) -> set[int]:
-    """Return the chunk coordinates on the append axis that a file holds chunks of."""
+def _layers(files: StoredFiles, base: Node, file: ChunkFile) -> set[tuple[int, ...]]:
+    """Return the chunk coordinates on the index axes that a file holds chunks of."""
     array = base.array
     assert array is not None
     extent = chunks_per_shard(array)
     last = (file.coordinate[0] + 1) * extent[0] * array.chunk_shape[0]
     if last <= array.shape[0]:
         return set()
-    if array.shard_shape is None:
-        return {file.coordinate[0]}
     try:
-        indexes = indexes_of(files, array, file)
+        indexes = indexes_of(files, array, file) if array.shard_shape is not None else None
     except OSError:
         if files.folder is None:
             raise  # it is the service that failed: what the shard holds is not known
         return set()
-    entries = indexes.best(prefer_end=array.index_at_end)
-    if entries is None:
-        return set()
-    numbers = np.flatnonzero(entries_within(entries, indexes.nbytes))
-    return set(chunk_coordinates(array, file.coordinate, numbers)[:, 0].tolist())
+    return set(map(tuple, coordinates_in(array, file, indexes)[:, :-2].tolist()))
 
 
-def _planes_in_use(files: StoredFiles, decoder: ChunkDecoder, file: ChunkFile, row: int) -> int:
-    """Return how many planes, up to the last with a pixel other than the fill value, there are.
+def _reached(planes: StoredPlanes, array: StoredArray, layer: tuple[int, ...]) -> int:
+    """Return the length up to the last whole plane in a layer of chunks; 0 where there is none.
 
     A chunk that cannot be decoded counts as full: something is stored there.
     """
-    most = 0
-    for coordinate, data in stored_chunks(files, decoder.array, file):
-        if coordinate[0] != row:
-            continue
+    sizes = array.chunk_shape[:-2]
+    first = [k * size for k, size in zip(layer, sizes, strict=True)]
+    inner = [
+        range(start, min(start + size, n))
+        for start, size, n in zip(first[1:], sizes[1:], array.shape[1:-2], strict=True)
+    ]
+    for place in reversed(range(first[0], first[0] + sizes[0])):
         try:
-            most = max(most, _last_in_use(decoder.decode(data), decoder.array.fill_value))
-        except AqzError:
-            return decoder.array.chunk_shape[0]
-    return most
-
-
-def _last_in_use(pixels: npt.NDArray[Any], fill: np.generic) -> int:
-    """Return the number of planes on the first axis up to the last that is in use."""
-    in_use = is_recorded(pixels, fill).reshape(pixels.shape[0], -1).any(axis=1)
-    return int(np.flatnonzero(in_use)[-1]) + 1 if in_use.any() else 0
+            if any(planes.is_stored((place, *others)) for others in product(*inner)):
+                return place + 1
+        except ResumeError:
+            return place + 1
+    return 0
 
 
 def _datasets(owner: Node) -> list[Mapping[str, Any]]:

@@ -166,9 +166,8 @@ class StoredPlanes:
     def _chunk(self, coordinate: Coordinate) -> npt.NDArray[Any] | None:
         """Return a chunk's pixels, or None if it is not stored."""
         if coordinate not in self._chunks:
-            place = self._locate(coordinate)
             try:
-                decoded = None if place is None else self._decoder.decode(self._bytes(*place))
+                decoded = self._decoded(coordinate)
             except (StorageError, FileNotFoundError) as error:
                 raise ResumeError(
                     f"{self._node.where}: chunk {coordinate} is damaged ({error}); `aqz validate` "
@@ -176,6 +175,19 @@ class StoredPlanes:
                 ) from error
             self._chunks[coordinate] = decoded
         return self._chunks[coordinate]
+
+    def _decoded(self, coordinate: Coordinate) -> npt.NDArray[Any] | None:
+        """Return a chunk's pixels; looked for anew if a recording gave its shard another file."""
+        place = self._locate(coordinate)
+        try:
+            return None if place is None else self._decoder.decode(self._bytes(*place))
+        except (StorageError, FileNotFoundError):
+            shard = tuple(k // n for k, n in zip(coordinate, self._extent, strict=True))
+            before = self._indexes.pop(shard, None)
+            place = self._locate(coordinate)
+            if np.array_equal(before, self._indexes.get(shard)):  # type: ignore[arg-type]
+                raise
+            return None if place is None else self._decoder.decode(self._bytes(*place))
 
     def _bytes(self, file: ChunkFile, offset: int, nbytes: int) -> bytes:
         """Return the encoded bytes of a chunk."""

@@ -15,7 +15,7 @@ import numpy as np
 from aqz_core.chunks.shard_format import MISSING, encode_index
 from aqz_core.errors import AqzError, StorageError
 from aqz_core.metadata import to_json
-from aqz_core.reading.chunks import ChunkDecoder, chunks_per_shard, indexes_of
+from aqz_core.reading.chunks import chunks_per_shard, indexes_of
 from aqz_core.reading.extent import (
     level_factors,
     level_name,
@@ -29,6 +29,7 @@ from aqz_core.reading.frame_record import (
     impossible_record,
     read_record,
 )
+from aqz_core.reading.planes import StoredPlanes
 from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.recovery.missing_chunks import lost_files, missing_levels, recorded_levels
 from aqz_core.recovery.report import Action, Finding, RepairReport, Severity
@@ -369,11 +370,11 @@ class Repairs:
             self.find(Severity.ERROR, base.name, f"{impossible}; its length is left as it is")
             return [None] * len(levels)
         try:
-            decoder = ChunkDecoder(base.array, self._providers)
+            planes = StoredPlanes(self._files, base, self._providers)
         except AqzError as error:
             self.find(Severity.ERROR, base.name, str(error))
             return [None] * len(levels)
-        length = recorded_length(self._files, owner, base, decoder)
+        length = recorded_length(self._files, owner, base, planes)
         factors = level_factors(owner, levels)
         return [
             max(node.array.shape[0], -(-length // factor)) if node.array is not None else None
