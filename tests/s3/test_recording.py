@@ -108,7 +108,7 @@ def test_more_objects_than_one_request_deletes(bucket):
         sink = stream._session.sink
         with ThreadPoolExecutor(8) as threads:
             for number in range(1005):
-                threads.submit(sink.write, f"junk/{number}", b"x", sync=False)
+                threads.submit(sink.write, f"c/{number}/0/0", b"x", sync=False)
     recorded(frames(1), "a.zarr", s3, overwrite=True)
     assert len(bucket.listing()) == 2
 

@@ -245,7 +245,7 @@ def plan_memory(
     one_more = max((array.layer for array in every), default=0)
     minimum = fixed + int(least * share)
     comfortable = fixed + int((least + 2 * one_more) * share) + more_parts
-    whole = fixed + more_parts + int(sum(array.whole for array in every) * share)
+    whole = fixed + more_parts + int(max((array.whole for array in every), default=0) * share)
     useful = max(comfortable, min(DEFAULT_BUDGET, whole))
     total = max_memory if max_memory is not None else useful
     if total < minimum:
