@@ -10,8 +10,6 @@ cost half the processor time.
 
 from __future__ import annotations
 
-import contextlib
-import mmap
 import threading
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
@@ -20,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import MemoryBudgetError, StalledError
+from aqz_core.storage import platform
 from aqz_core.storage.alignment import PAGE, align
 
 if TYPE_CHECKING:
+    import mmap
     from collections.abc import Callable, Sequence
 
     from aqz_core.pipeline.failure import Failure
@@ -68,20 +68,14 @@ class Buffer:
 
     def cool(self) -> None:
         """Give the memory back to the system, the content with it; the addresses stay."""
-        if hasattr(self._arena, "madvise"):
-            self._arena.madvise(mmap.MADV_DONTNEED, self._start, self.nbytes)
+        platform.give_back(self._arena, self._start, self.nbytes)
 
 
 def _new_buffers(nbytes: int) -> list[Buffer]:
     """Map memory for buffers of one size; none of it is taken from the system yet."""
     count = max(1, ARENA_NBYTES // nbytes)
     total = align(count * nbytes, HUGE_PAGE)
-    if not hasattr(mmap, "MAP_ANONYMOUS"):  # Windows
-        return [Buffer(mmap.mmap(-1, nbytes), 0, nbytes)]
-    arena = mmap.mmap(-1, total, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-    if nbytes >= MIN_HUGE_NBYTES and hasattr(mmap, "MADV_HUGEPAGE"):
-        with contextlib.suppress(OSError):  # a system without them has small pages
-            arena.madvise(mmap.MADV_HUGEPAGE)
+    arena = platform.map_memory(total, huge=nbytes >= MIN_HUGE_NBYTES)
     return [Buffer(arena, n * nbytes, nbytes) for n in range(count)]
 
 

@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, Protocol
 
 from aqz_core.errors import AqzError, StorageError
+from aqz_core.storage import platform
 from aqz_core.storage.regular_files import create_new, open_regular
 
 if TYPE_CHECKING:
@@ -140,15 +141,4 @@ def replace_content(file: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    sync_directory(file.parent)
-
-
-def sync_directory(folder: Path) -> None:
-    """Flush the names in a directory, where the system lets a directory be opened."""
-    if os.name == "nt":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    platform.sync_directory(file.parent)

@@ -16,18 +16,15 @@ import errno
 import json
 import logging
 import os
+import sys
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreBusyError
+from aqz_core.storage import platform
 from aqz_core.storage.names import LOCK_SUFFIX, MAX_DOCUMENT_NBYTES
 from aqz_core.storage.regular_files import open_regular
-
-if os.name == "nt":
-    import msvcrt
-else:
-    import fcntl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +34,7 @@ __all__ = ["StoreLock", "is_locked", "lock_path"]
 _log = logging.getLogger("aqz")
 
 _BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
-_OPEN = os.O_RDWR if os.name == "nt" else os.O_RDONLY
+_OPEN = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
 """A file that is open for writing would keep its file system from being mounted read-only."""
 
 _ATTEMPTS = 100
@@ -111,7 +108,7 @@ class StoreLock:
         if descriptor is None:
             return
         _held.discard(self._path)
-        if os.name == "nt":  # an open file cannot be removed there
+        if sys.platform == "win32":  # an open file cannot be removed there
             os.close(descriptor)
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -119,7 +116,7 @@ class StoreLock:
         with contextlib.suppress(OSError):  # the directory may be read-only by now, or gone
             self._path.unlink()
         with contextlib.suppress(OSError):
-            _unlock(descriptor)  # for a forked child's copy of the descriptor, too
+            platform.unlock(descriptor)  # for a forked child's copy of the descriptor, too
         os.close(descriptor)
 
     def disown(self) -> None:
@@ -177,9 +174,9 @@ def _is_held(path: Path) -> bool:
     except OSError:
         return False
     try:
-        if not _try_lock(descriptor, shared=True):
+        if not platform.try_lock(descriptor, shared=True):
             return True
-        _unlock(descriptor)
+        platform.unlock(descriptor)
     except OSError:
         return False
     finally:
@@ -256,7 +253,7 @@ def _acquire_open(path: Path, flags: int) -> int | None:
     for _ in range(_ATTEMPTS):
         descriptor = open_regular(path, flags | os.O_CREAT)
         try:
-            if not _try_lock(descriptor):
+            if not platform.try_lock(descriptor):
                 os.close(descriptor)
                 return None
             if _is_same_file(descriptor, path):
@@ -274,30 +271,3 @@ def _is_same_file(descriptor: int, path: Path) -> bool:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:
         return False
-
-
-def _try_lock(descriptor: int, *, shared: bool = False) -> bool:
-    """Lock an open file for this descriptor alone; False when another one has it.
-
-    One that only asks takes it `shared`, where there is such a thing, and is in nobody else's way
-    who asks.
-    """
-    try:
-        if os.name == "nt":
-            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-        else:
-            kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in _BUSY:
-            return False
-        raise
-    return True
-
-
-def _unlock(descriptor: int) -> None:
-    """Undo `_try_lock`."""
-    if os.name == "nt":
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-    else:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -7,6 +7,7 @@ as long as it is told to, then the frame is refused: who asks decides what that 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import defaultdict, deque
@@ -38,11 +39,12 @@ class QueuedFrame:
 def default_capacity() -> int:
     """Return a sensible bound in bytes: 1 GiB, or a quarter of the machine's memory if less."""
     import os
+    import sys
 
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        memory = 4 << 30
+    memory = 4 << 30
+    if sys.platform != "win32":
+        with contextlib.suppress(ValueError, OSError):
+            memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min(1 << 30, memory // 4)
 
 

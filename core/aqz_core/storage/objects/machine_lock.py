@@ -16,6 +16,7 @@ import hashlib
 import logging
 import os
 import stat
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -116,7 +117,7 @@ def _is_own(folder: Path) -> bool:
         found = folder.lstat()
     except OSError:
         return False
-    if os.name == "nt":
+    if sys.platform == "win32":
         return stat.S_ISDIR(found.st_mode)
     mine = found.st_uid == os.geteuid()
     return stat.S_ISDIR(found.st_mode) and mine and not found.st_mode & 0o022
