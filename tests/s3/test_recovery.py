@@ -227,7 +227,7 @@ def test_a_service_in_trouble_is_asked_again_and_one_that_fails_is_told(
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     there = ["--endpoint", endpoint.endpoint, "s3://bucket/a.zarr"]
     assert main(["validate", *there]) == main(["info", *there]) == main(["repair", *there]) == 0
-    assert "nothing is damaged" in capsys.readouterr().out
+    assert "no damage was found" in capsys.readouterr().out
     assert seen[-1][0] == seen[-1][1] == report.arrays[0].nbytes
     endpoint.fail("denied", "GET /bucket/a.zarr/c")
     with pytest.raises(StorageError, match="AccessDenied"):

@@ -26,7 +26,6 @@ __all__ = [
     "add_to_end",
     "changing",
     "replace_content",
-    "sync_directory",
     "write_start",
 ]
 

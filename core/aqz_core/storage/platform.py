@@ -59,7 +59,7 @@ if sys.platform == "win32":
         os.lseek(descriptor, offset, os.SEEK_SET)
         return os.write(descriptor, data)
 
-    def sync_directory(path: str) -> None:
+    def sync_directory(path: str | os.PathLike[str]) -> None:
         """Do nothing: NTFS journals names, and directories cannot be opened."""
 
     def replace(source: str, target: str) -> None:
@@ -129,7 +129,7 @@ else:
     pwrite = os.pwrite
     replace = os.replace
 
-    def sync_directory(path: str) -> None:
+    def sync_directory(path: str | os.PathLike[str]) -> None:
         """Flush the names in a directory to the device."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
