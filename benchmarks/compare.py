@@ -99,7 +99,7 @@ def _positive(kind: type[float]) -> Callable[[str], float]:
             raise argparse.ArgumentTypeError(msg)
         return value
 
-    parse.__name__ = kind.__name__  # argparse names it when the text is no number
+    parse.__name__ = kind.__name__  # argparse names it when the text is not a number
     return parse
 
 

@@ -66,7 +66,7 @@ def load_writer(name: str) -> Opener:
 
 
 def can_record(writer: str, case: Case) -> bool:
-    """Tell whether the case is within what the writer does: the context has no pyramids."""
+    """Return whether the case is within what the writer does: the context has no pyramids."""
     return not (writer in CONTEXT and case.pyramid)
 
 

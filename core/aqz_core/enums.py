@@ -1,7 +1,7 @@
 """Enumerations of the settings: what can be chosen, and under which number.
 
 Members and integer values are those of acquire-zarr 0.10.0, so that stored integers and
-comparisons with plain numbers keep their meaning; what aqz adds comes after the peer's last
+comparisons with plain numbers keep their meaning; what aqz adds comes after acquire-zarr's last
 value. (``DownsamplingMethod`` counted from 0 in acquire-zarr 0.5.1.)
 
 Which codec goes with which compressor is a rule of `validation`; how a codec is written to

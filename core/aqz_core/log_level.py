@@ -30,7 +30,7 @@ def set_log_level(level: LogLevel) -> None:
     Raises
     ------
     TypeError
-        It is no `LogLevel`.
+        It is not a `LogLevel`.
     """
     if not isinstance(level, LogLevel):
         raise TypeError(f"set_log_level takes a LogLevel, not {level!r}")

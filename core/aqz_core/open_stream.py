@@ -157,7 +157,7 @@ def open_stream(
     version : {3, 2}
         Zarr format.
     mode : {"new", "append"}
-        With ``"append"``, go on with the recording that is at `store_path`, a path or URL, if
+        With ``"append"``, resume the recording that is at `store_path`, a path or URL, if
         there is one, at its next frame: see `ZarrStream.resume`. It may be Zarr V2.
     overwrite : bool, default False
         Remove the recording at `store_path` first; refused if anything else is in it.

@@ -91,12 +91,12 @@ class ZarrStream:
         *,
         s3: S3Settings | None = None,
     ) -> Self:
-        """Go on with a recording that was interrupted, or finished, at its next frame.
+        """Resume a recording that was interrupted, or finished, at its next frame.
 
         `append` continues behind the last frame of which, and of all before, every chunk is
         stored; ``statistics().frames`` tells how many those are. Shards that lack the index of
         a finished store get it first, as by ``aqz repair``. In an object store the frames of shards
-        that are not full are read back, a few at a time, and the shards stored anew when they are
+        that are not full are read back, a few at a time, and the shards rewritten when they are
         complete; until then the old ones stay.
 
         Parameters
@@ -115,10 +115,10 @@ class ZarrStream:
         Raises
         ------
         ResumeError
-            There is nothing to go on with, the store is damaged, or `settings` differ from it:
+            There is nothing to resume, the store is damaged, or `settings` differ from it:
             the message names what differs.
         MemoryBudgetError
-            Shards of that size cannot be stored anew within ``max_memory``.
+            Shards of that size cannot be rewritten within ``max_memory``.
         StoreBusyError
             Another stream records there; to an object store, one of this machine and user.
         SettingsError, StorageError
@@ -170,7 +170,7 @@ class ZarrStream:
         data : numpy.ndarray
             One frame of shape (Y, X); whole frames, of shape (..., Y, X), in the order of
             arrival; or a flat run of pixels that continues the one before. In the data type of
-            the array; another byte order is mended.
+            the array; another byte order is converted.
         key : str, optional
             The array; not needed if there is only one.
         metadata : mapping, optional
@@ -247,7 +247,7 @@ class ZarrStream:
         TypeError
             It is not a number of bytes, 0 or more.
         FrameShapeError
-            The bytes are no whole number of pixels.
+            The bytes are not a whole number of pixels.
         OutOfBoundsError, UnknownArrayError, StreamClosedError, StorageError
             As for `append`.
         """
@@ -364,7 +364,7 @@ class ZarrStream:
         return True
 
     def is_active(self) -> bool:
-        """Tell whether frames can be appended: the stream is open and nothing has failed."""
+        """Return whether frames can be appended: the stream is open and nothing has failed."""
         return self._session.is_open
 
     def statistics(self) -> StreamStatistics:

@@ -83,7 +83,7 @@ def upload_store(
     SettingsError
         The destination is no object store, or cannot be used.
     StorageError
-        `source` is no store, or something could not be sent.
+        `source` is not a store, or something could not be sent.
     StoreBusyError
         `source` is being recorded, or somebody writes to the destination.
     StoreExistsError
@@ -160,7 +160,7 @@ def metadata_last(names: list[str]) -> tuple[list[str], list[str]]:
 def _locked_source(root: Path) -> Iterator[list[str]]:
     """Keep recordings out of a store; give its files, relative and with slashes."""
     if not any((root / name).is_file() for name in METADATA):
-        raise StorageError(f"{root} is no Zarr store: it has no zarr.json, .zgroup or .zarray")
+        raise StorageError(f"{root} is not a Zarr store: it has no zarr.json, .zgroup or .zarray")
     try:
         lock = StoreLock(root)
     except StoreBusyError as error:

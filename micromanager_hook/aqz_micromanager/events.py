@@ -64,7 +64,7 @@ class PlannedEnd:
         self._more = False
 
     def see(self, axes: Mapping[str, Any]) -> None:
-        """Take note of an image that came; the engine may add an axis, for cameras."""
+        """Note an image that came; the engine may add an axis, for cameras."""
         for at, planned in enumerate(self._last):
             if planned.items() <= axes.items():
                 self._came = True

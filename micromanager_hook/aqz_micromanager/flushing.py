@@ -51,7 +51,7 @@ class Flusher:
             self._thread.start()
 
     def note_frame(self) -> None:
-        """Take note that a frame came."""
+        """Note that a frame came."""
         self._frames += 1
 
     def stop(self) -> None:

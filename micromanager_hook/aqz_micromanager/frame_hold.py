@@ -53,7 +53,7 @@ class FrameHold:
         return len(self._frames)
 
     def has_room_for(self, frame: ArrivedFrame) -> bool:
-        """Tell whether one more frame can wait."""
+        """Return whether one more frame can wait."""
         return self.nbytes + frame.pixels.nbytes <= self._max_nbytes
 
     def has(self, axes: Mapping[str, Any]) -> bool:

@@ -65,7 +65,7 @@ def planes_of(
     Raises
     ------
     FrameChangedError
-        It is no image of one or three components.
+        It is not an image of one or three components.
     """
     image = np.asarray(image)
     if image.ndim == 2 and image.dtype == np.uint64:

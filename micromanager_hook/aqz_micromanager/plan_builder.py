@@ -88,7 +88,7 @@ class PlanBuilder:
     # ---- what is told -----------------------------------------------------------------------
 
     def add_frame(self, axes: Mapping[str, object]) -> None:
-        """Take note of a frame, or of an event that asks for one (see `of_event`)."""
+        """Note a frame, or of an event that asks for one (see `of_event`)."""
         site, values = split_axes(axes)
         seen = self._seen(axes)
         for name, value in values.items():
@@ -102,7 +102,7 @@ class PlanBuilder:
             self.add_site(Site(site, label))
 
     def add_site(self, site: Site) -> None:
-        """Take note of a site; what was known of it and is not said again stays."""
+        """Note a site; what was known of it and is not said again stays."""
         known = self._sites.get(site.key)
         if known is not None:
             said = {
@@ -114,7 +114,7 @@ class PlanBuilder:
         self._sites[site.key] = site
 
     def add_plane(self, axes: Mapping[str, object], z_um: float) -> None:
-        """Take note of where the stage focuses for a frame."""
+        """Note where the stage focuses for a frame."""
         seen, values = self._seen(axes), split_axes(axes)[1]
         if "z" in values:
             seen.planes_um.setdefault(values["z"], z_um)
@@ -122,14 +122,14 @@ class PlanBuilder:
             seen.z_um = z_um
 
     def add_start(self, axes: Mapping[str, object], seconds: float) -> None:
-        """Take note of when a frame shall be taken."""
+        """Note when a frame shall be taken."""
         values = split_axes(axes)[1]
         if "time" in values:
             starts = self._seen(axes).starts_s
             starts[values["time"]] = min(seconds, starts.get(values["time"], seconds))
 
     def add_channel_name(self, axes: Mapping[str, object], name: str) -> None:
-        """Take note of the channel of a frame that has no axis for it."""
+        """Note the channel of a frame that has no axis for it."""
         self._seen(axes).channels[name] = None
 
     def _seen(self, axes: Mapping[str, object]) -> _Seen:

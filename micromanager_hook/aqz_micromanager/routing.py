@@ -168,7 +168,7 @@ class ImageAxes:
         if isinstance(value, int) and value >= 0:
             return value
         raise UnknownCoordinateError(
-            f"{value!r} on axis {name!r} is no number from 0 up, which an axis without an end "
+            f"{value!r} on axis {name!r} is not a number from 0 up, which an axis without an end "
             f"needs; give axes={{{name!r}: [...]}} with all coordinates"
         )
 

@@ -127,7 +127,7 @@ class StoreRecording:
         self._begin(image, from_first=True)
 
     def grow(self, key: ImageKey) -> None:
-        """Take note that the axes of an image have more coordinates; make room for them.
+        """Note that the axes of an image have more coordinates; make room for them.
 
         Raises
         ------

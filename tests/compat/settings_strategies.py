@@ -64,7 +64,7 @@ def _arrays(draw: st.DrawFn, *, key: bool) -> Maker:
     inner = draw(st.permutations(names[1:-2])) if draw(st.booleans()) else None
     order = [] if inner is None or len(names) < 3 else [names[0], *inner, *names[-2:]]
     fields: dict[str, Any] = {
-        "max_levels": draw(st.integers(0, 5)) if method else 0,  # the peer loses others
+        "max_levels": draw(st.integers(0, 5)) if method else 0,  # acquire-zarr loses others
         "is_ngff": draw(st.booleans()),
         "storage_dimension_order": order,
     }

@@ -188,7 +188,7 @@ def test_what_is_no_config(tmp_path, text, part):
         aqz.StreamSettings.from_file(file)
     assert str(caught.value).startswith(str(file))
     assert part in str(caught.value)
-    with pytest.raises(ValueError):  # noqa: PT011 - what programs for the peer catch
+    with pytest.raises(ValueError):  # noqa: PT011 - what programs for acquire-zarr catch
         aqz.StreamSettings.from_string(text)
 
 

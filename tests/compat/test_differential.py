@@ -24,7 +24,7 @@ from tests.support.peer import PeerError, comparable_metadata
 from tests.support.plans import StreamPlan, record
 from tests.support.strategies import array_plans
 
-# A run of the peer that hangs costs seconds, and some do.
+# A run of acquire-zarr that hangs costs seconds, and some do.
 pytestmark = pytest.mark.timeout(600 + 10 * int(os.environ.get("AQZ_DIFFERENTIAL", "0")))
 
 EXAMPLES = int(os.environ.get("AQZ_DIFFERENTIAL", "200"))
@@ -36,7 +36,7 @@ if os.environ.get("AQZ_SHRINK"):
 
 DTYPES = tuple(f"{sign}int{bits}" for sign in ("u", "") for bits in (8, 16, 32, 64))
 DTYPES += ("float32", "float64")
-# The peer adds four pixels in the type of one.
+# acquire-zarr adds four pixels in the type of one.
 OVERFLOWING = {"uint32", "uint64", "int32", "int64"}
 
 
@@ -80,7 +80,7 @@ def comparable_plans(draw, key="", image=None):
     storage = plan.storage
     if len(axes) == 2 or (storage and storage[0] != axes[0].name):
         storage = ()
-    if storage:  # swapped rows and columns crash the peer
+    if storage:  # swapped rows and columns crash acquire-zarr
         storage = (*storage[:-2], *(axis.name for axis in axes[-2:]))
     return replace(
         plan,
@@ -114,7 +114,7 @@ def assert_recorded_alike(plan, peer, ours, theirs_options=None, ours_options=No
             try:
                 peer.record(replace(plan, options=theirs_options or {}), right)
             except PeerError as error:
-                event(f"the peer failed: {str(error)[:60]}")
+                event(f"acquire-zarr failed: {str(error)[:60]}")
                 reject()  # too many of these fail the test: hypothesis counts them
             try:
                 assert_stored_alike(left, right)
@@ -168,7 +168,7 @@ def test_plates_as_0_10(peer_0_10, data):
     keys = ("plate/A/1/f0", "plate/A/1/f1", "plate/C/2/only")
     fields = []
     for key in keys[: data.draw(st.integers(2, 3))]:
-        # Single images, stacks without a limit and acquisitions without fields fail in the peer.
+        # Single images, unlimited stacks and acquisitions without fields fail in acquire-zarr.
         grows = comparable_plans(key=key, image=True).filter(
             lambda plan: len(plan.axes) > 2 and (plan.axes[0].size or plan.axes[0].kind != "SPACE")
         )

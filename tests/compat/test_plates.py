@@ -206,7 +206,7 @@ def test_a_plate_that_is_there_is_not_overwritten(tmp_path):
 
 
 def test_shared_array_settings_are_no_fault(tmp_path):
-    # One ArraySettings object used for every field, as programs for the peer do.
+    # One ArraySettings object used for every field, as programs for acquire-zarr do.
     settings = recorded(tmp_path / "s", array=image(frames=4))
     assert DECODERS["zarrs"](tmp_path / "s", settings.get_array_keys()[0] + "/0").shape[0] == 4
 

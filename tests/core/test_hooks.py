@@ -172,7 +172,7 @@ def test_nobody_observes_by_default():
 
 
 def test_a_name_that_is_no_observer_hook_is_refused():
-    with pytest.raises(ValueError, match="'aqz_codecs' is no observer hook"):
+    with pytest.raises(ValueError, match="'aqz_codecs' is not an observer hook"):
         gather().observers("aqz_codecs")
 
 

@@ -1,4 +1,4 @@
-"""Settings: the peer's vocabulary, checked types, values that compare, copy and pickle."""
+"""Settings: acquire-zarr's vocabulary, checked types, values that compare, copy and pickle."""
 
 from __future__ import annotations
 
@@ -203,7 +203,7 @@ def test_python_types_are_data_types():
 def test_unsupported_data_type_names_the_choices(value):
     with pytest.raises(SettingsError, match="uint16"):
         ArraySettings(data_type=value)
-    # the peer raises ValueError for dtype objects and RuntimeError for others
+    # acquire-zarr raises ValueError for dtype objects and RuntimeError for others
     assert issubclass(SettingsError, ValueError)
     assert issubclass(SettingsError, RuntimeError)
 

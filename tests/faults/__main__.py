@@ -74,7 +74,7 @@ def fault(name: str, random: Random, folder: Path, row: Row) -> None:
 
 
 def kill(random: Random, folder: Path, row: Row) -> None:
-    """Kill a recording at a random instant, and go on with it."""
+    """Kill a recording at a random instant, and resume it."""
     plan = PLANS[random.choice([name for name in PLANS if name != "chunk files"])]
     store = folder / "s"
     flushes = sorted(random.sample(range(1, plan.frames), 3))

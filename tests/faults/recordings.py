@@ -129,5 +129,5 @@ def goes_on(store: Path) -> int:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Tell whether an error says that the disk is full."""
+    """Return whether an error says that the disk is full."""
     return getattr(error, "errno", None) == errno.ENOSPC

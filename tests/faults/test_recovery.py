@@ -1,4 +1,4 @@
-"""Going on with recordings: what a resumed one holds is what an uninterrupted one would."""
+"""Resuming recordings: what a resumed one holds is what an uninterrupted one would."""
 
 from __future__ import annotations
 

@@ -380,8 +380,8 @@ def test_what_is_missing_is_in_every_exit_code(image, lost, capsys):
     assert [main([command, str(image)]) for command in ("info", "validate")] == [1, 1]
     said = capsys.readouterr().out
     assert "Traceback" not in said
-    mended = main(["repair", "--apply", str(image)]) == 0
-    assert mended == (main(["validate", str(image)]) == 0)
+    repaired = main(["repair", "--apply", str(image)]) == 0
+    assert repaired == (main(["validate", str(image)]) == 0)
 
 
 def test_repair_of_what_is_no_store_fails(tmp_path, capsys):

@@ -95,7 +95,7 @@ def test_a_huge_chunk_and_a_bad_size_stand_beside_the_dimensions(widget, live):
     assert widget.header.record.isEnabled()
     widget.arrays.table._rows[1].size.value = "many"
     widget.check()
-    assert "is no number" in notice(widget, "dimensions")
+    assert "is not a number" in notice(widget, "dimensions")
 
 
 def test_units_that_napari_does_not_know_warn_and_do_not_stop(widget, live):

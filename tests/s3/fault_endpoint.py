@@ -179,7 +179,7 @@ class _Handler(BaseHTTPRequestHandler):
         return 200, content, {"ETag": _etag(content)}
 
     def _condition_holds(self, content):
-        """Tell whether an object may be stored where `content` is now."""
+        """Return whether an object may be stored where `content` is now."""
         if self.headers.get("If-None-Match") == "*":
             return content is None
         wanted = self.headers.get("If-Match")

@@ -1,4 +1,4 @@
-"""Stores in object stores: checked, finished and gone on with after a sudden end."""
+"""Stores in object stores: checked, finished and resumed after a sudden end."""
 
 from __future__ import annotations
 

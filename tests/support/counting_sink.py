@@ -59,7 +59,7 @@ class CountingSink(MemorySink):
         )
 
     def pixels(self, name, data):
-        """Take note of pixels, and let them wait for the gate."""
+        """Note pixels, and let them wait for the gate."""
         if isinstance(data, np.ndarray) and not is_mapped(data):
             with self._counting:
                 self.copied += data.nbytes
@@ -115,12 +115,12 @@ class _CountedShard:
 
 
 def is_shard(name):
-    """Tell whether a name is that of a shard or chunk file."""
+    """Return whether a name is that of a shard or chunk file."""
     return "/c/" in f"/{name}"
 
 
 def is_mapped(data):
-    """Tell whether an array lies in memory mapped page by page, as buffers do."""
+    """Return whether an array lies in memory mapped page by page, as buffers do."""
     while data is not None and not isinstance(data, mmap.mmap):
         data = data.obj if isinstance(data, memoryview) else getattr(data, "base", None)
     return data is not None

@@ -111,7 +111,7 @@ DECODERS: dict[str, Callable[[Path, str], np.ndarray]] = {
 
 
 def _is_v2(path: Path, key: str) -> bool:
-    """Tell whether an array is stored in Zarr V2."""
+    """Return whether an array is stored in Zarr V2."""
     return (path / key / ".zarray").exists()
 
 

@@ -121,7 +121,7 @@ class Watch:
         self._thread.start()
 
     def claim(self, nbytes):
-        """Take note of what the stream says it uses."""
+        """Note what the stream says it uses."""
         self.claimed = max(self.claimed, nbytes)
 
     def stop(self):

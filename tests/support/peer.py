@@ -27,7 +27,7 @@ _VENV_0_5_1 = CHECKOUT / ".cache" / "acquire-zarr-0.5.1"
 
 
 class PeerError(Exception):
-    """The peer cannot record a plan, so that there is nothing to compare with."""
+    """acquire-zarr cannot record a plan, so that there is nothing to compare with."""
 
 
 class Peer:
@@ -52,7 +52,7 @@ class Peer:
         Raises
         ------
         PeerError
-            The peer refuses it, crashes or hangs again and again.
+            acquire-zarr refuses it, crashes or hangs again and again.
         """
         answers = []
         for _ in range(attempts):
@@ -137,7 +137,7 @@ def comparable_metadata(store: Path) -> dict[str, Any]:
 
 
 def _comparable(document: Any) -> Any:
-    """Drop notes of aqz, empty fields of the peer, names and descriptions for people."""
+    """Drop notes of aqz, empty fields of acquire-zarr, names and descriptions for people."""
     if not isinstance(document, dict):
         return document
     attributes = document.get("attributes", document)

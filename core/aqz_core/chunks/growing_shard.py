@@ -241,7 +241,7 @@ class GrowingShard:
                     (self._retired if still else self._free).append(region)
 
     def _is_durable(self, region: _Region) -> bool:
-        """Tell whether the last index that was flushed to the device names a region."""
+        """Return whether the last index that was flushed to the device names a region."""
         starts = self._durable[:, 0]
         return bool(((starts >= region.offset) & (starts < region.offset + region.nbytes)).any())
 

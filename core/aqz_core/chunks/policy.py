@@ -18,7 +18,7 @@ class WritePolicy:
     sync_shards
         Whether complete shards are flushed to the device.
     keep_durable
-        Whether what was flushed to the device once must survive a loss of power ever after.
+        Whether what was flushed to the device once stays durable.
     """
 
     live: bool

@@ -41,7 +41,7 @@ class ShardedChunks:
     max_chunk_nbytes
         Bytes that a chunk has at most once it is encoded.
     resumed
-        For a store that may hold shards of an earlier recording, to go on with: tells of a chunk
+        For a store that may hold shards of an earlier recording, to resume: tells of a chunk
         coordinate on the append axis whether the chunks there are complete.
     on_shard
         Told of every complete shard.
@@ -223,7 +223,7 @@ class ShardedChunks:
             return growing
 
     def _started(self, shard: LeadChunk, expected: int, nbytes: int | None) -> GrowingShard:
-        """Begin a shard, or go on with one that is in the store."""
+        """Begin a shard, or resume one that is in the store."""
         name = self._name(shard)
         if self._resumed is not None or shard in self._provisional:
             stored = self._sink.open_shard(name)
@@ -274,7 +274,7 @@ class ShardedChunks:
             self._on_shard(self._name(shard), nbytes, growing.chunks)
 
     def _count_piece(self, lead: LeadChunk, column: Column) -> bool:
-        """Count one more piece of a chunk layer; tell whether it was the last."""
+        """Count one more piece of a chunk layer; return whether it was the last."""
         with self._lock:
             left = self._pieces.pop((lead, column), None)
             left = self._layout.pieces_of(lead) - 1 if left is None else left - 1

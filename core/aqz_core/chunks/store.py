@@ -55,10 +55,10 @@ class ChunkStore(Protocol):
         """Store some planes of the chunks of one layer; return bytes written."""
 
     def skip(self, column: Column, lead_chunks: list[LeadChunk]) -> None:
-        """Take note that chunks of a column will never come."""
+        """Note that chunks of a column will never come."""
 
     def skip_piece(self, column: Column, key: LayerKey) -> None:
-        """Take note that some planes of the chunks of one layer will never come."""
+        """Note that some planes of the chunks of one layer will never come."""
 
     def load(self, column: Column, lead_chunks: list[LeadChunk]) -> list[bytes]:
         """Read back chunks that were stored, in the same order."""

@@ -175,7 +175,7 @@ def _show_version(wanted: bool) -> None:
 def _finite(number: float | None) -> float | None:
     """Refuse ``inf`` and ``nan``, which Python reads as numbers, for an option."""
     if number is not None and not math.isfinite(number):
-        raise typer.BadParameter(f"{number} is no number that anything can be counted with")
+        raise typer.BadParameter(f"{number} is not a number that anything can be counted with")
     return number
 
 

@@ -61,7 +61,7 @@ def parse_axis_sizes(text: str, axes: str = "") -> tuple[int, ...]:
     Raises
     ------
     SettingsError
-        The text is no list of whole numbers.
+        The text is not a list of whole numbers.
     """
     words = text.lower().replace("×", "x").replace(",", "x").split("x")  # noqa: RUF001
     if not all(word.strip().isdecimal() for word in words):

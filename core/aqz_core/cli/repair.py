@@ -40,7 +40,7 @@ def repair(
     Returns
     -------
     int
-        0 when nothing is left to be mended, 1 when something cannot be.
+        0 when nothing is left to be repaired, 1 when something cannot be.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def repair(
         console.print(f"{plain(action.where)}: {plain(action.what)}", soft_wrap=True)
     show_findings(report.findings, console)
     if not report.actions:
-        console.print("nothing can be mended" if failed else "nothing to do")
+        console.print("nothing can be repaired" if failed else "nothing to do")
     elif apply:
         console.print(f"{len(report.actions)} changes made")
     else:

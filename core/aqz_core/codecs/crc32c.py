@@ -1,4 +1,4 @@
-"""CRC32C: four bytes after the data that tell whether it was damaged.
+"""CRC32C: four bytes after the data that return whether it was damaged.
 
 Owns the checksum of chunks and of shard indexes, which the Zarr sharding codec
 ends in the same way. google-crc32c does the work, with the GIL released.

@@ -5,7 +5,7 @@ puts the same objects at the top of the attributes, each with its own version.
 `multiscales` builds the object, `attributes` puts it where its version wants it.
 
 What NGFF cannot express (six axes, two time axes ...) can still be recorded as
-a plain array: `ngff_problems` says why axes are no NGFF image, and the caller
+a plain array: `ngff_problems` says why axes are not an NGFF image, and the caller
 decides whether that is an error.
 """
 

@@ -157,7 +157,7 @@ class BufferPool:
             return [self._take(size) for size in sizes]
 
     def has_free(self, size: int) -> bool:
-        """Tell whether a buffer of `size` bytes is warm and free."""
+        """Return whether a buffer of `size` bytes is warm and free."""
         return bool(self._free.get(align(size)))
 
     def prepare(self, sizes: Sequence[int]) -> None:
@@ -186,7 +186,7 @@ class BufferPool:
             self._in_flight += buffer.nbytes
 
     def release(self, buffer: Buffer) -> None:
-        """Take note that one reader is done with `buffer`; keep it for reuse after the last."""
+        """Note that one reader is done with `buffer`; keep it for reuse after the last."""
         with self._returns:
             buffer.readers -= 1
             if buffer.readers > 0:

@@ -30,7 +30,7 @@ class Failure:
         self._callbacks: list[Callable[[], None]] = []
 
     def __bool__(self) -> bool:
-        """Tell whether anything failed."""
+        """Return whether anything failed."""
         return self._first is not None
 
     @property

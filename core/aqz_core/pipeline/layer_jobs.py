@@ -107,7 +107,7 @@ class LayerJobs:
     Attributes
     ----------
     reduce
-        Takes each plane, and its leading index, for the next level, if there is one.
+        Takes each plane, and its index, for the next level, if there is one.
     bytes_stored
         What went to the store so far.
     """
@@ -297,7 +297,7 @@ class LayerJobs:
         return Batch(memory, self._room + first, nbytes, starts, sizes, plain=True)
 
     def _store_batch(self, part: LayerPart, batch: Batch) -> None:
-        """Pass a batch to the store and take note of it."""
+        """Pass a batch to the store and note it."""
         try:
             if not self._engine.failure:
                 column = self._columns[part.number]
@@ -343,12 +343,12 @@ class LayerJobs:
                 chunk[missing] = data.reshape(chunk.shape)[missing]
 
     def _lead_chunks(self, layer: Layer, members: list[int]) -> list[LeadIndex]:
-        """Return the leading chunk coordinates of `members`."""
+        """Return the index chunk coordinates of `members`."""
         chunks = self._layout.lead_chunks(layer.key)
         return [chunks[member] for member in members]
 
     def _count(self, part: LayerPart, lead_chunk: LeadIndex, nbytes: int) -> None:
-        """Take note of a buffer that is stored, and that readers see it when they do."""
+        """Note a buffer that is stored, and that readers see it when they do."""
         self.bytes_stored += nbytes
         if part.final and part.layer.complete:
             seen = partial(self._stored.append, part.layer.key)

@@ -25,10 +25,10 @@ class PlaneSink(Protocol):
     layout: ArrayLayout
 
     def add_plane(self, frame: Plane, lead: LeadIndex) -> None:
-        """Take the plane at a leading index, in any order."""
+        """Take the plane at a index, in any order."""
 
     def skip(self, lead: LeadIndex, count: int = 1) -> int:
-        """Leave out planes from a leading index on; return how many."""
+        """Leave out planes from a index on; return how many."""
 
 
 class LevelDownsampler:
@@ -65,7 +65,7 @@ class LevelDownsampler:
         self._lock = threading.Lock()
 
     def __call__(self, lead: LeadIndex, plane: Plane) -> None:
-        """Take the plane at a leading index of the level before; `plane` may be reused after."""
+        """Take the plane at a index of the level before; `plane` may be reused after."""
         if self._halves_plane:
             plane = self._downsampler.reduce_plane(plane)
         if not self._halves_z:
@@ -85,7 +85,7 @@ class LevelDownsampler:
         self._write_pair(target, which, plane, partner[1])
 
     def skip(self, lead: LeadIndex) -> None:
-        """Take note that the plane at a leading index of the level before will never come."""
+        """Note that the plane at a index of the level before will never come."""
         if not self._halves_z:
             self._writer.skip(lead)
             return

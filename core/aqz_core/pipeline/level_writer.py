@@ -114,7 +114,7 @@ class LevelWriter:
     # ---- planes in --------------------------------------------------------------------------
 
     def add_plane(self, frame: Frame, lead: LeadIndex) -> None:
-        """Take the plane at a leading index, in any order.
+        """Take the plane at a index, in any order.
 
         A frame of shape (Y, X) in the array's data type, its last axis contiguous.
         """
@@ -166,7 +166,7 @@ class LevelWriter:
         return True
 
     def skip(self, lead: LeadIndex, count: int = 1) -> int:
-        """Leave out planes from a leading index on, `count` at most and only of one layer.
+        """Leave out planes from a index on, `count` at most and only of one layer.
 
         They read as the fill value; chunks that have no other planes are not stored. Returns how
         many planes were left out.

@@ -41,7 +41,7 @@ class PyramidWriter:
     policy
         What readers may see meanwhile, and what survives a loss of power.
     progress
-        How far an earlier recording came that this one goes on with.
+        How far an earlier recording came that this one resumes.
     on_shard
         Told the level, name, size and chunks of every complete shard.
 
@@ -142,7 +142,7 @@ class PyramidWriter:
             writer.store.reveal()
 
     def hand_over_whole_chunks(self) -> bool:
-        """Have chunks stored that wait for others to share a write; tell whether nothing waits."""
+        """Store chunks that wait for others to share a write; return whether nothing waits."""
         nothing_left = [writer.hand_over_whole_chunks() for writer in self._writers]
         return all(nothing_left)
 

@@ -258,5 +258,5 @@ def _z_ratio(pyramid_z: PyramidZ, stored: Sequence[Dimension]) -> float | None:
 
 
 def _is_zero(value: float) -> bool:
-    """Tell whether a fill value's bytes are all zero; minus zero's are not."""
+    """Return whether a fill value's bytes are all zero; minus zero's are not."""
     return value == 0 and not np.signbit(value)

@@ -218,7 +218,7 @@ class ArrayLayout:
     # ---- planes to layers, and back ---------------------------------------------------------
 
     def place(self, lead: tuple[int, ...]) -> PlaneSlot:
-        """Return where the plane at leading index `lead` is stored.
+        """Return where the plane at index `lead` is stored.
 
         ``run`` counts the planes, this one included, that follow it on the last index axis into
         the next slots of the same layer.
@@ -253,7 +253,7 @@ class ArrayLayout:
         return PlaneSlot((layer, 0), slot, self.slots - slot)
 
     def lead_of(self, key: LayerKey, slot: int) -> tuple[int, ...]:
-        """Return the leading index of a slot: the inverse of `place`."""
+        """Return the index of a slot: the inverse of `place`."""
         if len(self.lead_shape) == 0:
             return ()
         *chunk, piece = key
@@ -294,7 +294,7 @@ class ArrayLayout:
         return (*lead_chunk[:-1], lead_chunk[-1] // self.buffer_chunks)
 
     def lead_chunks(self, key: LayerKey) -> list[tuple[int, ...]]:
-        """Return the leading chunk coordinates of a layer that lie inside the array."""
+        """Return the index chunk coordinates of a layer that lie inside the array."""
         *chunk, _ = key
         if not self.lead_shape:
             return [()]

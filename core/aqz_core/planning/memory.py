@@ -302,7 +302,7 @@ def _waiting_nbytes(level: ArrayLayout, below: ArrayLayout, arrival: Sequence[in
 
 
 def _halves_z(level: ArrayLayout, below: ArrayLayout) -> bool:
-    """Tell whether two planes of a level make one of the next."""
+    """Return whether two planes of a level make one of the next."""
     return bool(level.lead_shape) and below.shape[-3] != level.shape[-3]
 
 

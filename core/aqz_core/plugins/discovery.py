@@ -138,7 +138,7 @@ def _distribution(entry_point: EntryPoint) -> str:
 
 
 def _is_registered(manager: pluggy.PluginManager, plugin: object) -> bool:
-    """Tell whether this very object is registered."""
+    """Return whether this very object is registered."""
     return any(plugin is other for other in manager.get_plugins())
 
 

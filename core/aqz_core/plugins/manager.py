@@ -159,7 +159,7 @@ class Hooks:
             One of `aqz_core.plugins.OBSERVER_HOOKS`.
         """
         if hook_name not in OBSERVER_HOOKS:
-            raise ValueError(f"{hook_name!r} is no observer hook; those are {OBSERVER_HOOKS}")
+            raise ValueError(f"{hook_name!r} is not an observer hook; those are {OBSERVER_HOOKS}")
         return tuple(
             # An implementation may leave the event out of its arguments.
             (impl.plugin_name, impl.function if impl.argnames else _without_event(impl.function))
@@ -183,7 +183,7 @@ class Hooks:
             except Exception as error:
                 raise PluginError(
                     f"plug-in {self._described(impl.plugin_name)} failed in {hook_name}: "
-                    f"{error!r}; mend it, or leave it out ({DISABLE_VARIABLE} switches "
+                    f"{error!r}; repair it, or leave it out ({DISABLE_VARIABLE} switches "
                     "installed plug-ins off)"
                 ) from error
         return results

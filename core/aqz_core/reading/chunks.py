@@ -216,7 +216,7 @@ class ChunkDecoder:
         return np.frombuffer(decoded, stored).reshape(self.array.chunk_shape)
 
     def survives_round_trip(self, data: bytes) -> bool:
-        """Tell whether a chunk, decoded, encoded and decoded again, comes out as it was."""
+        """Return whether a chunk, decoded, encoded and decoded again, comes out as it was."""
         pixels = self.decode(data)
         again = self.decode(self.chain.encode(np.ascontiguousarray(pixels)))
         return pixels.tobytes() == again.tobytes()

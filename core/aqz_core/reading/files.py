@@ -2,7 +2,7 @@
 
 Names are relative to the store, with "/" between their parts. Everything in `aqz_core.recovery`
 reads through this interface and does not know where the store is, except that objects are replaced
-as a whole: they have no second index, no half of a write, nothing that could be mended in place.
+as a whole: they have no second index, no half of a write, nothing that could be repaired in place.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class StoredFiles(Protocol):
         """Return what was being uploaded when something broke: its name, and what aborts it."""
 
     def is_written(self) -> bool:
-        """Tell whether a stream of this machine writes the store at this moment.
+        """Return whether a stream of this machine writes the store at this moment.
 
         Where the store is on a filesystem, streams of other machines count, if it has locks.
         """
@@ -189,7 +189,7 @@ class LocalFiles:
         return []
 
     def is_written(self) -> bool:
-        """Tell whether somebody writes the store at this moment."""
+        """Return whether somebody writes the store at this moment."""
         return is_locked(self._root)
 
     def close(self) -> None:

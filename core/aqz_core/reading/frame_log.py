@@ -153,7 +153,7 @@ def read_frame_metadata(
     UnknownArrayError
         The store has no array of that key.
     StorageError
-        There is no store, or it cannot be read.
+        There is not a store, or it cannot be read.
     SettingsError
         The store cannot be reached like that.
     """
@@ -172,7 +172,7 @@ def read_frame_metadata(
                 rows[index] = _row(names, index, metadata)
             return list(rows.values())
         if all(files.size(node) is None for node in NODES):
-            raise StorageError(f"{files.url}: there is no Zarr store; is it the path of one?")
+            raise StorageError(f"{files.url}: there is not a Zarr store; is it the path of one?")
         known = ", ".join(repr(node.name) for node in survey(files) if "axes" in node.aqz)
         raise UnknownArrayError(
             f"{files.url} has no array at {key!r}; it has {known or 'none that aqz recorded'}"
@@ -252,7 +252,7 @@ def log_lines(files: StoredFiles, log: str) -> Iterator[bytes]:
 
 
 def _first_level(files: StoredFiles, image: str) -> str | None:
-    """Return the folder of an image's full-resolution array; None if it is no image."""
+    """Return the folder of an image's full-resolution array; None if it is not an image."""
     for document in ("zarr.json", ".zattrs"):
         try:
             found = _document(files, join(image, document))
@@ -266,7 +266,7 @@ def _first_level(files: StoredFiles, image: str) -> str | None:
 
 
 def _axis_names(files: StoredFiles, image: str, folder: str) -> list[str] | None:
-    """Return the names of the axes of an image's, or its own, array; None if there is no array."""
+    """Return the names of the axes of an image's, or its own, array; None if there is none."""
     try:
         document = _document(files, join(folder, "zarr.json"))
         if document.get("node_type") != "array":

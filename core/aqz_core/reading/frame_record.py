@@ -93,7 +93,7 @@ class FrameRecord:
     lost: Flags
 
     def proves(self, *, local: bool, idle: bool) -> bool:
-        """Tell whether every chunk of every frame that is `told` must be stored.
+        """Return whether every chunk of every frame that is `told` must be stored.
 
         Frames by index are logged before they are stored, so that the log proves nothing before
         the stream is closed; frames that were left out stand in the log alone. Shards that are

@@ -114,7 +114,7 @@ class ObjectFiles:
         )
 
     def is_written(self) -> bool:
-        """Tell whether somebody on this machine writes the store; of others nobody knows."""
+        """Return whether somebody on this machine writes the store; of others nobody knows."""
         return is_locked_on_this_machine(*self._given)
 
     def close(self) -> None:

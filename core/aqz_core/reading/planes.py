@@ -80,7 +80,7 @@ class StoredPlanes:
         self._grid = [range(-(-size // chunk)) for size, chunk in rows_and_cols]
 
     def has(self, lead: Coordinate) -> bool:
-        """Tell whether every chunk of the plane at a leading index is stored."""
+        """Return whether every chunk of the plane at a index is stored."""
         layer = self._layer_of(lead)
         if layer not in self._present:
             chunks = product(*self._grid)
@@ -97,9 +97,9 @@ class StoredPlanes:
         return self.has(lead) and (certain or not shared or self.is_whole(lead))
 
     def is_whole(self, lead: Coordinate) -> bool:
-        """Tell whether a plane has a pixel that is not the fill value in every one of its chunks.
+        """Return whether a plane has a pixel that is not the fill value in every one of its chunks.
 
-        Chunks that were stored half-full are stored anew one by one: some may have a plane that
+        Chunks that were stored half-full are rewritten one by one: some may have a plane that
         others lack.
         """
         plane = is_recorded(self.read(lead), self._array.fill_value)
@@ -122,7 +122,7 @@ class StoredPlanes:
                 self._indexes |= zip(self._files, found, strict=True)
 
     def read(self, lead: Coordinate) -> npt.NDArray[Any]:
-        """Return the plane at a leading index, shape (Y, X); missing chunks as the fill value.
+        """Return the plane at a index, shape (Y, X); missing chunks as the fill value.
 
         Raises
         ------

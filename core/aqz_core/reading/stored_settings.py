@@ -158,7 +158,7 @@ def _compression(base: StoredArray) -> PluginCompression | None:
         return None
     if len(codecs) > 1:
         names = [codec["name"] for codec in codecs]
-        raise ResumeError(f"chunks pass through {names}; only one codec can be gone on with")
+        raise ResumeError(f"chunks pass through {names}; only one codec can be resumed")
     (codec,) = codecs
     return PluginCompression(codec["name"], dict(codec.get("configuration", {})))
 
@@ -173,7 +173,7 @@ def _name(key: str, ome: Mapping[str, Any]) -> str:
 
 
 def _has_checksum(base: StoredArray) -> bool:
-    """Tell whether every chunk ends in a checksum."""
+    """Return whether every chunk ends in a checksum."""
     return bool(base.codecs) and base.codecs[-1]["name"] == "crc32c"
 
 

@@ -193,7 +193,7 @@ class _Survey:
         found[base] = nbytes
 
     def _enter_folder(self, folder: str) -> None:
-        """Take note of a folder in the one above it, and of that one."""
+        """Note a folder in the one above it, and of that one."""
         while folder:
             above = folder.rpartition("/")[0]
             self._inside.setdefault(above, []).append(folder)
@@ -346,10 +346,10 @@ def _check_kind(document: Mapping[str, Any], file: str) -> None:
 
 
 def _check_sizes(document: Mapping[str, Any], file: str) -> None:
-    """Raise if a shape is no list of whole numbers, which a lenient reader might let pass."""
+    """Raise if a shape is not a list of whole numbers, which a lenient reader might let pass."""
     shape = document.get("shape")
     if not isinstance(shape, list) or not all(type(n) is int and n >= 0 for n in shape):
-        raise StorageError(f"{file}: shape {shape!r} is no list of whole numbers")
+        raise StorageError(f"{file}: shape {shape!r} is not a list of whole numbers")
     if any(n >= 2**63 for n in shape):
         raise StorageError(f"{file}: shape {shape} is larger than any array can be")
 

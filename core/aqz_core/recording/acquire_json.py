@@ -62,7 +62,7 @@ class AcquireJson:
         with self._lock:
             found = parse_custom_metadata(metadata, metadata_key, reserved=())
             if not self._gathered:
-                self._gathered = self._stored()  # of an earlier recording that is gone on with
+                self._gathered = self._stored()  # of an earlier recording that is resumed
             place = self._gathered.setdefault(key, {}) if self._several else self._gathered
             place.update(found)
             self._store(self._gathered)

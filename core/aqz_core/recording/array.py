@@ -69,7 +69,7 @@ class ArrayRecorder:
     policy
         What readers may see meanwhile, and what survives a loss of power.
     progress
-        How far an earlier recording came that this one goes on with.
+        How far an earlier recording came that this one resumes.
     on_shard
         Told the level, name, size and chunks of every complete shard.
 
@@ -172,7 +172,7 @@ class ArrayRecorder:
         except MemoryBudgetError as error:
             raise MemoryBudgetError(
                 f"array {self.plan.key!r}: to go on, the last chunks are read back while they are "
-                f"stored anew, which takes {progress.read_nbytes:,} bytes more than to record "
+                f"rewritten, which takes {progress.read_nbytes:,} bytes more than to record "
                 f"them ({error}). Raise max_memory, or record into another store."
             ) from error
         finally:
@@ -415,7 +415,7 @@ class ArrayRecorder:
         return number < self.frames if self._written is None else number in self._written
 
     def _note_by_index(self, number: int, line: str) -> None:
-        """Take note of a frame of an array whose frames come by index; twice does no harm."""
+        """Note a frame of an array whose frames come by index; twice does no harm."""
         if self._written is None:
             appended = self._intake.run.frames
             written = WrittenFrames(self._router, appended)

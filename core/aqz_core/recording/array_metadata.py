@@ -67,7 +67,7 @@ class ArrayMetadata:
         self._lock = threading.Lock()
 
     def take_up(self, progress: ResumePoint) -> None:
-        """Go on with the metadata of an earlier recording."""
+        """Resume the metadata of an earlier recording."""
         self.certain = progress.certain
         self._image_attributes = progress.image_attributes
         if self.lengths is not None:

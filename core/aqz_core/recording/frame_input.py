@@ -87,7 +87,7 @@ class FrameAssembler:
         Raises
         ------
         FrameTypeError
-            It is no array, or of a data type that cannot be stored without change.
+            It is not an array, or of a data type that cannot be stored without change.
         FrameShapeError
             Its last two axes are not those of a frame, and it is not flat either.
         """
@@ -159,7 +159,7 @@ class FrameAssembler:
         return shape == (0,) or (0 in shape[:-2] and shape[-2:] == self.shape)
 
     def _as_array(self, data: object) -> Array:
-        """Return `data` as an array of the right type, its byte order mended."""
+        """Return `data` as an array of the right type, its byte order converted."""
         if isinstance(data, np.ma.MaskedArray):
             raise FrameTypeError(
                 f"{self._where} cannot store a masked array: what masked pixels would be is not "
@@ -190,7 +190,7 @@ class FrameAssembler:
         )
 
     def _remedy(self, data: object) -> str:
-        """Say how an object that is no array becomes frames."""
+        """Say how an object that is not an array becomes frames."""
         if data is None:
             return "to leave out a frame that is missing, call skip_frames(1)"
         if isinstance(data, bytes | bytearray):

@@ -60,7 +60,7 @@ class FrameLog:
         Raises
         ------
         MetadataError
-            They are no mapping, or hold something else that JSON cannot.
+            They are not a mapping, or hold something else that JSON cannot.
         """
         if metadata is None:
             return None
@@ -105,15 +105,15 @@ class FrameLog:
         self._lines.append(line)
 
     def add_appended(self, frames: int) -> None:
-        """Take note that so many frames had come in order when one came by index."""
+        """Note that so many frames had come in order when one came by index."""
         self.add(f'{{"appended":{frames}}}')
 
     def add_skipped(self, first: int, stop: int) -> None:
-        """Take note that frames were left out, by their numbers in the order of arrival."""
+        """Note that frames were left out, by their numbers in the order of arrival."""
         self.add(f'{{"skipped":[{first},{stop}]}}')
 
     def add_lost(self, frames: Iterable[int]) -> None:
-        """Take note that frames of an earlier recording are not there, by ascending numbers."""
+        """Note that frames of an earlier recording are not there, by ascending numbers."""
         runs: list[list[int]] = []
         for number in frames:
             if runs and runs[-1][1] == number:
@@ -123,7 +123,7 @@ class FrameLog:
         self._lines += [f'{{"lost":[{first},{stop}]}}' for first, stop in runs]
 
     def add_flushed(self) -> None:
-        """Take note that every frame of which a line told is stored."""
+        """Note that every frame of which a line told is stored."""
         self._lines.append('{"flushed":true}')
 
     def write(self) -> None:

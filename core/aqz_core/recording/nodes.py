@@ -128,7 +128,7 @@ def _node_kind(sink: Sink, name: str) -> str | None:
 
 
 def _occupied(sink: Sink, name: str) -> bool:
-    """Tell whether an array, or chunks of one without metadata, are stored at `name`."""
+    """Return whether an array, or chunks of one without metadata, are stored at `name`."""
     if _node_kind(sink, name) == "array":
         return True
     if not name:
@@ -137,7 +137,7 @@ def _occupied(sink: Sink, name: str) -> bool:
 
 
 def _is_empty_group(sink: Sink) -> bool:
-    """Tell whether the root is a group that has nothing in it."""
+    """Return whether the root is a group that has nothing in it."""
     return set(sink.names("")) <= set(METADATA)
 
 

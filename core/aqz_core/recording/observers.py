@@ -75,7 +75,7 @@ class EventDispatcher:
             self._thread.start()
 
     def observes(self, kind: type[Event]) -> bool:
-        """Tell whether events of `kind` reach anyone; if not, none need be made."""
+        """Return whether events of `kind` reach anyone; if not, none need be made."""
         return kind in self._observers
 
     def publish(self, event: Event) -> None:

@@ -44,7 +44,7 @@ def changing(store: str) -> Iterator[None]:
         raise StorageError(
             error.errno,
             f"{store} cannot be changed: {error.strerror or error}{where}; what was done before "
-            "stays, and the same can be tried again when that is mended",
+            "stays, and the same can be tried again when that is fixed",
         ) from error
 
 

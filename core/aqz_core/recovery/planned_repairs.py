@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 __all__ = ["Repairs"]
 
 _NO_END = (
-    "no intact index at the end of the shard, and an object cannot be mended in place; copy the "
+    "no intact index at the end of the shard, and an object cannot be repaired in place; copy the "
     "store to a disk, repair it there, and `aqz upload` it"
 )
 
@@ -93,7 +93,7 @@ class Repairs:
 
     @property
     def damaged(self) -> list[Finding]:
-        """What no repair can mend."""
+        """What no repair can fix."""
         return [found for found in self.findings if found.severity is Severity.ERROR]
 
     @property
@@ -401,7 +401,7 @@ def _without_changes(call: Callable[[], None], changes: StoreChanges) -> None:
 
 
 def _has_room_at_start(array: StoredArray, entries: Entries, chunks: int) -> bool:
-    """Tell whether shards have an index at the start, or room for one in front of every chunk."""
+    """Return whether shards have an index at the start, or room for one in front of every chunk."""
     offsets = entries[named(entries)][:, 0]
     free = offsets.size == 0 or int(offsets.min()) >= 16 * chunks + 4
     return free and (not array.index_at_end or offsets.size > 0)

@@ -321,7 +321,7 @@ def _well(plate: Node, inside: list[Node], version: ZarrVersion) -> Document:
 
 
 def _is_inside(node: Node, folder: Node) -> bool:
-    """Tell whether a node lies below a folder."""
+    """Return whether a node lies below a folder."""
     return node is not folder and (not folder.name or node.name.startswith(f"{folder.name}/"))
 
 

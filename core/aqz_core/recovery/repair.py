@@ -62,7 +62,7 @@ def repair_store(
     Returns
     -------
     RepairReport
-        The changes, and what cannot be mended.
+        The changes, and what cannot be repaired.
 
     Raises
     ------
@@ -88,7 +88,7 @@ def repair_store(
             return repairs.report(applied=False)
         if files.folder is None:
             return _repair_objects(files, hooks, abort_uploads, s3)
-        survey(files)  # no lock file beside something that is no directory
+        survey(files)  # no lock file beside something that is not a directory
         with changing(files.url):
             lock = StoreLock(files.folder)
             try:

@@ -152,7 +152,7 @@ class RepairReport:
     actions
         The changes.
     findings
-        What no repair can mend, and what was left alone.
+        What no repair can fix, and what was left alone.
     """
 
     store: str

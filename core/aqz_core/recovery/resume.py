@@ -1,4 +1,4 @@
-"""Going on with a recording: everything a stream must know of the one before.
+"""Resuming a recording: everything a stream must know of the one before.
 
 The store is locked, its shards are finished as by a repair, its settings are read back, and what
 is asked for is compared with them. How far each array came is looked for when its plan is made.
@@ -85,7 +85,7 @@ def open_resumed_store(
     hooks: Hooks,
     s3: S3Settings | None = None,
 ) -> ResumedStore:
-    """Lock a store and read what a stream needs to go on with it.
+    """Lock a store and read what a stream needs to resume it.
 
     Raises
     ------
@@ -98,7 +98,7 @@ def open_resumed_store(
     lock = None
     try:
         if files.folder is not None:
-            survey(files)  # no lock file beside something that is no directory
+            survey(files)  # no lock file beside something that is not a directory
             lock = StoreLock(files.folder)
         else:
             place = StreamSettings(store_path=files.address, s3=s3)
@@ -145,7 +145,7 @@ def _read(
     if not recorded:
         raise ResumeError(
             f"{files.url} holds no recording that tells how it was made; only stores recorded by "
-            "aqz can be gone on with"
+            "aqz can be resumed"
         )
     if given is not None:
         recorded = _chosen(files, recorded, given, providers)
@@ -202,7 +202,7 @@ def _chosen(
         )
     if given.hcs_plates:
         raise ResumeError(
-            "plates are gone on with by leaving the settings out: their fields are arrays of the "
+            "plates are resumed by leaving the settings out: their fields are arrays of the "
             "store like others"
         )
     chosen = {}
@@ -233,7 +233,7 @@ def _chosen(
 
 
 def _is_same_place(given: StreamSettings, files: StoredFiles) -> bool:
-    """Tell whether settings name the store that is gone on with, or none at all."""
+    """Return whether settings name the store that is resumed, or none at all."""
     if not given.store_path:
         return True
     if is_local(given.store_path, given.s3):

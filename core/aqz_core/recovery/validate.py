@@ -188,7 +188,7 @@ class _Checker:
                 Severity.WARNING,
                 "",
                 "the recording ended before it was closed; `aqz repair` finishes the store, and "
-                "ZarrStream.resume goes on with it",
+                "ZarrStream.resume resumes it",
             )
         elif state == "recording" and not written:
             self.find(

@@ -51,7 +51,7 @@ __all__ = [
     "whole_number",
 ]
 
-# Widths of the peer's C fields: beyond them its constructors raise TypeError as well.
+# Widths of acquire-zarr's C fields: beyond them its constructors raise TypeError as well.
 UINT8_MAX = 2**8 - 1
 
 
@@ -154,7 +154,7 @@ def path_text() -> Check:
 
 
 def flag() -> Check:
-    """Accept True and False, and 1 and 0 as programs for the peer may have them."""
+    """Accept True and False, and 1 and 0 as programs for acquire-zarr may have them."""
 
     def convert(value: Any) -> bool:
         if isinstance(value, (bool, np.bool_)) or (type(value) is int and value in (0, 1)):
@@ -362,7 +362,7 @@ def values_by_name(name: str, check: Check, value: object, advice: str) -> dict[
     Raises
     ------
     SettingsTypeError
-        It is no mapping, or one of its values is refused; the message names that one.
+        It is not a mapping, or one of its values is refused; the message names that one.
     """
     if value is None:
         return {}

@@ -80,7 +80,7 @@ def s3_location(store_path: str, s3: S3Settings | None) -> S3Location:
         bucket, _, key = store_path.partition("://")[2].partition("/")
     else:
         raise SettingsError(
-            f"store_path {store_path!r} is no path in the bucket {named!r}; leave s3 out, or give "
+            f"store_path {store_path!r} is not in the bucket {named!r}; leave s3 out, or give "
             "a path or an s3:// URL"
         )
     if "@" in bucket:
@@ -175,7 +175,7 @@ def full_endpoint(endpoint: str) -> str:
         valid = False
     if not valid or parts.query or parts.fragment:
         raise SettingsError(
-            f"the endpoint {endpoint!r} is no URL of a service; write https://host or "
+            f"the endpoint {endpoint!r} is not a URL of a service; write https://host or "
             "http://host:port"
         )
     return text
@@ -188,7 +188,7 @@ def _tell_scheme(endpoint: str, text: str) -> None:
 
 
 def _is_address(host: str) -> bool:
-    """Tell whether a host is given by its number."""
+    """Return whether a host is given by its number."""
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -197,5 +197,5 @@ def _is_address(host: str) -> bool:
 
 
 def is_local(store: str | os.PathLike[str], s3: S3Settings | None = None) -> bool:
-    """Tell whether a store is on a filesystem: a path or a ``file://`` URL, and no bucket given."""
+    """Return whether a store is on a filesystem: a path or ``file://`` URL, and no bucket given."""
     return s3 is None and url_scheme(os.fspath(store)) in (None, "file")

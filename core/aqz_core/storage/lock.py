@@ -128,7 +128,7 @@ class StoreLock:
 
 
 def is_locked(store: Path) -> bool:
-    """Tell whether somebody writes the store, or a part of it, at this moment; changes nothing."""
+    """Return whether somebody writes the store, or a part of it, right now; changes nothing."""
     resolved = store.resolve()
     return (
         _is_held(_lock_beside(resolved))
@@ -156,7 +156,7 @@ def _busy(what: str, written: Path) -> StoreBusyError:
 
 
 def _fails_anyway(store: Path, error: OSError) -> bool:
-    """Tell whether the store itself cannot be written either: that error will say more."""
+    """Return whether the store itself cannot be written either: that error will say more."""
     if error.errno not in _CANNOT_WRITE:
         return False
     return error.errno == errno.EROFS or not store.exists() or not os.access(store, os.W_OK)
@@ -168,7 +168,7 @@ def _lock_beside(resolved: Path) -> Path:
 
 
 def _is_held(path: Path) -> bool:
-    """Tell whether somebody holds the lock on a file."""
+    """Return whether somebody holds the lock on a file."""
     try:
         descriptor = open_regular(path, _OPEN)
     except OSError:
@@ -266,7 +266,7 @@ def _acquire_open(path: Path, flags: int) -> int | None:
 
 
 def _is_same_file(descriptor: int, path: Path) -> bool:
-    """Tell whether the path still leads to the file that is open."""
+    """Return whether the path still leads to the file that is open."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

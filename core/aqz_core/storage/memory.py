@@ -49,7 +49,7 @@ class MemorySink(Sink):
         return shard
 
     def open_shard(self, name: str) -> _ShardInMemory | None:
-        """Go on with a shard."""
+        """Resume a shard."""
         content = self.objects.get(name)
         return None if content is None else _ShardInMemory(self, name, bytearray(content))
 

@@ -1,6 +1,6 @@
 """Logs that a store takes as a whole: kept in memory, and given out when they have grown.
 
-Objects cannot be added to. So a log is read once, grows here, and is stored anew by each commit.
+Objects cannot be added to. So a log is read once, grows here, and is rewritten by each commit.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class WholeLogs:
         self._lock = threading.Lock()
 
     def __contains__(self, name: str) -> bool:
-        """Tell whether a log is known, so that nobody has to read what is stored of it."""
+        """Return whether a log is known, so that nobody has to read what is stored of it."""
         return name in self._contents
 
     def add(self, name: str, data: Bytes, before: bytes) -> None:

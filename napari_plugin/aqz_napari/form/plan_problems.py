@@ -1,4 +1,4 @@
-"""What is wrong with a plan, beside which field, and how to mend it. No Qt.
+"""What is wrong with a plan, beside which field, and how to repair it. No Qt.
 
 The rules are the engine's own (`aqz_core.validate_settings`); what is added here is what only
 the form can know: that nothing is chosen, that a template is wrong, that a store is there
@@ -61,7 +61,7 @@ class Problem:
     fix_label : str
         What mending it would do, for a button; empty where nothing is obvious.
     fix : callable or None
-        Returns a plan in which it is mended.
+        Returns a plan in which it is repaired.
     """
 
     field: Field
@@ -122,7 +122,7 @@ def _array_problems(array: ArrayPlan) -> list[Problem]:
     found: list[Problem] = []
     name = f"{array.key}: " if array.key else ""
     if unknown := [axis.name for axis in array.axes if axis.size < 0]:
-        return [Problem("dimensions", f"{name}the size of {unknown[0]} is no number")]
+        return [Problem("dimensions", f"{name}the size of {unknown[0]} is not a number")]
     tail = tuple(axis.size for axis in array.axes[-len(array.update_shape) :])
     if tail != array.update_shape:
         found.append(
@@ -252,7 +252,7 @@ def _engine_problems(plan: RecordingPlan, path: str) -> list[Problem]:
 
 
 def _engine_fix(message: str) -> tuple[str, Callable[[RecordingPlan], RecordingPlan] | None]:
-    """Return how to mend what the engine found, where that is obvious."""
+    """Return how to repair what the engine found, where that is obvious."""
     if re.search(r"level is \d+", message):
         return "Use level 1", lambda plan: replace(plan, storage=replace(plan.storage, level=1))
     if "shuffle is" in message:

@@ -56,7 +56,7 @@ def read_layers(path: str, field: str | None = None, **options: Any) -> list[Lay
     Raises
     ------
     FileNotFoundError, ValueError
-        There is no Zarr store, or a damaged one.
+        There is not a Zarr store, or a damaged one.
     """
     import zarr
 
@@ -147,7 +147,7 @@ def _plate_fields(plate: Any) -> list[str]:
 
 
 def _images(group: Any) -> list[tuple[str, list[LayerData]]]:
-    """Return the images and arrays of a group that is no image itself: names, and layers."""
+    """Return the images and arrays of a group that is not an image itself: names, and layers."""
     import zarr
 
     images: list[tuple[str, list[LayerData]]] = []

@@ -1,7 +1,7 @@
 """The axes of one array: what they are called and how large a pixel is, and how they are cut.
 
 Fields are made from `AxisPlan` by magicgui: one definition says what an axis has, what may be
-typed, and what the tips are. The rows are made anew only when their number changes.
+typed, and what the tips are. The rows are rewritten only when their number changes.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ def _number(text: str) -> float:
 
 
 def _size(text: str) -> int:
-    """Return a size as it was typed; -1, which the engine refuses, for what is no number."""
+    """Return a size as it was typed; -1, which the engine refuses, for what is not a number."""
     if text in ("", _UNLIMITED, "inf"):
         return 0
     return int(text) if text.isdecimal() else -1

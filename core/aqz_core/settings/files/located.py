@@ -86,7 +86,7 @@ def parsed(text: str, source: str) -> Located:
         loader = yaml.SafeLoader(text)
     except yaml.reader.ReaderError as error:
         raise SettingsError(
-            f"{source}: this is no text: it has the character {_shown(error)} at position "
+            f"{source}: this is not text: it has the character {_shown(error)} at position "
             f"{error.position}, which YAML and JSON do not allow; remove it"
         ) from error
     try:

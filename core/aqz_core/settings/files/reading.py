@@ -41,7 +41,7 @@ def from_file(cls: type[SettingsT], path: str | os.PathLike[str]) -> SettingsT:
     except OSError as error:
         raise StorageError(f"{path}: cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
-        raise SettingsError(f"{path}: this is no text in UTF-8: {error}") from error
+        raise SettingsError(f"{path}: this is not text in UTF-8: {error}") from error
     return _Reader(str(path)).settings(cls, parsed(text, str(path)))
 
 

@@ -52,7 +52,7 @@ def to_file(settings: SettingsBase, path: str | os.PathLike[str]) -> None:
     StorageError
         The file cannot be written.
     SettingsError
-        `path` is no path, or the settings hold text that UTF-8 cannot.
+        `path` is not a path, or the settings hold text that UTF-8 cannot.
     """
     file = Path(argument("path", path_text(), path, 'for example "settings.yaml"'))
     is_json = file.suffix.lower() == ".json"

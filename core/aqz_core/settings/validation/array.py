@@ -162,7 +162,7 @@ def _check_sharding(dimensions: list[Dimension], where: str) -> None:
 def _check_compression(compression: CompressionSettings, where: str) -> None:
     """Check that codec, level and shuffle belong to the compressor."""
     compressor = compression.compressor
-    if compressor is Compressor.NONE:  # as in the peer, the other settings have no effect
+    if compressor is Compressor.NONE:  # as in acquire-zarr, the other settings have no effect
         return
     family = _FAMILIES[compressor]
     where = f"{where}: compression"
@@ -202,7 +202,7 @@ def _check_fill_value(array: ArraySettings, where: str) -> None:
 
 
 def _fits(value: float, data_type: DataType) -> bool:
-    """Tell whether `value` is in the range of a type, and whole where it has to be."""
+    """Return whether `value` is in the range of a type, and whole where it has to be."""
     if data_type is DataType.BOOL:
         return value in (0, 1)
     if isinstance(value, bool):

@@ -200,7 +200,7 @@ def check_series(settings: StreamSettings) -> None:
     Raises
     ------
     SettingsError
-        An array is at the root or in the group that the list is in, or is no NGFF image.
+        An array is at the root or in the group that the list is in, or is not an NGFF image.
     """
     if not settings.bioformats2raw:
         return

@@ -167,7 +167,7 @@ class Connection:
             self.fail(error)
 
     def tidy(self, make: Callable[[], Awaitable[object]]) -> bool:
-        """Try a request once, briefly, even after a failure; tell whether it succeeded.
+        """Try a request once, briefly, even after a failure; return whether it succeeded.
 
         After one that got no answer, nothing is tried any more.
         """

@@ -170,5 +170,5 @@ class FsspecService:
 
 
 def _is_missing(error: Exception) -> bool:
-    """Tell whether an error may mean that a directory is not there; FTP has no words for it."""
+    """Return whether an error may mean that a directory is not there; FTP has no words for it."""
     return isinstance(error, FileNotFoundError) or type(error).__name__ == "error_perm"

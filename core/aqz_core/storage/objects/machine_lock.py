@@ -65,7 +65,7 @@ def lock_on_this_machine(url: str, s3: S3Settings | None) -> StoreLock | None:
 
 
 def is_locked_on_this_machine(url: str, s3: S3Settings | None) -> bool:
-    """Tell whether a program of this user, here, writes to a store at this moment.
+    """Return whether a program of this user, here, writes to a store at this moment.
 
     Parameters as for `lock_on_this_machine`. What other machines do cannot be told.
     """

@@ -44,7 +44,7 @@ class RetryPolicy:
         wait is chosen at random between half of that and all of it, so that requests which
         failed together do not come back together.
     opening
-        Whether the store is just being opened: what the user can mend is a `SettingsError` then,
+        Whether the store is just being opened: what the user can fix is a `SettingsError` then,
         and a `StorageError` later.
     """
 

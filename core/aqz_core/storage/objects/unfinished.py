@@ -40,17 +40,17 @@ class UnfinishedUploads:
         self._lock = threading.Lock()
 
     def expect(self, key: str) -> None:
-        """Take note that an upload of `key` is being requested."""
+        """Note that an upload of `key` is being requested."""
         with self._lock:
             self._requests[key] = self._requests.get(key, 0) + 1
 
     def add(self, upload: Upload) -> None:
-        """Take note of an upload that has begun."""
+        """Note an upload that has begun."""
         with self._lock:
             self._begun[upload.key] = upload
 
     def done(self, upload: Upload) -> None:
-        """Take note that an upload was completed."""
+        """Note that an upload was completed."""
         with self._lock:
             self._begun.pop(upload.key, None)
             if self._requests.pop(upload.key, 0) > 1:  # one of them may have begun a second one

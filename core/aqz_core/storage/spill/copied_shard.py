@@ -105,7 +105,7 @@ class CopiedShard:
                 )
 
     def _at_store(self, call: Callable[[ShardFile], object]) -> bool:
-        """Try a call at the store; tell whether it has what the call was to store.
+        """Try a call at the store; return whether it has what the call was to store.
 
         Raises
         ------

@@ -97,7 +97,7 @@ def read_manifest(folder: Path) -> Manifest | None:
         document["additions"] = tuple(document["additions"])
         return Manifest(**document)
     except (AttributeError, KeyError, TypeError) as error:
-        raise StorageError(f"{path} is no manifest of a spill: {error!r}") from error
+        raise StorageError(f"{path} is not a manifest of a spill: {error!r}") from error
 
 
 class SpillFolder:

@@ -36,7 +36,7 @@ class KnownStore:
         self._lock = threading.Lock()
 
     def begin(self, names: Iterable[str]) -> None:
-        """Take note of what lies directly in the store before the stream stores anything."""
+        """Note what lies directly in the store before the stream stores anything."""
         self._before = frozenset(names)
 
     def note(self, name: str, content: bytes) -> None:

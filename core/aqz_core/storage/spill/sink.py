@@ -64,7 +64,7 @@ class SpillingSink(Sink):
     # ---- where things go --------------------------------------------------------------------
 
     def stored(self, call: Callable[[], object]) -> bool:
-        """Try a call at the store; tell whether it succeeded. If not, the folder takes over."""
+        """Try a call at the store; return whether it succeeded. If not, the folder takes over."""
         if self.failover is not None:
             return False
         try:
@@ -153,7 +153,7 @@ class SpillingSink(Sink):
         yield from found
 
     def _asked(self, call: Callable[[], object]) -> bool:
-        """Ask the store; tell whether it answered. Before recording began, errors are let out."""
+        """Ask the store; return whether it answered. Before recording began, errors are let out."""
         if self._marked:
             return self.stored(call)
         call()
@@ -208,7 +208,7 @@ class SpillingSink(Sink):
                 self.local.commit(name for name in names if self._is_here(name))
 
     def _is_here(self, name: str) -> bool:
-        """Tell whether the folder has an object."""
+        """Return whether the folder has an object."""
         return (self.folder.objects / name).exists()
 
     def remove(self, name: str) -> None:
@@ -226,7 +226,7 @@ class SpillingSink(Sink):
     # ---- the end ----------------------------------------------------------------------------
 
     def finished(self) -> None:
-        """Take note that the recording was finished."""
+        """Note that the recording was finished."""
         if self.failover is not None:
             with self.locally():
                 self.folder.update(state="complete")
