@@ -22,7 +22,7 @@ import pytest
 import zarr
 
 import aqz_core as aqz
-from tests.core.interruption import Interrupt, InterruptAt, frame, settings
+from tests.core.pipeline.interruption import Interrupt, InterruptAt, frame, settings
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Zarr V2 is deprecated"),
@@ -173,7 +173,7 @@ def test_an_exception_that_another_thread_raises_here_loses_nothing(tmp_path):
 CHILD = """
 import os, sys, signal
 import aqz_core as aqz
-from tests.core.interruption import frame, settings
+from tests.core.pipeline.interruption import frame, settings
 path, kind = sys.argv[1:]
 stream = aqz.ZarrStream(settings(path, kind))
 accepted = 0
@@ -200,7 +200,7 @@ def test_ctrl_c_loses_no_frame(tmp_path, kind):
             [sys.executable, "-c", CHILD, str(path), kind],
             stdout=subprocess.PIPE,
             text=True,
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
         )
         assert child.stdout.readline() == "ready\n"
         time.sleep(chance.random() * 0.1)  # any moment will do
@@ -268,7 +268,7 @@ def test_a_stream_that_was_interrupted_while_it_closed_is_finished_with_the_prog
     child = """
 import sys
 import aqz_core as aqz
-from tests.core.interruption import Interrupt, InterruptAt, frame, settings
+from tests.core.pipeline.interruption import Interrupt, InterruptAt, frame, settings
 stream = aqz.ZarrStream(settings(sys.argv[1], "plain"))
 for number in range(5):
     stream.append(frame(number))
@@ -283,7 +283,7 @@ except Interrupt:
         capture_output=True,
         text=True,
         timeout=60,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert done.stdout == "interrupted\n", done.stderr
     check(path, range(5))

@@ -114,7 +114,7 @@ def test_order_takes_no_memory(tmp_path):
 
 CHILD = """
 import os, sys, threading
-from tests.core.test_by_index import frame, settings
+from tests.core.recording.test_by_index import frame, settings
 import aqz_core as aqz
 from aqz_core.recording.publishing import ArrayPublication
 shown = threading.Semaphore(0)
@@ -138,7 +138,7 @@ def test_a_length_counts_no_frame_that_is_not_stored(tmp_path, skipped):
         [sys.executable, "-c", CHILD, str(path), str(skipped)],
         check=True,
         timeout=60,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     assert values(path) == []
 

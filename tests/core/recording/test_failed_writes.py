@@ -13,7 +13,7 @@ import pytest
 
 import aqz_core as aqz
 from aqz_core.chunks.growing_shard import GrowingShard
-from tests.core.test_by_index import frame, settings, values
+from tests.core.recording.test_by_index import frame, settings, values
 
 
 @pytest.mark.parametrize("failing", range(1, 7))
@@ -52,7 +52,7 @@ CHILD = """
 import os, sys
 import aqz_core as aqz
 from aqz_core.chunks.growing_shard import GrowingShard
-from tests.core.test_by_index import frame, settings
+from tests.core.recording.test_by_index import frame, settings
 begin = GrowingShard.begin
 def killed(self):
     begin(self)
@@ -74,7 +74,7 @@ def test_a_shard_without_a_chunk_is_taken_up_behind_its_indexes(tmp_path, size):
         [sys.executable, "-c", CHILD, str(path), str(size)],
         check=True,
         timeout=60,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
     )
     with aqz.ZarrStream.resume(path) as stream:
         assert stream.statistics().frames == 0

@@ -118,7 +118,7 @@ def test_nothing_is_missing_from_a_whole_recording(tmp_path):
 
 KILLED = """
 import os, sys
-from tests.core.test_frame_listing import frame, opened
+from tests.core.recovery.test_frame_listing import frame, opened
 stream = opened(sys.argv[1], chunk=2, names="tc")
 for t, c in ((0, 0), (0, 1), (1, 0), (2, 1)):
     stream.write(frame(t, c), {"t": t, "c": c})
