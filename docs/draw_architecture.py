@@ -44,7 +44,7 @@ FACADE = "get_maximum_memory_usage"
 FRAME = [
     ("stream.py", "append", "append"),
     ("recording/array.py", "append", "put"),
-    ("pipeline/intake.py", "into", "scatter"),
+    ("pipeline/layer.py", "scatter", "scatter"),
     ("pipeline/intake.py", "end_run", "hand_over_complete"),
     ("pipeline/level_writer.py", "hand_over_complete", "hand_over"),
     ("pipeline/layer_jobs.py", "_store_batch", "put"),
@@ -59,6 +59,8 @@ READERS = [
     ("pipeline/level_writer.py", "advance", "expose"),
     ("chunks/sharded_chunks.py", "expose", "write_index"),
     ("chunks/growing_shard.py", "write_index", "write_at"),
+    ("recording/publishing.py", "_publish", "grow"),
+    ("recording/array_metadata.py", "grow", "write"),
 ]
 """The same for what readers see."""
 

@@ -20,8 +20,8 @@ from aqz_core.reading.stored_settings import differences, stored_settings
 from aqz_core.reading.survey import MAX_TEXT_NBYTES, Node, survey
 from aqz_core.recovery.changes import LocalChanges, changing
 from aqz_core.recovery.planned_repairs import Repairs
-from aqz_core.recovery.progress import find_resume_point
 from aqz_core.recovery.rebuilding import stored_grids
+from aqz_core.recovery.resume_search import find_resume_point
 from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.location import S3_SCHEMES, is_local, s3_location
 from aqz_core.settings.paths import local_path, url_scheme, without_password
