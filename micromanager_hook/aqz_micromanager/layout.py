@@ -33,7 +33,6 @@ __all__ = ["STORED_NAMES", "StoreArranger", "StoreLayout"]
 STORED_NAMES = {"time": "t", "channel": "c"}
 """Names of axes in the store where they are not Micro-Manager's."""
 
-_CHUNK_EDGE = 1024  # pixels
 _SHARD_NBYTES = 64 << 20
 _SHARD_PLANES = 2048  # at most: an index is read and written as a whole
 _NGFF_AXES = 5
@@ -220,8 +219,11 @@ class StoreArranger:
         """Make the axes of a frame."""
         dimensions = []
         pixel_um, stage = self.facts.pixel_um, {"y": image.site.y_um, "x": image.site.x_um}
-        for name, size in zip("yx", self.spec.shape, strict=True):
-            chunk = math.ceil(size / max(1, round(size / _CHUNK_EDGE)))
+        pyramid = template_of(self.options.settings).downsampling_method is not None
+        chunks = aqz.suggest_layout(
+            (1, *self.spec.shape), self.spec.dtype, "tyx", pyramid=pyramid
+        ).chunk_shape[-2:]
+        for name, size, chunk in zip("yx", self.spec.shape, chunks, strict=True):
             dimensions.append(
                 aqz.Dimension(
                     name=name,

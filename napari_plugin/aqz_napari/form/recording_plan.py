@@ -46,15 +46,11 @@ KINDS = {
 }
 """What an axis can count."""
 
-_BLOSC = aqz.Compressor.BLOSC1
 CODECS: dict[str, tuple[aqz.Compressor, aqz.CompressionCodec]] = {
-    "none": (aqz.Compressor.NONE, aqz.CompressionCodec.NONE),
-    "blosc-lz4": (_BLOSC, aqz.CompressionCodec.BLOSC_LZ4),
-    "blosc-lz4hc": (_BLOSC, aqz.CompressionCodec.BLOSC_LZ4HC),
-    "blosc-zstd": (_BLOSC, aqz.CompressionCodec.BLOSC_ZSTD),
-    "blosc-zlib": (_BLOSC, aqz.CompressionCodec.BLOSC_ZLIB),
-    "zstd": (aqz.Compressor.ZSTD, aqz.CompressionCodec.ZSTD),
-    "gzip": (aqz.Compressor.GZIP, aqz.CompressionCodec.GZIP),
+    name: (aqz.Compressor.NONE, aqz.CompressionCodec.NONE)
+    if (given := aqz.compression_settings(name, "uint16")) is None
+    else (given.compressor, given.codec)
+    for name in aqz.COMPRESSION_NAMES
 }
 """Codecs by the name in the form."""
 
@@ -294,7 +290,7 @@ def array_settings(array: ArrayPlan, storage: StoragePlan) -> aqz.ArraySettings:
             compressor=compressor,
             codec=codec,
             level=storage.level,
-            shuffle=storage.shuffle if compressor is _BLOSC else 0,
+            shuffle=storage.shuffle if compressor is aqz.Compressor.BLOSC1 else 0,
         )
     sharded = all(axis.shard for axis in array.axes) and storage.version == 3
     channel_sizes = [axis.size for axis in array.axes if axis.kind == "channel"]
