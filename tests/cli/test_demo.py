@@ -129,12 +129,12 @@ def test_a_frame_that_was_changed_on_the_way_is_found(here, capsys, monkeypatch)
 
         appended = 0
 
-        def append(self, data, key=None):
+        def append(self, data, key=None, metadata=None):
             if self.appended == 4:
                 data = data.copy()
                 data[20, 20] ^= 1
             self.appended += 1
-            super().append(data, key)
+            super().append(data, key, metadata)
 
     monkeypatch.setattr(sys.modules["aqz_core.open_stream"], "ZarrStream", Swapped)
     assert demo("--shape", "32x32") == 1
