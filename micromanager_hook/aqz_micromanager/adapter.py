@@ -43,7 +43,7 @@ class RunAdapter(ABC):
     Raises
     ------
     SettingsError
-        There is not a store, or the settings name another one.
+        There is no store, or the settings name another one.
     """
 
     def __init__(self, store: str | os.PathLike[str], options: RecorderOptions) -> None:

@@ -67,7 +67,7 @@ def check_destination(store: str, *, overwrite: bool) -> None:
     parent = path.absolute().parent
     if not parent.is_dir():
         raise aqz.SettingsError(
-            f"store {store!r} cannot be made: there is not a folder {str(parent)!r}; make it first"
+            f"store {store!r} cannot be made: there is no folder {str(parent)!r}; make it first"
         )
     if not os.access(parent, os.W_OK | os.X_OK):
         raise aqz.SettingsError(

@@ -87,7 +87,7 @@ def test_adapters_for_another_device_interface_are_refused():
 
 def test_missing_packages_say_what_to_install(monkeypatch):
     monkeypatch.setattr(micromanager, "is_installed", lambda: False)
-    with pytest.raises(CameraError, match=r"pip install .aqz\[micromanager\]"):
+    with pytest.raises(CameraError, match=r"pip install ..\[micromanager\]"):
         demo_camera()
 
 

@@ -168,7 +168,7 @@ def test_what_is_no_count(tmp_path, count):
         with pytest.raises(TypeError):
             stream.skip_frames(count)
         stream.skip(0)
-        with pytest.raises(aqz.FrameShapeError, match="no whole number"):
+        with pytest.raises(aqz.FrameShapeError, match="not a whole number"):
             stream.skip(3)
     with pytest.raises(aqz.StreamClosedError):
         stream.skip(2)

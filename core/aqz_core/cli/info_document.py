@@ -26,7 +26,7 @@ def print_info(store: str, s3: S3Settings | None = None) -> int:
     Raises
     ------
     SettingsError, StorageError
-        There is not a store, or it cannot be reached or read.
+        There is no store, or it cannot be reached or read.
     """
     if is_local(store, s3) and (spill := read_manifest(local_path(store))) is not None:
         print_json(_spill(local_path(store), spill))

@@ -215,7 +215,7 @@ def _built(
     provider = registry.get(name)
     if provider is None:
         raise SettingsError(
-            f"there is not a codec {name!r}; available are {', '.join(sorted(registry))}. "
+            f"there is no codec {name!r}; available are {', '.join(sorted(registry))}. "
             "A plug-in that offers it must be installed, or passed in plugins="
         )
     try:

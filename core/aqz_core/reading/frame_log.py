@@ -153,7 +153,7 @@ def read_frame_metadata(
     UnknownArrayError
         The store has no array of that key.
     StorageError
-        There is not a store, or it cannot be read.
+        There is no store, or it cannot be read.
     SettingsError
         The store cannot be reached like that.
     """
@@ -172,7 +172,7 @@ def read_frame_metadata(
                 rows[index] = _row(names, index, metadata)
             return list(rows.values())
         if all(files.size(node) is None for node in NODES):
-            raise StorageError(f"{files.url}: there is not a Zarr store; is it the path of one?")
+            raise StorageError(f"{files.url}: there is no Zarr store; is it the path of one?")
         known = ", ".join(repr(node.name) for node in survey(files) if "axes" in node.aqz)
         raise UnknownArrayError(
             f"{files.url} has no array at {key!r}; it has {known or 'none that aqz recorded'}"

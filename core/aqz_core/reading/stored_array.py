@@ -100,7 +100,7 @@ class StoredArray:
         Raises
         ------
         StorageError
-            There is not an array, its metadata is broken, or it uses something that
+            There is no array, its metadata is broken, or it uses something that
             aqz does not write; the message names the file.
         """
         return cls.parse(read_node(path), Path(path) / "zarr.json")

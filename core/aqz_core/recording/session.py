@@ -222,7 +222,7 @@ class RecordingSession:
         array = self._arrays.get(normalise_key(key)) if isinstance(key, str) else None
         if array is None:
             known = ", ".join(map(repr, self._arrays))
-            what = "no key was given" if key is None else f"there is not an array {key!r}"
+            what = "no key was given" if key is None else f"there is no array {key!r}"
             raise UnknownArrayError(f"{what} in the stream to {self.sink.url}; it has {known}.")
         return array
 

@@ -82,7 +82,7 @@ def local_path(store_path: str) -> Path:
     Raises
     ------
     SettingsError
-        If there is not a path in it, or it is a URL of another scheme.
+        If there is no path in it, or it is a URL of another scheme.
     """
     where = f"store_path {without_password(store_path)!r}"
     if not store_path.strip():

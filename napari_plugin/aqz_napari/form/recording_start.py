@@ -61,7 +61,7 @@ class RecordingStart:
     recorder : Recorder or None
         Started, unless there was an error.
     error : BaseException or None
-        Why there is not a recording.
+        Why there is no recording.
     """
 
     def __init__(

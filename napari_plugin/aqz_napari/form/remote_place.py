@@ -36,7 +36,7 @@ def storage_options(url: str, endpoint: str = "") -> dict[str, Any]:
 
 
 def names_beside(url: str, endpoint: str = "") -> frozenset[str]:
-    """Return the names in the folder that a store would be in; none if there is not a folder yet.
+    """Return the names in the folder that a store would be in; none if there is no folder yet.
 
     Raises
     ------

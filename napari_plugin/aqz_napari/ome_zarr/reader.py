@@ -56,7 +56,7 @@ def read_layers(path: str, field: str | None = None, **options: Any) -> list[Lay
     Raises
     ------
     FileNotFoundError, ValueError
-        There is not a Zarr store, or a damaged one.
+        There is no Zarr store, or a damaged one.
     """
     import zarr
 

@@ -168,7 +168,7 @@ class Header(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self.show_file(store_path)
 
     def show_not_started(self, reason: str) -> None:
-        """Say that there is not a recording, and why; stays until the next attempt."""
+        """Say that there is no recording, and why; stays until the next attempt."""
         self._clear("Not started", ERROR)
         self.say(f"The recording did not start: {reason}", ERROR)
 

@@ -497,7 +497,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
             self.header.say("")
 
     def _not_started(self, error: BaseException | None) -> None:
-        """Show why there is not a recording; what the last one made stays what it is."""
+        """Show why there is no recording; what the last one made stays what it is."""
         self._set_form_enabled(True)
         self.sources.forget_made()
         self.place.look_again()
