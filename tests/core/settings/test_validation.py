@@ -367,7 +367,6 @@ def test_bad_key(key, part):
 @pytest.mark.parametrize(
     "arrays",
     [
-        [image(output_key="a"), image(output_key="A")],
         [image(output_key="a/b"), image(output_key="a/c")],
         [image(output_key="a"), image(output_key="ab")],
         [image(output_key="a", is_ngff=True), image(output_key="a/labels")],
