@@ -159,12 +159,19 @@ def test_a_flipped_byte_in_a_chunk_is_found(tmp_path):
         ZarrArrayReader(tmp_path).read()
 
 
-@pytest.mark.parametrize("name", ["blosc-lz4", "zstd", "gzip"])
-def test_compressed_bytes_that_are_none(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("blosc-lz4", "a blosc chunk of 64 bytes says"),
+        ("zstd", "does not begin as zstd does"),
+        ("gzip", "not valid"),
+    ],
+)
+def test_compressed_bytes_that_are_none(tmp_path, name, problem):
     write_array(tmp_path, np.ones((2, 2), "uint16"), (2, 2), None, COMPRESSORS[name])
     (tmp_path / "c" / "0" / "0").write_bytes(b"nonsense" * 8)
 
-    with pytest.raises(StorageError, match=r"c/0/0.*not valid"):
+    with pytest.raises(StorageError, match=rf"c/0/0.*{problem}"):
         ZarrArrayReader(tmp_path).read()
 
 
@@ -194,7 +201,7 @@ def test_an_uncompressed_chunk_of_the_wrong_size(tmp_path):
         ({"zarr_format": 2}, "zarr_format must be 3"),
         ({"node_type": "group"}, "a group, not an array"),
         ({"data_type": "complex64"}, "complex64"),
-        ({"fill_value": 70000}, "out of bounds"),
+        ({"fill_value": 70000}, "does not fit the data type uint16"),
         ({"fill_value": "NaN"}, "does not fit"),
         ({"chunk_grid": {"name": "rectilinear"}}, "rectilinear"),
         ({"chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2]}}}, "not fit"),
@@ -202,7 +209,7 @@ def test_an_uncompressed_chunk_of_the_wrong_size(tmp_path):
         ({"codecs": [{"name": "bytes"}, {"name": "lzma"}]}, "lzma"),
         ({"codecs": []}, "out of range"),
         ({"chunk_key_encoding": {"name": "flat"}}, "flat"),
-        ({"shape": "ab"}, "invalid literal"),
+        ({"shape": "ab"}, "is not a list of whole numbers"),
     ],
 )
 def test_metadata_that_cannot_be_read(tmp_path, change, message):
