@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+import aqz_core as aqz
+
 __all__ = ["CodecResult", "try_codecs"]
 
 _LEAST_SECONDS = 0.03
@@ -64,14 +66,14 @@ def try_codecs(
     def blosc(name: str) -> Any:
         return numcodecs.Blosc(cname=name, clevel=level, shuffle=shuffle)
 
-    codecs: dict[str, Any] = {
+    others = {
         "none": None,
-        "blosc-lz4": blosc("lz4"),
-        "blosc-lz4hc": blosc("lz4hc"),
-        "blosc-zstd": blosc("zstd"),
-        "blosc-zlib": blosc("zlib"),
         "zstd": numcodecs.Zstd(level=level),
         "gzip": numcodecs.GZip(level=level),
+    }
+    codecs: dict[str, Any] = {
+        name: others[name] if name in others else blosc(name.removeprefix("blosc-"))
+        for name in aqz.COMPRESSION_NAMES
     }
     return [_measured(name, codec, level, tiles, nbytes) for name, codec in codecs.items()]
 
