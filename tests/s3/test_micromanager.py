@@ -34,7 +34,7 @@ def pixels(bucket, key):
 
 @pytest.mark.parametrize(
     ("labels", "keys"),
-    [(None, ["0", "1"]), (["A1-Site_0", "B2-Site_0"], ["plate/A/1/0", "plate/B/2/0"])],
+    [(None, ["0", "1"]), (["A1-Site_0", "B2-Site_0"], ["A/1/0", "B/2/0"])],
     ids=["positions", "plate"],
 )
 def test_an_acquisition_goes_to_a_bucket(bucket, tmp_path, labels, keys):
@@ -67,7 +67,7 @@ def test_wells_that_nobody_planned_are_added_in_a_bucket(endpoint, tmp_path, spi
     assert (processor.state, processor.statistics().spilled) == ("complete", False)
     store = {"key": "id", "secret": "s", "endpoint_url": endpoint.endpoint}
     for number, key in enumerate(["A/1/0", "A/1/1", "B/2/0"]):
-        url = f"s3://bucket/run.zarr/plate/{key}/0"
+        url = f"s3://bucket/run.zarr/{key}/0"
         stored = zarr.open_array(url, mode="r", storage_options=store)[:, 0, 0]
         first = 0 if number == 0 else 2
         assert stored[first:].tolist() == [10 * number + time + 1 for time in range(first, 4)]

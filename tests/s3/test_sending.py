@@ -67,7 +67,7 @@ def test_upload_of_a_recording_that_was_killed(store, tmp_path, caplog):
 
 def test_upload_of_what_is_no_store(tmp_path, capsys):
     assert main(["upload", str(tmp_path), f"local://{tmp_path}/sent.zarr"]) == 1
-    assert "no Zarr store" in capsys.readouterr().err
+    assert "not a Zarr store" in capsys.readouterr().err
 
 
 def test_upload_of_a_store_that_is_recorded(tmp_path, capsys):

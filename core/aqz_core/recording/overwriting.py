@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 from aqz_core.errors import StoreExistsError
 from aqz_core.metadata.ngff import SERIES_GROUP
 from aqz_core.settings.keys import ancestors, join
-from aqz_core.storage.names import ACQUIRE_JSON, LOCK_SUFFIX, LOG_NAME, METADATA, PARTIAL
+from aqz_core.storage.names import (
+    ACQUIRE_JSON,
+    LOCK_SUFFIX,
+    LOG_NAME,
+    METADATA,
+    PARTIAL,
+    SPILL_MARKER,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -80,7 +87,7 @@ class _Search:
             for name in self._sink.names(node)
             if not name.endswith((PARTIAL, LOCK_SUFFIX))
             and name not in _OF_THE_DESKTOP
-            and not name.startswith("._")
+            and not name.startswith(("._", SPILL_MARKER))
         }
 
     def _in_node(self, node: str, names: set[str]) -> Iterator[str]:

@@ -60,6 +60,9 @@ def without_password(store_path: str) -> str:
     if match is None:
         return store_path
     scheme, user, password, rest = match.groups()
+    host = store_path[len(scheme) :].partition("/")[0]
+    if "@" in host:  # a URL as it should be; its path may have an "@" as well
+        return f"{scheme}{user}@{store_path[len(scheme) + host.rindex('@') + 1 :]}"
     if "/" in password and password.partition("/")[0].isdecimal():
         return store_path  # a port, and a path with an "@" in it
     return f"{scheme}{user}@{rest}"

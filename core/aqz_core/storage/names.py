@@ -10,6 +10,7 @@ __all__ = [
     "METADATA",
     "NODES",
     "PARTIAL",
+    "SPILL_MARKER",
 ]
 
 ACQUIRE_JSON = "acquire.json"
@@ -29,6 +30,9 @@ MAX_DOCUMENT_NBYTES = 16 << 20
 
 METADATA = (*NODES, ".zattrs", ".zmetadata")
 """Names of metadata files of both formats."""
+
+SPILL_MARKER = ".aqz-spill-"
+"""Begins the name of what marks a store whose recording may go on in a folder."""
 
 PARTIAL = ".aqz-partial"
 """Ends the name of a file that is being written, beside its final name."""

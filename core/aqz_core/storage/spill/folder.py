@@ -25,7 +25,7 @@ from aqz_core.settings.paths import local_path
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.storage.filesystem import FilesystemSink
 from aqz_core.storage.lock import StoreLock
-from aqz_core.storage.names import PARTIAL
+from aqz_core.storage.names import PARTIAL, SPILL_MARKER
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,7 +70,7 @@ class Manifest:
     @property
     def marker(self) -> str:
         """Name of the object in the store that says a spill belongs to it."""
-        return f".aqz-spill-{self.spill_id}"
+        return f"{SPILL_MARKER}{self.spill_id}"
 
 
 def read_manifest(folder: Path) -> Manifest | None:
