@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import email.utils
 import hmac
+import os
 import shutil
 import urllib.request
 import uuid
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from tests.s3.streams import frames, recorded, settings
 
 obstore = pytest.importorskip("obstore", reason="obstore (extra object-stores) is not installed")
 
+NODE_PROGRAMS = Path(__file__).parents[2] / ".node" / "node_modules" / ".bin"
 ACCOUNT = "devstoreaccount1"  # these two are the same in every Azurite
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 
@@ -48,9 +51,9 @@ def make_container(port, name):
 @pytest.fixture(scope="module")
 def azurite(tmp_path_factory):
     """The port of a running Azurite with a container "lab"."""
-    program = shutil.which("azurite-blob")
+    program = shutil.which("azurite-blob", path=f"{NODE_PROGRAMS}{os.pathsep}{os.environ['PATH']}")
     if program is None:
-        pytest.skip("Azurite is not installed (npm install azurite; azurite-blob on PATH)")
+        pytest.skip("Azurite is not installed (npm install --prefix .node azurite)")
     folder, port = tmp_path_factory.mktemp("azurite"), free_port()
     command = [program, "--blobPort", str(port), "--location", str(folder), "--silent",
                "--skipApiVersionCheck", "--disableTelemetry"]  # fmt: skip
