@@ -1,7 +1,7 @@
 """The same settings and frames, recorded by aqz and by acquire-zarr: equal arrays and metadata.
 
 ``AQZ_DIFFERENTIAL=2000 pytest tests/compat/test_differential.py`` runs as many random settings
-instead of 200; ``AQZ_SHRINK=1`` has failures reduced to their simplest form.
+instead of 100; ``AQZ_SHRINK=1`` has failures reduced to their simplest form.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.support.strategies import array_plans
 # A run of acquire-zarr that hangs costs seconds, and some do.
 pytestmark = pytest.mark.timeout(600 + 10 * int(os.environ.get("AQZ_DIFFERENTIAL", "0")))
 
-EXAMPLES = int(os.environ.get("AQZ_DIFFERENTIAL", "200"))
+EXAMPLES = int(os.environ.get("AQZ_DIFFERENTIAL", "100"))
 
 # A process for each plan makes shrinking slow: ask for it where a failure is to be understood.
 PHASES = [Phase.explicit, Phase.generate]

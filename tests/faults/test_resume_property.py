@@ -34,7 +34,7 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::pytest.PytestUnhandledThreadExceptionWarning",
 )
 
-EXAMPLES = int(os.environ.get("AQZ_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("AQZ_EXAMPLES", "25"))
 MOST_FRAMES = 24
 
 

@@ -80,19 +80,19 @@ def recorded_and_checked(plan):
         assert_complete(store, plan)
 
 
-@few(150)
+@few(75)
 @given(stream_plans(**FAST))
 def test_any_recording_reads_back_equal_in_every_decoder(plan):
     recorded_and_checked(plan)
 
 
-@few(40)
+@few(25)
 @given(stream_plans(**FAST, live=False))
 def test_any_recording_that_is_not_live_reads_back_equal(plan):
     recorded_and_checked(plan)
 
 
-@few(60)
+@few(40)
 @given(plan=stream_plans(**FAST), data=st.data())
 def test_how_buffers_are_cut_does_not_show(plan, data, monkeypatch):
     # Arrays of a real size are cut into buffers and pieces; small ones are when the limits are.
