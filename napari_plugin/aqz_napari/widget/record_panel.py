@@ -18,9 +18,9 @@ from superqt.utils import qdebounced
 import aqz_core as aqz
 from aqz_napari.form import memory
 from aqz_napari.form.choices import Choices, Storage, choose
-from aqz_napari.form.destination import free_bytes
+from aqz_napari.form.disk_look import DiskLook, PlanLook
 from aqz_napari.form.estimates import describe_need, describe_plan
-from aqz_napari.form.plan_problems import FIELDS, Field, Problem, problems, store_path_of
+from aqz_napari.form.plan_problems import FIELDS, Field, Problem, store_path_of
 from aqz_napari.form.presets import apply_preset, load_choices, load_preset, save_preset
 from aqz_napari.form.recording_plan import RecordingPlan, suggested
 from aqz_napari.form.remote_place import storage_options, try_remote
@@ -95,6 +95,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self.choices = Choices()
         self.choices.take(memory.recall())
         self._background = Background(self)
+        self.disk = DiskLook()
         self._watch = RunWatch(viewer, self._window_closes)
         self._no_wheel = NoWheel(self)
         # One question of the user is many signals of the form: they are answered once.
@@ -111,7 +112,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
     def _build(self) -> None:
         """Make the parts."""
         c = self.choices
-        self.header = Header(self.toggle, self.session.pause)
+        self.header = Header(self.toggle, self.session.pause, self.snap)
         self.take = TakeRow(self._background, self.header.say, self.open_result)
         self.sources = SourceList(self._viewer, c.capture, self._sources_changed)
         self.arrays = ArraysForm(self.sources, self._axes_edited)
@@ -150,7 +151,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
             ),
             "advanced": (
                 "Advanced",
-                [self._capture, fields(c.view.gui), self.script],
+                [self._capture, fields(c.frames.gui), fields(c.view.gui), self.script],
                 True,
             ),
         }
@@ -231,10 +232,12 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
             self.arrays.plans(),
             c.storage.plan(),
             c.stop.rule(c.view.keep_free),
+            c.frames.rule(),
             c.place.destination,
             c.remote.endpoint.strip() if c.place.is_remote else "",
             c.remote.spill_folder.strip() if c.remote.spill else "",
             c.view.notes.strip(),
+            c.view.metadata.strip(),
         )
 
     def show_plan(self, plan: RecordingPlan) -> None:
@@ -273,7 +276,8 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         if self.session.is_busy:
             return []  # what is recorded is settled; the next take is looked at when it is over
         plan = self.plan()
-        found = problems(plan, self.place.exists)
+        look = self.disk.look(plan, self.place.exists)
+        found = list(look.problems)
         if self.arrays.problem:
             source = Problem("source", self.arrays.problem)
             found = [source, *(p for p in found if plan.arrays or p.field != "source")]
@@ -283,8 +287,8 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         for field in FIELDS:
             self.sections[field].show_problem(next((p for p in shown if p.field == field), None))
         errors = [problem for problem in found if problem.is_error]
-        self._show_ready(plan, errors[0].message if errors else "")
-        self._show_estimates(plan, errors)
+        self._show_ready(look, errors[0].message if errors else "")
+        self._show_estimates(plan, look.free, errors)
         self._no_wheel.watch(self)
         return found
 
@@ -304,7 +308,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
             found.append(Problem("source", hint, False, "Record the camera", use_it))
         return found
 
-    def _show_ready(self, plan: RecordingPlan, problem: str) -> None:
+    def _show_ready(self, look: PlanLook, problem: str) -> None:
         """Say whether recording can start, and where the next one goes."""
         self.header.show_ready(problem)
         if self.recorder is None and self._start_problem is None:
@@ -313,16 +317,15 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
                 self.header.say(f"{_FIRST}{problem}", WARNING)
             elif self.header.message.text().startswith(_FIRST):
                 self.header.say("")
-        self.header.show_file(*self.place.next_file(plan))
+        self.header.show_file(look.path, self.place.note(look.path, look.free))
 
-    def _show_estimates(self, plan: RecordingPlan, errors: list[Problem]) -> None:
+    def _show_estimates(self, plan: RecordingPlan, free: int | None, errors: list[Problem]) -> None:
         """Say what the plan comes to."""
         known = not any(problem.field in ("dimensions", "source") for problem in errors)
         array, shown = self.arrays.shown_plan(), self.arrays.shown()
         rate = self.sources.rate(shown) if shown is not None else None
         self.estimates.setText(describe_plan(plan, array, rate) if array and known else "")
-        rates = [self.sources.rate(source) for source in self.arrays.chosen()]
-        free = free_bytes(plan.destination) if plan.destination else None
+        rates = [plan.take.rate(self.sources.rate(source)) for source in self.arrays.chosen()]
         if free is not None:
             free = max(0, free - (plan.stop.disk_floor or 0))
         self.need.setText(describe_need(plan, rates, free) if known else "")
@@ -438,7 +441,20 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         else:
             self.start()
 
-    def start(self) -> bool:
+    def snap(self) -> bool:
+        """Record one frame of each source, what a layer shows, under a name of its own.
+
+        Returns
+        -------
+        bool
+            As for `start`.
+        """
+        if "acquisition" in self.sources.chosen():
+            self.header.say("A snapshot is of a layer or a camera: choose one as source.", ERROR)
+            return False
+        return self.start(snapshot=True)
+
+    def start(self, *, snapshot: bool = False) -> bool:
         """Check once more, and open the store on another thread.
 
         Returns
@@ -455,7 +471,8 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self._watch.guard_window_of(self)  # from now on closing the window matters
         self.take.hide()
         follow = _FOLLOW_SECONDS if self.choices.view.follow else None
-        starting = self.session.start(self.plan(), self.arrays.made(), follow)
+        plan = self.plan().snapshot() if snapshot else self.plan()
+        starting = self.session.start(plan, self.arrays.made(), follow)
         self._set_form_enabled(False)
         if starting.is_waiting:
             self.header.show_waiting()
@@ -547,10 +564,10 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         return layers
 
     def _look_at_sources(self) -> None:
-        """Once a second, follow layers that changed, and answers about remote names."""
+        """Once a second, follow layers that changed; at once, late answers about the place."""
         self._ticks += 1
-        if self.place.names.changed:
-            self.place.names.changed = False
+        if self.place.names.changed or self.disk.changed:
+            self.place.names.changed = self.disk.changed = False
             self.check()
         if self._ticks % 4 == 0:
             self.sources.refresh()
