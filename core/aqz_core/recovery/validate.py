@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, StorageError
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.reading.chunks import (
@@ -24,7 +23,7 @@ from aqz_core.reading.chunks import (
     indexes_of,
     stored_chunks,
 )
-from aqz_core.reading.files import open_files
+from aqz_core.reading.files import UnreadableFileError, open_files
 from aqz_core.reading.frame_log import log_lines
 from aqz_core.reading.frame_record import (
     FrameRecord,
@@ -34,7 +33,7 @@ from aqz_core.reading.frame_record import (
 )
 from aqz_core.reading.json_documents import parse_json
 from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
-from aqz_core.reading.survey import MAX_TEXT_NBYTES, ChunkFile, Node, survey
+from aqz_core.reading.survey import MAX_TEXT_NBYTES, survey
 from aqz_core.recovery.missing_chunks import lost_chunks, missing_levels, recorded_levels
 from aqz_core.recovery.report import (
     ArraySummary,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.node import ChunkFile, Node
     from aqz_core.reading.stored_array import StoredArray
     from aqz_core.settings.s3 import S3Settings
 
@@ -136,7 +136,7 @@ class _Checker:
 
     def check_store(self) -> ValidationReport:
         """Check everything."""
-        self._idle = not self._files.is_written()
+        self._idle = self._files.is_local and not self._files.is_written()
         nodes = survey(self._files)
         self._nodes = {node.name: node for node in nodes}
         self._recorded = recorded_levels(self._nodes)
@@ -148,7 +148,7 @@ class _Checker:
         self._above = {node.name.rpartition("/")[0] for node in nodes}
         self._total = sum(file.nbytes for node in nodes for file in node.files)
         root = nodes[0]
-        if not root.document and root.problem:
+        if not root.documents and root.problem:
             self.find(Severity.ERROR, "", root.problem)
         for node in nodes:
             self._check_node(node, is_root=node is root)
@@ -177,10 +177,9 @@ class _Checker:
 
     def _state(self, nodes: list[Node]) -> str | None:
         """Return the state of the store, and say what it means where it is not complete."""
-        is_remote = self._files.folder is None
         written = self._files.is_written()
         # Another machine may record to an object store, so its own word is taken.
-        recorded_now = written or is_remote
+        recorded_now = written or not self._files.is_local
         states = [str(node.aqz["state"]) for node in nodes if "state" in node.aqz]
         state = _overall_state(states, recorded_now=recorded_now)
         if state == "interrupted":
@@ -207,7 +206,7 @@ class _Checker:
     def _check_node(self, node: Node, *, is_root: bool) -> None:
         """Check one node and what lies in its folder."""
         found = node.has_metadata or node.files or node.foreign or node.name in self._above
-        is_something = node.document or (not is_root and found)
+        is_something = node.documents or (not is_root and found)
         if node.problem and is_something:
             self.find(Severity.ERROR, node.name, node.problem)
         elif node.problem is None and node.array is None:
@@ -231,10 +230,8 @@ class _Checker:
 
     def _check_image(self, node: Node) -> None:
         """Check that the levels that NGFF metadata name are there."""
-        is_v2 = node.version is ZarrVersion.V2
-        ome = node.attributes if is_v2 else node.attributes.get("ome", {})
         try:
-            images = ome.get("multiscales", [])
+            images = (node.format.ome_in(node.attributes) or {}).get("multiscales", [])
             [str(level["path"]) for image in images for level in image["datasets"]]
         except (AttributeError, KeyError, TypeError) as error:
             self.find(Severity.ERROR, node.name, malformed_ome(error))
@@ -263,10 +260,8 @@ class _Checker:
                     good = self._decode_file(decoder, file, indexes, round_trip=first)
                     decoded += good
                     first = first and not good
-            except OSError as error:
-                if self._files.folder is None:
-                    raise  # it is the service that failed, or the connection to it
-                self.find(Severity.ERROR, file.name, f"cannot be read: {error.strerror or error}")
+            except UnreadableFileError as error:
+                self.find(Severity.ERROR, file.name, error.why)
             nbytes += file.nbytes
             self._advance(file.nbytes)
         chunks = sum(map(len, stored))
@@ -390,7 +385,6 @@ class _Checker:
         if owner is None or base is None:
             return False
         record = self._records.get(owner.name)
-        local = self._files.folder is not None
         # Only when a stream is closed are all levels as long as the first.
         if record is None or not (record.closed or node is base):
             return False
@@ -401,7 +395,7 @@ class _Checker:
                 f"{int(record.lost.sum())} frames that were recorded were gone when the recording "
                 "was resumed, and were not written again; `missing_frames` lists them",
             )
-        if not record.proves(local=local, idle=self._idle):
+        if not record.proves(idle=self._idle):
             return False
         lost = lost_chunks(record, node, stored)
         if lost is not None:
@@ -410,11 +404,10 @@ class _Checker:
 
     def _read_records(self) -> Iterator[tuple[str, FrameRecord]]:
         """Yield what is on record of the frames of each array, by the name of its owner."""
-        idle = self._idle and self._files.folder is not None
         for owner, base in {pair[0].name: pair for pair in self._recorded.values()}.values():
             if impossible_record(owner):
                 continue
-            if impossible := impossible_length(owner, base, idle=idle):
+            if impossible := impossible_length(owner, base, idle=self._idle):
                 self.find(Severity.ERROR, base.name, impossible)
                 continue
             try:
@@ -433,10 +426,8 @@ class _Checker:
                 if problem := _line_problem(line):
                     self.find(Severity.WARNING, node.log, f"line {number} {problem}")
                     return
-        except OSError as error:
-            if self._files.folder is None:
-                raise
-            self.find(Severity.ERROR, node.log, f"cannot be read: {error.strerror or error}")
+        except UnreadableFileError as error:
+            self.find(Severity.ERROR, node.log, error.why)
 
     def _advance(self, nbytes: int) -> None:
         """Tell how far the check is."""
