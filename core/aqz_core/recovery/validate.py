@@ -9,19 +9,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from aqz_core.errors import AqzError, StorageError
+from aqz_core.errors import StorageError
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.reading.chunks import (
     ChunkDecoder,
-    chunk_coordinates,
-    chunks_per_shard,
-    coordinates_in,
     has_checksum,
-    indexes_of,
-    stored_chunks,
 )
 from aqz_core.reading.files import UnreadableFileError, open_files
 from aqz_core.reading.frame_log import log_lines
@@ -32,8 +24,8 @@ from aqz_core.reading.frame_record import (
     read_record,
 )
 from aqz_core.reading.json_documents import parse_json
-from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
 from aqz_core.reading.survey import MAX_TEXT_NBYTES, survey
+from aqz_core.recovery.file_checks import FileChecker
 from aqz_core.recovery.missing_chunks import lost_chunks, missing_levels, recorded_levels
 from aqz_core.recovery.report import (
     ArraySummary,
@@ -48,15 +40,16 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    import numpy as np
+    import numpy.typing as npt
+
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.node import ChunkFile, Node
+    from aqz_core.reading.node import Node
     from aqz_core.reading.stored_array import StoredArray
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["validate_store"]
-
-_MOST_FINDINGS_OF_A_FILE = 8
 
 
 def validate_store(
@@ -248,27 +241,19 @@ class _Checker:
 
     def _check_array(self, node: Node, array: StoredArray) -> None:
         """Check every file of an array."""
-        decoder = self._decoder(node, array)
-        first = decoder is not None
-        stored: list[npt.NDArray[np.int64]] = []
-        decoded = nbytes = 0
+        checker = FileChecker(self._files, array, self._decoder(node, array), self.find)
         for file in node.files:
             try:
-                indexes = self._check_file(array, file)
-                stored.append(coordinates_in(array, file, indexes))
-                if decoder is not None:
-                    good = self._decode_file(decoder, file, indexes, round_trip=first)
-                    decoded += good
-                    first = first and not good
+                checker.check(file)
             except UnreadableFileError as error:
                 self.find(Severity.ERROR, file.name, error.why)
-            nbytes += file.nbytes
             self._advance(file.nbytes)
-        chunks = sum(map(len, stored))
-        if not self._check_record(node, stored) and (node.files or all(array.shape)):
+        chunks = sum(map(len, checker.stored))
+        if not self._check_record(node, checker.stored) and (node.files or all(array.shape)):
             self._check_extent(node, array, chunks)
+        nbytes = sum(file.nbytes for file in node.files)
         self.arrays.append(
-            ArraySummary(node.name, array.shape, len(node.files), chunks, decoded, nbytes)
+            ArraySummary(node.name, array.shape, len(node.files), chunks, checker.decoded, nbytes)
         )
 
     def _decoder(self, node: Node, array: StoredArray) -> ChunkDecoder | None:
@@ -280,92 +265,6 @@ class _Checker:
         except StorageError as error:
             self.find(Severity.ERROR, node.name, str(error))
             return None
-
-    def _check_file(self, array: StoredArray, file: ChunkFile) -> ShardIndexes | None:
-        """Check the indexes of a shard; return them, or None for a chunk file."""
-        if array.shard_shape is None:
-            return None
-        chunks = math.prod(chunks_per_shard(array))
-        indexes = indexes_of(self._files, array, file)
-        size = indexes.nbytes
-        if size < 16 * chunks + 4:
-            self.find(
-                Severity.ERROR,
-                file.name,
-                f"{size} bytes are fewer than the {16 * chunks + 4} of a shard's index; "
-                "the file was cut short",
-            )
-            return indexes
-        used = indexes.end if array.index_at_end else indexes.start
-        if used is None:
-            place = "end" if array.index_at_end else "start"
-            other = indexes.best(prefer_end=array.index_at_end)
-            hint = "; the other one is intact" if other is not None else ""
-            self.find(
-                Severity.ERROR,
-                file.name,
-                f"the index at the {place} of the shard does not match its checksum{hint}",
-            )
-        else:
-            self._check_entries(array, file, used, size)
-        return indexes
-
-    def _check_entries(
-        self, array: StoredArray, file: ChunkFile, entries: Entries, size: int
-    ) -> None:
-        """Check that chunks lie inside the file, do not overlap, and belong to the array."""
-        is_named = named(entries)
-        inside = entries_within(entries, size)
-        outside = np.flatnonzero(is_named & ~inside)
-        for number in outside[:_MOST_FINDINGS_OF_A_FILE].tolist():
-            offset, nbytes = map(int, entries[number])
-            self.find(
-                Severity.ERROR,
-                file.name,
-                f"chunk {number} should be {nbytes} bytes at {offset}, outside of the file's "
-                f"{size}",
-            )
-        if len(outside) > _MOST_FINDINGS_OF_A_FILE:
-            self.find(
-                Severity.ERROR, file.name, f"{len(outside)} chunks in all are outside of the file"
-            )
-        spans = entries[inside].astype(np.int64)
-        spans = spans[np.argsort(spans[:, 0], kind="stable")]
-        if (spans[1:, 0] < spans[:-1].sum(axis=1)).any():
-            self.find(Severity.ERROR, file.name, "chunks overlap")
-        coordinates = chunk_coordinates(array, file.coordinate, np.flatnonzero(inside))
-        grid = -(-np.array(array.shape) // np.array(array.chunk_shape))
-        beyond = (coordinates >= grid).any(axis=1).sum()
-        if beyond:
-            self.find(
-                Severity.NOTE,
-                file.name,
-                f"{beyond} chunks lie outside of the array's shape {array.shape}",
-            )
-
-    def _decode_file(
-        self,
-        decoder: ChunkDecoder,
-        file: ChunkFile,
-        indexes: ShardIndexes | None,
-        *,
-        round_trip: bool,
-    ) -> int:
-        """Decode every chunk of a file; return how many could be."""
-        good = bad = 0
-        for coordinate, data in stored_chunks(self._files, decoder.array, file, indexes):
-            try:
-                if round_trip and not good and not decoder.survives_round_trip(data):
-                    raise StorageError("the codecs do not give back what they were given")
-                decoder.decode(data)
-                good += 1
-            except AqzError as error:
-                bad += 1
-                if bad <= _MOST_FINDINGS_OF_A_FILE:
-                    self.find(Severity.ERROR, file.name, f"chunk {coordinate}: {error}")
-        if bad > _MOST_FINDINGS_OF_A_FILE:
-            self.find(Severity.ERROR, file.name, f"{bad} chunks in all cannot be decoded")
-        return good
 
     def _check_extent(self, node: Node, array: StoredArray, chunks: int) -> None:
         """Note how many of the chunks that the shape asks for were never written."""
