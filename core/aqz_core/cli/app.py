@@ -1,8 +1,8 @@
 """Commands and options of ``aqz``, and how their errors reach the user.
 
-Only the command line is described here; each command's work is in a module of its
-own, imported when the command runs. Expected errors are one line on standard error,
-without a traceback.
+Only the command line is described here, all of it so that options of one name mean one thing; each
+command's work is in a module of its own, imported when the command runs. Expected errors are one
+line on standard error, without a traceback.
 """
 
 from __future__ import annotations

@@ -31,14 +31,11 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import ChunkFile, Node
+    from aqz_core.reading.node import ChunkFile, Node
 
 __all__ = ["StoredPlanes"]
 
 Coordinate = tuple[int, ...]
-
-_AT_ONCE = 8
-"""Requests to a service at the same time."""
 
 
 class StoredPlanes:
@@ -116,8 +113,8 @@ class StoredPlanes:
 
     def look_ahead(self) -> None:
         """Read the index of every shard, several at once where each is a request to a service."""
-        if self._store.folder is None and self._array.shard_shape is not None:
-            with ThreadPoolExecutor(_AT_ONCE) as threads:
+        if self._store.reads_at_once > 1 and self._array.shard_shape is not None:
+            with ThreadPoolExecutor(self._store.reads_at_once) as threads:
                 found = threads.map(self._read_index, self._files.values())
                 self._indexes |= zip(self._files, found, strict=True)
 
@@ -133,9 +130,9 @@ class StoredPlanes:
         layer = self._layer_of(lead)
         if layer != self._layer:
             self._layer, self._chunks = layer, {}
-            if self._store.folder is None:
+            if self._store.reads_at_once > 1:
                 chunks = ((*layer, row, col) for row, col in product(*self._grid))
-                with ThreadPoolExecutor(_AT_ONCE) as threads:
+                with ThreadPoolExecutor(self._store.reads_at_once) as threads:
                     list(threads.map(self._chunk, chunks))
         within = tuple(k % size for k, size in zip(lead, array.chunk_shape, strict=False))
         plane = np.full(array.shape[-2:], array.fill_value, array.dtype)
@@ -168,7 +165,7 @@ class StoredPlanes:
         if coordinate not in self._chunks:
             try:
                 decoded = self._decoded(coordinate)
-            except (StorageError, FileNotFoundError) as error:
+            except StorageError as error:
                 raise ResumeError(
                     f"{self._node.where}: chunk {coordinate} is damaged ({error}); `aqz validate` "
                     "shows what else is. Record into another store."
@@ -181,7 +178,7 @@ class StoredPlanes:
         place = self._locate(coordinate)
         try:
             return None if place is None else self._decoder.decode(self._bytes(*place))
-        except (StorageError, FileNotFoundError):
+        except StorageError:
             shard = tuple(k // n for k, n in zip(coordinate, self._extent, strict=True))
             before = self._indexes.pop(shard, None)
             place = self._locate(coordinate)

@@ -102,9 +102,9 @@ class ArrayPublication:
         self._publishing = threading.Lock()
         self._per_index = math.prod(plan.lead_shape[1:])
 
-    def take_up(self, progress: ResumePoint) -> None:
+    def resume_from(self, progress: ResumePoint) -> None:
         """Begin with what readers see of an earlier recording."""
-        self._metadata.take_up(progress)
+        self._metadata.resume_from(progress)
         self._metadata.gaps = self.gaps = progress.gaps
         if self._metadata.lengths is not None:
             self._flushed = TakenFrames(0, progress.lengths[0], 0)

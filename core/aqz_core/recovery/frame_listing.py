@@ -15,6 +15,12 @@ import numpy as np
 
 from aqz_core.errors import ResumeError, StorageError, UnknownArrayError
 from aqz_core.plugins import create_plugin_manager
+from aqz_core.reading.extent import first_level
+from aqz_core.reading.files import open_files
+from aqz_core.reading.frame_record import impossible_length, impossible_record, read_record
+from aqz_core.reading.planes import StoredPlanes
+from aqz_core.reading.survey import survey
+from aqz_core.recovery.missing_chunks import lost_frames
 from aqz_core.settings.checks import check_key_text
 from aqz_core.settings.keys import normalise_key
 
@@ -24,7 +30,7 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import Node
+    from aqz_core.reading.node import Node
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["FrameList", "list_frames", "listed", "missing_frames"]
@@ -116,9 +122,6 @@ def list_frames(
         ended early, only frames count that are certainly stored. Frames whose chunks are gone are
         missing.
     """
-    from aqz_core.reading.files import open_files
-    from aqz_core.reading.survey import survey
-
     providers = create_plugin_manager(plugins).codecs()
     check_key_text(key)
     files = open_files(store, s3)
@@ -131,7 +134,7 @@ def list_frames(
             raise UnknownArrayError(
                 f"{files.url} has no array at {key!r} that aqz recorded; it has {known or 'none'}"
             )
-        base = owner if owner.array is not None else _first_level(owner, nodes)
+        base = first_level(owner, nodes)
         if base is None or base.array is None:
             raise StorageError(
                 f"{owner.where}: the metadata of its full-resolution array cannot be read; `aqz "
@@ -144,15 +147,6 @@ def list_frames(
         files.close()
 
 
-def _first_level(owner: Node, nodes: Mapping[str, Node]) -> Node | None:
-    """Return the full-resolution array of an image."""
-    from aqz_core.reading.extent import level_name, level_paths
-
-    paths = level_paths(owner)
-    name = level_name(owner, paths[0]) if paths else None
-    return None if name is None else nodes.get(name)
-
-
 def listed(
     files: StoredFiles,
     owner: Node,
@@ -162,19 +156,14 @@ def listed(
     idle: bool,
 ) -> FrameList:
     """List the frames of an array; `idle` where nobody wrote it when it was listed."""
-    from aqz_core.reading.frame_record import impossible_length, impossible_record, read_record
-    from aqz_core.reading.planes import StoredPlanes
-    from aqz_core.recovery.missing_chunks import lost_frames
-
     assert base.array is not None
-    local = files.folder is not None
-    idle = idle and not files.is_written()
-    problem = impossible_record(owner) or impossible_length(owner, base, idle=local and idle)
+    idle = idle and files.is_local and not files.is_written()
+    problem = impossible_record(owner) or impossible_length(owner, base, idle=idle)
     if problem:
         raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
     record = read_record(files, owner, base)
     written = record.told
-    if record.proves(local=local, idle=idle) and (record.axes or record.closed):
+    if record.proves(idle=idle) and (record.axes or record.closed):
         written = written & ~lost_frames(record, files, base)
     elif not record.closed and not (record.in_order and record.axes):
         planes = StoredPlanes(files, base, providers)

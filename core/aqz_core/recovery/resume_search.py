@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import Node
+    from aqz_core.reading.node import Node
 
 __all__ = ["find_resume_point"]
 

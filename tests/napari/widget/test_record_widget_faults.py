@@ -25,7 +25,7 @@ from tests.s3 import fault_endpoint
 pytest.importorskip("napari", reason="needs the extra `napari`")
 pytestmark = needs_display
 
-CHECKOUT = Path(__file__).parent.parent.parent
+CHECKOUT = Path(__file__).parents[3]
 
 
 @contextmanager
