@@ -9,6 +9,7 @@ import sys
 import sysconfig
 import tempfile
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
@@ -74,13 +75,11 @@ def check_tools() -> None:
     AqzError
         A package, the compiler, a header or the shared library of Python is missing.
     """
-    try:
-        import cffi  # noqa: F401
-        import setuptools  # noqa: F401
-    except ImportError as error:
+    missing = [name for name in ("cffi", "setuptools") if find_spec(name) is None]
+    if missing:
         raise AqzError(
-            f"{error.name} is needed to build the library: python -m pip install 'aqz[c]'"
-        ) from None
+            f"{' and '.join(missing)} needed to build the library: python -m pip install 'aqz[c]'"
+        )
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     if sys.platform != "win32" and shutil.which(compiler) is None:
         raise AqzError(

@@ -118,4 +118,6 @@ class ByteRun:
 
     def _taken(self) -> int:
         """Return how many bytes were taken in all."""
-        return self._array.frames * self._frame_nbytes + self._array.pending_nbytes + len(self._rest)
+        return (
+            self._array.frames * self._frame_nbytes + self._array.pending_nbytes + len(self._rest)
+        )

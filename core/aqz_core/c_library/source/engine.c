@@ -85,6 +85,31 @@ engine_leave(const Signals* before)
 #endif
 }
 
+/* Python's module of signals takes SIGINT for itself when it is imported. So that is done here, and
+ * undone at once. Call with the lock of Python. */
+static void
+import_signals(void)
+{
+#if !defined(_WIN32)
+    struct sigaction host[NSIG];
+    bool known[NSIG] = { false };
+    for (int number = 1; number < NSIG; ++number) {
+        known[number] = sigaction(number, NULL, &host[number]) == 0;
+    }
+#endif
+    Py_XDECREF(PyImport_ImportModule("_signal"));
+    PyErr_Clear();
+#if !defined(_WIN32)
+    for (int number = 1; number < NSIG; ++number) {
+        struct sigaction now;
+        if (known[number] && sigaction(number, NULL, &now) == 0 &&
+            now.sa_handler != host[number].sa_handler) {
+            sigaction(number, &host[number], NULL);
+        }
+    }
+#endif
+}
+
 /* ---- forks --------------------------------------------------------------------------------- */
 
 #if !defined(_WIN32)
@@ -298,6 +323,9 @@ start(void)
     }
     show_python_to_extensions();
     const PyGILState_STATE held = PyGILState_Ensure();
+    if (is_ours) {
+        import_signals();
+    }
     const int imported = import_engine();
     PyGILState_Release(held);
     if (imported == 0) {
