@@ -21,6 +21,7 @@ from aqz_core.c_library.c_settings import read_settings
 from aqz_core.c_library.statuses import (
     ArgumentError,
     IndexTooLargeError,
+    LoggedError,
     PartialWriteError,
     Status,
     status_of,
@@ -106,7 +107,8 @@ def _failed(error: BaseException) -> Status:
     message = str(error) or type(error).__name__
     if status is Status.INTERNAL_ERROR:
         message = f"{type(error).__name__}: {message}"
-    _log.error("%s", message)
+    if not isinstance(error, LoggedError):
+        _log.error("%s", message)
     _log.debug("where that came from:", exc_info=error)
     lib.aqz_note(status, message.encode(errors="replace"))
     return status
@@ -159,9 +161,7 @@ def python_write_acquire_json(number: int, json: Any, overwrite: bool) -> None:
         if not isinstance(stream, v0_5.ZarrStream):
             _refuse_other_generation()
         if not stream.write_custom_metadata(_text(json) or "", bool(overwrite)):
-            raise aqz_core.StoreExistsError(
-                "custom metadata are there already; give overwrite = true to replace them"
-            )
+            raise LoggedError("acquire.json is there already; set overwrite to replace it")
 
 
 def _refuse_other_generation() -> NoReturn:

@@ -17,7 +17,14 @@ from aqz_core.errors import (
     UnknownArrayError,
 )
 
-__all__ = ["ArgumentError", "IndexTooLargeError", "PartialWriteError", "Status", "status_of"]
+__all__ = [
+    "ArgumentError",
+    "IndexTooLargeError",
+    "LoggedError",
+    "PartialWriteError",
+    "Status",
+    "status_of",
+]
 
 
 class Status(enum.IntEnum):
@@ -44,6 +51,10 @@ class IndexTooLargeError(IndexError):
     """A program in C asked for more than there is."""
 
 
+class LoggedError(Exception):
+    """Metadata are there already, as the engine has logged by itself."""
+
+
 class PartialWriteError(Exception):
     """Something failed after the first bytes of a call were taken.
 
@@ -62,6 +73,7 @@ class PartialWriteError(Exception):
 
 _STATUSES: list[tuple[type[BaseException], Status]] = [
     (PartialWriteError, Status.PARTIAL_WRITE),
+    (LoggedError, Status.WILL_NOT_OVERWRITE),
     (IndexTooLargeError, Status.INVALID_INDEX),
     (OutOfBoundsError, Status.WRITE_OUT_OF_BOUNDS),
     (UnknownArrayError, Status.KEY_NOT_FOUND),

@@ -4,7 +4,7 @@
  * it has returned: a stream copies its settings. All strings are UTF-8, end with a zero byte, and
  * belong to the program. NULL stands for "not given". Fill structures with zeros before use:
  *
- *     ZarrStreamSettings settings = { 0 };
+ *     memset(&settings, 0, sizeof(settings));
  */
 #ifndef AQZ_V0_5_ZARR_TYPES_H
 #define AQZ_V0_5_ZARR_TYPES_H
