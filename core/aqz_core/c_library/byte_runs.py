@@ -23,15 +23,20 @@ class ByteRun:
         The stream that records them.
     key
         The array, as the program named it.
+
+    Attributes
+    ----------
+    array
+        What records it.
     """
 
     def __init__(self, stream: ZarrStream, key: str | None) -> None:
-        self._array = stream._session.array(key)
+        self.array = stream._session.array(key)
         self._stream = stream
         self._key = key
-        self._shape = self._array.plan.frame_shape
-        self._dtype = self._array.plan.base.dtype
-        self._frame_nbytes = self._array.plan.base.frame_nbytes
+        self._shape = self.array.plan.frame_shape
+        self._dtype = self.array.plan.base.dtype
+        self._frame_nbytes = self.array.plan.base.frame_nbytes
         self._rest = b""
         self._position = self._taken()
 
@@ -90,6 +95,8 @@ class ByteRun:
             self._rest += bytes(data)
             return
         if head:
+            begun = self._position % self._frame_nbytes
+            self.array.check_room(-(-(begun + nbytes) // self._frame_nbytes))
             pixel = np.frombuffer(self._rest + bytes(data[:head]), self._dtype)
             self._stream.append(pixel, self._key)
             self._rest = b""
@@ -118,6 +125,5 @@ class ByteRun:
 
     def _taken(self) -> int:
         """Return how many bytes were taken in all."""
-        return (
-            self._array.frames * self._frame_nbytes + self._array.pending_nbytes + len(self._rest)
-        )
+        whole = self.array.frames * self._frame_nbytes
+        return whole + self.array.pending_nbytes + len(self._rest)

@@ -47,16 +47,20 @@ class _Recording:
     def run(self, key: Any) -> ByteRun:
         """Return the bytes of an array; the key is a text of C, or NULL."""
         name = ffi.string(key) if key else b""
-        if (run := self._runs.get(name)) is None:
-            run = self._runs[name] = ByteRun(self.stream, _text(key))
+        run = self._runs.get(name)
+        if run is None:
+            run = ByteRun(self.stream, _text(key))
+            # A key has several spellings, and the rest of a pixel belongs to the array.
+            known = (one for one in self._runs.values() if one.array is run.array)
+            run = self._runs[name] = next(known, run)
         return run
 
     def close(self) -> None:
         """Finish the store."""
         with self.turn:
-            for name, run in self._runs.items():
+            for run in set(self._runs.values()):
                 if count := run.trailing_nbytes:
-                    where = name.decode()
+                    where = run.array.plan.key
                     _log.warning("array %r: the last %d bytes were no whole pixel", where, count)
             self._runs.clear()
             self.stream.close()
