@@ -20,7 +20,9 @@ CORE = CHECKOUT / "core" / "aqz_core"
 PAGE = CHECKOUT / "docs" / "architecture.md"
 
 LAYERS = [
-    ["cli", "compat"],
+    ["cli"],
+    ["c_library"],
+    ["compat"],
     ["aqz_core"],
     ["open_stream"],
     ["stream", "upload"],

@@ -34,6 +34,7 @@ NEVER_IN_CORE = {
     "zarr",
 }
 LOADED_WHEN_NEEDED = [
+    "cffi",
     "fsspec",
     "mm_test_adapters",
     "pymmcore",

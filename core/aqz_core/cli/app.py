@@ -483,6 +483,21 @@ def bench(
     raise typer.Exit(run_bench(options))
 
 
+@app.command("c-library")
+def c_library(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", file_okay=False, metavar="DIR", help="Folder for include and lib."
+        ),
+    ],
+) -> None:
+    """Build libacquire_zarr, by which programs in C and C++ record with this engine."""
+    from aqz_core.cli.c_library import build
+
+    raise typer.Exit(build(output))
+
+
 def _s3_settings(endpoint: str, region: str | None, profile: str | None) -> S3Settings | None:
     """Return how to reach a bucket; None for what the environment says."""
     if not (endpoint or region or profile):

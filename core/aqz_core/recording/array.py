@@ -202,14 +202,14 @@ class ArrayRecorder:
         turn = self._turn
         if turn.wanted:
             turn.give_way(me)
-        self._check_room(1)
+        self.check_room(1)
         return self._intake.begin_run()
 
     def _append_checked(self, data: object, metadata: object) -> int:
         """Take what is no plain frame."""
         self._intake.settle()
         array, count, begun = self._reader.check(data)
-        self._check_room(count + begun)
+        self.check_room(count + begun)
         checked = self._log.check(metadata)
         if checked is not None and (count != 1 or begun):
             raise FrameShapeError(
@@ -260,7 +260,7 @@ class ArrayRecorder:
         with (turn := self._turn):  # noqa: F841  # see `Turn`
             self._intake.pause()
             self._intake.check_open()
-            self._check_room(-(-(self._reader.pending_pixels + pixels) // self._reader.pixels))
+            self.check_room(-(-(self._reader.pending_pixels + pixels) // self._reader.pixels))
             if pixels // self._reader.pixels > MAX_SKIPPED_FRAMES:
                 raise OutOfBoundsError(
                     f"array {self.plan.key!r}: {pixels // self._reader.pixels:,} frames cannot be "
@@ -369,8 +369,8 @@ class ArrayRecorder:
         self._levels.expect_gaps()
         self.publication.gaps = self.publication.by_index = True
 
-    def _check_room(self, count: int) -> None:
-        """Raise if `count` more frames reach past the declared size."""
+    def check_room(self, count: int) -> None:
+        """Raise `OutOfBoundsError` if `count` more frames reach past the declared size."""
         limit = self._router.limit
         if limit is not None and self.frames + count > limit:
             first = self.plan.axes[0].name if self.plan.lead_shape else None
