@@ -70,7 +70,7 @@ class FastS3Service(S3Service):
         """Upload a part."""
         if self._fast is None:
             return await super().put_part(upload, number, body)
-        query = {"partNumber": number, "uploadId": upload.upload_id}
+        query: dict[str, str | int] = {"partNumber": number, "uploadId": upload.upload_id}
         return {"PartNumber": number, **await self._put(self._fast, upload.key, query, body)}
 
     async def _put(

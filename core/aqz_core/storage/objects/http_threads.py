@@ -9,6 +9,7 @@ request whose coroutine is cancelled loses its connection, so that its thread en
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import threading
 import warnings
@@ -45,10 +46,8 @@ class _Attempt:
         self.ended = True
         sock: Any = getattr(self.connection, "sock", None)
         if sock is not None:
-            try:
+            with contextlib.suppress(OSError):  # it may have broken by itself
                 socket.socket.shutdown(sock, socket.SHUT_RDWR)  # beneath TLS, which is not asked
-            except OSError:
-                pass  # it broke by itself
 
 
 class _Cuttable(HTTPConnection):
@@ -124,13 +123,14 @@ class HttpThreads:
         """
         attempt = _Attempt()
         self._attempts.add(attempt)
-        manager = self._manager(url)
+        manager: Any = self._manager(url)  # its types know no memory views, which it takes
 
         def send() -> urllib3.BaseHTTPResponse:
             _mine.attempt = attempt
-            return manager.request(
+            answer: urllib3.BaseHTTPResponse = manager.request(
                 method, url, body=body, headers=prepare(), retries=False, redirect=False
             )
+            return answer
 
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, send)

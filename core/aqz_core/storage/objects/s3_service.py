@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import s3fs
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["CONNECTIONS", "S3Service", "check_answer"]
 
 _GONE = {"404", "NoSuchKey", "NotFound"}
+_CONDITION_FAILED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 _NO_BATCHES = {"MissingContentMD5", "InvalidDigest", "NotImplemented", "MethodNotAllowed", "501"}
 """Answers of services that want another checksum with a batch delete, or know none."""
 
@@ -161,6 +164,38 @@ class S3Service:
         answer = await self._client.delete_objects(Bucket=self._bucket, Delete=wanted)
         for told in answer.get("Errors", ()):
             raise ClientError({"Error": told}, "DeleteObjects")
+
+    # ---- conditions -------------------------------------------------------------------------
+
+    async def claim(self, key: str, content: bytes, etag: str | None) -> str | None:
+        """Store an object if it is as it was, or if there is none."""
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            answer = await self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=content, **condition
+            )
+        except ClientError as error:
+            if _code(error) in _CONDITION_FAILED or (etag is not None and _code(error) in _GONE):
+                return None
+            raise
+        check_answer(answer, "ETag")
+        return str(answer["ETag"])
+
+    async def claimed(self, key: str) -> tuple[bytes, str, float] | None:
+        """Return an object and its age by the service's clock."""
+        try:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _code(error) in _GONE:
+                return None
+            raise
+        check_answer(answer, "ETag", "LastModified")
+        async with answer["Body"] as stream:
+            content: bytes = await stream.read()
+        told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        now = parsedate_to_datetime(told) if told else datetime.now(UTC)
+        stored = answer.get("LastModified") or now
+        return content, answer["ETag"], (now - stored).total_seconds()
 
     # ---- uploads in parts -------------------------------------------------------------------
 
