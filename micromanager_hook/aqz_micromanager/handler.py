@@ -23,7 +23,13 @@ from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.image_options import ImageOptions
 from aqz_micromanager.protocol import protocol_of_start
 from aqz_micromanager.recorder_options import LEARNING_NBYTES, RecorderOptions
-from aqz_micromanager.run_threads import await_begin, is_output, is_relay, run_thread
+from aqz_micromanager.run_threads import (
+    await_begin,
+    connect_directly,
+    is_output,
+    is_relay,
+    run_thread,
+)
 from aqz_micromanager.sequences import (
     EventAxes,
     camera_count,
@@ -127,8 +133,8 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         self._core = core
         self._gated = core is not None
         if self._gated:
-            core.mda.events.frameReady.connect(self._admit)
-            core.mda.events.sequenceStarted.connect(self._guard)
+            connect_directly(core.mda.events.frameReady, self._admit)
+            connect_directly(core.mda.events.sequenceStarted, self._guard)
 
     # ---- what pymmcore-plus calls -----------------------------------------------------------
 
