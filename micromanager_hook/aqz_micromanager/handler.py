@@ -7,6 +7,7 @@ the frames that wait in that queue are counted: beyond a bound, the acquisition 
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 import threading
@@ -30,6 +31,7 @@ from aqz_micromanager.run_threads import (
     is_relay,
     run_thread,
 )
+from aqz_micromanager.run_view import RunView, lend_view
 from aqz_micromanager.sequences import (
     EventAxes,
     camera_count,
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from aqz_micromanager.pixels import Pixels
+    from aqz_micromanager.pixels import FrameSpec, Pixels
     from aqz_micromanager.positions import PlateChoice
     from aqz_micromanager.run_plan import Value
     from aqz_micromanager.store_recording import OnDuplicate
@@ -122,6 +124,7 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         self._recorder.on_frame = on_frame
         self._names = EventAxes()
         self._begun = False
+        self._view: RunView | None = None
         self._refused: AcquisitionError | None = None
         self._raised_refusal = False
         self._relay_memory = relay_memory
@@ -135,6 +138,7 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         if self._gated:
             connect_directly(core.mda.events.frameReady, self._admit)
             connect_directly(core.mda.events.sequenceStarted, self._guard)
+            lend_view(core.mda, self.get_view, lambda: is_output(core.mda, self))
 
     # ---- what pymmcore-plus calls -----------------------------------------------------------
 
@@ -158,6 +162,7 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
                 spec_of(start),
                 tags,
             )
+            self._view = self._viewed(spec_of(start))
         except Exception as error:
             self._fail(error)
 
@@ -186,6 +191,28 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
     def sequenceCanceled(self, sequence: Any) -> None:
         """Note that the user ended the acquisition."""
         self._canceled = self._canceled or self._refused is None
+
+    def _viewed(self, spec: FrameSpec | None) -> RunView | None:
+        """Return the run as an array, if it is known what frames are."""
+        if spec is None:
+            return None
+        return RunView(
+            self._names.sizes,
+            lambda: {"c": self._names.channel_names()},
+            spec,
+            self._read_index,
+        )
+
+    def _read_index(self, index: Mapping[str, int]) -> Pixels | None:
+        """Return the frame at an index; events lack axes that the whole run has."""
+        absent = [name for name, at in index.items() if at == 0]
+        for count in range(len(absent) + 1):
+            for left_out in itertools.combinations(absent, count):
+                some = {name: at for name, at in index.items() if name not in left_out}
+                found = self._recorder.read(self._names.axes_of(some))
+                if found is not None:
+                    return found
+        return None
 
     def _camera_labels(self, start: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the labels of the cameras that record at once; numbers if no core tells them."""
@@ -315,6 +342,21 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
             self._core.mda.events.frameReady.disconnect(self._admit)
 
     # ---- what the user calls ----------------------------------------------------------------
+
+    def get_view(self) -> RunView | None:
+        """Return the run as an array that can be read while it is recorded.
+
+        ``core.mda.get_view()`` returns it, too, if the handler was given `core`. Its axes are those
+        of the events, in their order. From the first call on the last 64 MiB of frames are kept in
+        memory; see `read_frame`.
+
+        Returns
+        -------
+        RunView or None
+            None before the run has begun.
+        """
+        self._recorder.watch_frames()
+        return self._view
 
     def close(self) -> None:
         """Wait for a run on another thread, then finish the store; later calls do nothing.

@@ -359,7 +359,9 @@ def _by_place(values: tuple[Value, ...], planes: Mapping[Value, float]) -> tuple
 
 def _falls(planes: Mapping[Value, float]) -> bool:
     """Return whether a stack goes down."""
-    places = [planes[value] for value in sorted(value for value in planes if isinstance(value, int))]
+    places = [
+        planes[value] for value in sorted(value for value in planes if isinstance(value, int))
+    ]
     return any(after < before for before, after in itertools.pairwise(places))
 
 
