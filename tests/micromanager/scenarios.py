@@ -714,6 +714,18 @@ def plus_core(size=128, shared=False):
     return core
 
 
+def add_second_camera(core):
+    """Load a second DemoCamera, and a Multi Camera of both that can be made the active one."""
+    core.loadDevice("Camera2", "DemoCamera", "DCam")
+    core.initializeDevice("Camera2")
+    for name in ("PixelType", "OnCameraCCDXSize", "OnCameraCCDYSize"):
+        core.setProperty("Camera2", name, core.getProperty("Camera", name))
+    core.loadDevice("Multi", "Utilities", "Multi Camera")
+    core.initializeDevice("Multi")
+    core.setProperty("Multi", "Physical Camera 1", "Camera")
+    core.setProperty("Multi", "Physical Camera 2", "Camera2")
+
+
 class PlusWitness:
     """Remembers what pymmcore-plus emitted."""
 
@@ -727,13 +739,13 @@ class PlusWitness:
 
 
 @scenario
-def mda(folder, relay_memory=1 << 20):
+def mda(folder, with_core=True):
     """A sequence with time, positions, channels and a stack."""
     import useq
 
     from aqz_micromanager import MDAHandler
 
-    core = plus_core()
+    core = plus_core(shared=True)
     witness = PlusWitness(core)
     sequence = useq.MDASequence(
         time_plan={"interval": 0.02, "loops": 2},
@@ -742,7 +754,7 @@ def mda(folder, relay_memory=1 << 20):
         stage_positions=[{"x": 0, "y": 0, "z": 0, "name": "left"}, (100, 50, 0)],
         axis_order="tpcz",
     )
-    with MDAHandler(folder / "run.ome.zarr", core=core, relay_memory=relay_memory) as handler:
+    with MDAHandler(folder / "run.ome.zarr", core=core if with_core else None) as handler:
         core.mda.run(sequence, output=handler)
     return report_of(handler, seen=witness.seen)
 
@@ -916,15 +928,8 @@ def mda_cameras(folder, cameras=2, as_channels=True, burst=False):
     from aqz_micromanager import MDAHandler
 
     core = plus_core()
-    core.loadDevice("Camera2", "DemoCamera", "DCam")
-    core.initializeDevice("Camera2")
-    for name in ("PixelType", "OnCameraCCDXSize", "OnCameraCCDYSize"):
-        core.setProperty("Camera2", name, core.getProperty("Camera", name))
+    add_second_camera(core)
     if cameras == 2:
-        core.loadDevice("Multi", "Utilities", "Multi Camera")
-        core.initializeDevice("Multi")
-        core.setProperty("Multi", "Physical Camera 1", "Camera")
-        core.setProperty("Multi", "Physical Camera 2", "Camera2")
         core.setCameraDevice("Multi")
     core.mda.engine.use_hardware_sequencing = burst
     witness = PlusWitness(core)

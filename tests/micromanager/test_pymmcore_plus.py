@@ -33,9 +33,9 @@ def seen(report, channels=("DAPI", "FITC")):
     return found
 
 
-@pytest.mark.parametrize("relay_memory", [1, 1 << 28], ids=["frame by frame", "unhindered"])
-def test_a_sequence_with_positions(tmp_path, store, relay_memory):
-    report = run_scenario("mda", tmp_path, relay_memory=relay_memory)
+@pytest.mark.parametrize("with_core", [True, False])
+def test_a_sequence_with_positions(tmp_path, store, with_core):
+    report = run_scenario("mda", tmp_path, with_core=with_core)
 
     assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 24)
     assert frames_by_axes(store) == seen(report)
