@@ -50,6 +50,10 @@ class RunAdapter(ABC):
     def __init__(self, store: str | os.PathLike[str], options: RecorderOptions) -> None:
         path = os.fspath(store)
         settings = options.images.settings
+        if settings is not None and not isinstance(settings, aqz.StreamSettings):
+            raise aqz.SettingsError(
+                f"settings is {settings!r}; give aqz_core.StreamSettings(...), or leave it out"
+            )
         if not path:
             raise aqz.SettingsError("store is empty; give a path or URL such as 'run1.ome.zarr'")
         if settings is not None and settings.store_path not in ("", path):

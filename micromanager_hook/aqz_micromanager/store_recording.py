@@ -111,7 +111,9 @@ class StoreRecording:
         if planned is not None and self._router.images[image.key].folds_cameras:
             planned = self._router.images[image.key].folded(image)
         self._coverage[image.key] = Coverage(shape, planned, from_first=from_first)
-        self._tables[image.key] = TagTable(self._frame_metadata)
+        self._tables[image.key] = TagTable(
+            self._frame_metadata, standalone=self._on_duplicate == "replace"
+        )
         self._describe(image.key, "recording")
 
     # ---- more than was known ----------------------------------------------------------------
@@ -258,9 +260,11 @@ class StoreRecording:
                 plane,
                 index,
                 self._layout.keys[place.image],
-                row if component == 0 else None,
+                row,
                 replace=again,
             )
+            if row is not None:  # every plane has a row, and changes are told once
+                row = {name: value for name, value in row.items() if name != "changed"}
         coverage.take(place.index)
         self._recent.keep(place, planes)
         self._note_height(place, tags)

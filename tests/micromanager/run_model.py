@@ -235,8 +235,8 @@ def _rows(store, key, came, axes, where, colors):
     rows = {}
     for row in aqz.read_frame_metadata(store, key):
         rows[tuple(row.get(axis) for axis in axes[:-2])] = row
-    if len(rows) != len(came):
-        yield f"{len(rows)} rows, not {len(came)}"
+    if len(rows) != len(came) * colors:
+        yield f"{len(rows)} rows, not {len(came) * colors}"
     for frame in came:
         index = _index(frame, where, axes, colors)
         row = rows.get(index)
