@@ -132,6 +132,8 @@ class ArrayRecorder:
     def _take_up(self, progress: ResumePoint) -> None:
         """Begin where an earlier recording ended; `restore` brings its last frames back."""
         self.publication.take_up(progress)
+        if progress.forgets:
+            self._log.add_resumed(progress.frames)
         if progress.gaps:
             self._levels.expect_gaps()
         if progress.written is not None:
