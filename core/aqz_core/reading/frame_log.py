@@ -95,6 +95,9 @@ def logged_frames(
             found.skipped[frames] = found.lost[frames] = False
         elif kind == "appended":
             found.recorded[frames] |= ~found.skipped[frames]
+        elif kind == "resumed":  # earlier lines ran ahead of what was stored
+            for flags in (found.recorded, found.skipped, found.flushed, found.lost):
+                flags[first:] = False
         elif kind == "flushed":
             found.flushed[:] |= found.recorded
         else:
@@ -114,6 +117,8 @@ def _told_frames(
                 yield "index", number, number + 1
         elif "flushed" in entry:
             yield "flushed", 0, 0
+        elif type(first := entry.get("resumed")) is int and first >= 0:
+            yield "resumed", first, 0
         else:
             for kind in entry.keys() & {"appended", "skipped", "lost"}:
                 pair = [0, entry[kind]] if kind == "appended" else entry[kind]

@@ -55,6 +55,8 @@ class FrameRegister:
 
     def resume_from(self, progress: ResumePoint) -> None:
         """Begin with the frames of an earlier recording."""
+        if progress.forgets:
+            self._log.add_resumed(progress.frames)
         if progress.written is None:
             return
         written = WrittenFrames(self._router, 0)

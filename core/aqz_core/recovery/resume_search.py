@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.frame_log import LoggedFrames
     from aqz_core.reading.node import Node
 
 __all__ = ["find_resume_point"]
@@ -73,6 +74,17 @@ def find_resume_point(
         logged = logged_frames(files, levels[0].log, search.router, most_frames(levels[0]))
     except StorageError as error:
         raise ResumeError(f"{error}. Record into another store.") from error
+    found = _found(search, owner, levels, logged)
+    if owner.aqz.get("frames") is None:  # lines tell of every frame that comes
+        return found
+    left_out = logged.skipped | logged.lost
+    return replace(found, forgets=bool(left_out[found.frames :].any()))
+
+
+def _found(
+    search: _Search, owner: Node, levels: Sequence[Node], logged: LoggedFrames
+) -> ResumePoint:
+    """Find out how far an array was recorded, in order or by index."""
     certain = owner.aqz.get("frames")
     closed = owner.aqz.get("state") == "complete"
     if certain is None:

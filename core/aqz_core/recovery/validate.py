@@ -343,5 +343,5 @@ def _line_problem(line: bytes) -> str | None:
         return "is not valid JSON" if line.endswith(b"\n") else "is not complete"
     if not isinstance(record, dict):
         return "is not a JSON object"
-    known = {"index", "metadata", "appended", "skipped", "lost", "flushed"}
+    known = {"index", "metadata", "appended", "skipped", "lost", "flushed", "resumed"}
     return None if record.keys() & known - {"metadata"} else "says nothing of a frame"
