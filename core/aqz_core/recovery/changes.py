@@ -136,7 +136,7 @@ def replace_content(file: Path, data: bytes) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(file)
+        platform.replace(temporary, file)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
