@@ -13,8 +13,6 @@ import getpass
 import hashlib
 import logging
 import os
-import stat
-import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import StoreBusyError
 from aqz_core.settings.location import described
 from aqz_core.settings.paths import url_scheme
+from aqz_core.storage import platform
 from aqz_core.storage.lock import StoreLock, is_locked
 
 if TYPE_CHECKING:
@@ -125,7 +124,4 @@ def _is_own(folder: Path) -> bool:
         found = folder.lstat()
     except OSError:
         return False
-    if sys.platform == "win32":
-        return stat.S_ISDIR(found.st_mode)
-    mine = found.st_uid == os.geteuid()
-    return stat.S_ISDIR(found.st_mode) and mine and not found.st_mode & 0o022
+    return platform.is_own_directory(found)
