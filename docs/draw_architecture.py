@@ -20,14 +20,14 @@ CORE = CHECKOUT / "core" / "aqz_core"
 PAGE = CHECKOUT / "docs" / "architecture.md"
 
 LAYERS = [
-    ["cli", "compat"],
+    ["cli", "compat", "testing"],
     ["aqz_core"],
     ["open_stream"],
     ["stream", "upload"],
     ["recovery", "recording", "process"],
     ["reading", "pipeline"],
     ["chunks"],
-    ["planning"],
+    ["planning", "processors"],
     ["plugins"],
     ["storage"],
     ["settings"],
