@@ -20,7 +20,7 @@ CORE = CHECKOUT / "core" / "aqz_core"
 PAGE = CHECKOUT / "docs" / "architecture.md"
 
 LAYERS = [
-    ["cli"],
+    ["cli", "testing"],
     ["c_library"],
     ["compat"],
     ["aqz_core"],
@@ -29,7 +29,7 @@ LAYERS = [
     ["recovery", "recording", "process"],
     ["reading", "pipeline"],
     ["chunks"],
-    ["planning"],
+    ["planning", "processors"],
     ["plugins"],
     ["storage"],
     ["settings"],

@@ -498,6 +498,38 @@ def c_library(
     raise typer.Exit(build(output))
 
 
+@app.command()
+def plugins(as_json: AsJson = False) -> None:
+    """List plug-ins, what they offer, and what is broken; exit code 1 if anything is."""
+    from aqz_core.cli.plugins import show_plugins
+
+    raise typer.Exit(show_plugins(as_json=as_json))
+
+
+config_app = typer.Typer(name="config", help="Check settings files.", no_args_is_help=True)
+app.add_typer(config_app)
+
+
+@config_app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="A settings file: YAML or JSON.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a settings file as a stream would, and report what it would record."""
+    from aqz_core.cli.config import check_config
+
+    raise typer.Exit(check_config(file, as_json=as_json))
+
+
+@config_app.command()
+def schema() -> None:
+    """Print the JSON schema of settings files, for editors that check while one writes."""
+    from aqz_core.cli.json_output import print_json
+    from aqz_core.settings.files.json_schema import json_schema
+
+    print_json(json_schema())
+
+
 def _s3_settings(endpoint: str, region: str | None, profile: str | None) -> S3Settings | None:
     """Return how to reach a bucket; None for what the environment says."""
     if not (endpoint or region or profile):

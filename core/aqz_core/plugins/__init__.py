@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from aqz_core.codecs.base import CodecProvider
 from aqz_core.plugins.discovery import DISABLE_VARIABLE
-from aqz_core.plugins.frames import frame_function
+from aqz_core.plugins.frames import FrameSteps, frame_function
 from aqz_core.plugins.hookspecs import OBSERVER_HOOKS, PROVIDER_HOOKS, hookimpl, hookspec
 from aqz_core.plugins.manager import RESERVED_METADATA, Hooks, Observer, create_plugin_manager
 from aqz_core.plugins.records import FrameFunction, FrameProcessor, FrameSpec
@@ -27,6 +27,7 @@ __all__ = [
     "FrameFunction",
     "FrameProcessor",
     "FrameSpec",
+    "FrameSteps",
     "Hooks",
     "Observer",
     "SinkProvider",

@@ -3,8 +3,8 @@
 An implementation is a function of the same name marked with
 ``@aqz_core.hookimpl``; it may take any subset of the arguments. Provider hooks
 return one record, several, or None, and are called when a stream opens.
-Observer hooks are told one event each, on a thread of their own, and what they
-return is ignored. None is called per frame or per chunk.
+Observer hooks are notified of one event each, on a thread of their own, and what
+they return is ignored. None is called per frame or per chunk.
 """
 
 from __future__ import annotations
@@ -76,12 +76,12 @@ def aqz_metadata(settings: StreamSettings) -> Mapping[str, Any] | None:
 
 @hookspec
 def aqz_stream_opened(event: StreamOpened) -> None:
-    """Be told that a stream takes frames. Added in hook API 1."""
+    """Note that a stream takes frames. Added in hook API 1."""
 
 
 @hookspec
 def aqz_progress(event: Progress) -> None:
-    """Be told how a stream is doing, ten times a second at most.
+    """Note how a stream is doing, ten times a second at most.
 
     An observer that is slow gets the newest event and misses those between.
     Added in hook API 1.
@@ -90,22 +90,22 @@ def aqz_progress(event: Progress) -> None:
 
 @hookspec
 def aqz_shard_written(event: ShardWritten) -> None:
-    """Be told that a shard is complete. Added in hook API 1."""
+    """Note that a shard is complete. Added in hook API 1."""
 
 
 @hookspec
 def aqz_stream_spilled(event: StreamSpilled) -> None:
-    """Be told that an object store failed and a local folder took over. Added in hook API 1."""
+    """Note that an object store failed and a local folder took over. Added in hook API 1."""
 
 
 @hookspec
 def aqz_stream_closed(event: StreamClosed) -> None:
-    """Be told that a store is finished, and what is in it. Added in hook API 1."""
+    """Note that a store is finished, and what is in it. Added in hook API 1."""
 
 
 @hookspec
 def aqz_stream_failed(event: StreamFailed) -> None:
-    """Be told that a stream ended by an error. Added in hook API 1."""
+    """Note that a stream ended by an error. Added in hook API 1."""
 
 
 PROVIDER_HOOKS = (

@@ -9,16 +9,19 @@ asked when a stream opens; observers are resolved once to plain functions.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from aqz_core.codecs.base import CodecProvider
 from aqz_core.errors import PluginError
 from aqz_core.plugins import builtin
 from aqz_core.plugins.discovery import (
     DISABLE_VARIABLE,
+    PASSED,
+    PassedProcessors,
     new_manager,
     register_installed,
     register_passed,
@@ -43,6 +46,11 @@ RESERVED_METADATA = frozenset({"ome", "aqz"})
 
 _BUILTIN_NAME = "aqz"
 
+_STRICT_HOOKS = frozenset({"aqz_frame_processors"})
+"""Hooks whose failure is an error whoever fails: pixels depend on them."""
+
+_log = logging.getLogger("aqz")
+
 RecordT = TypeVar("RecordT")
 
 
@@ -54,8 +62,8 @@ def create_plugin_manager(
     Parameters
     ----------
     plugins : iterable of object
-        Modules or instances with functions marked ``@aqz_core.hookimpl``, in addition
-        to those that are installed.
+        Modules or instances with functions marked ``@aqz_core.hookimpl``, and records of
+        frame processors, in addition to the plug-ins that are installed.
     load_entry_points : bool
         Whether to load installed plug-ins (entry-point group ``aqz``). The environment
         variable ``AQZ_DISABLE_PLUGINS`` names those to leave out.
@@ -68,8 +76,8 @@ def create_plugin_manager(
     Raises
     ------
     PluginError
-        If a passed plug-in does not fit the hooks, or two distributions use one name.
-        An installed plug-in that is broken is logged and left out.
+        If a passed plug-in does not fit the hooks. An installed plug-in that is broken, or
+        uses the name of another, is logged and left out.
     """
     manager, origins = new_manager(), {_BUILTIN_NAME: "built in"}
     manager.register(builtin, _BUILTIN_NAME)
@@ -83,7 +91,10 @@ class Hooks:
     """Typed access to the hooks of a set of plug-ins.
 
     Every method raises `PluginError`, naming the plug-in and chaining its error, if a
-    plug-in raises or returns something else than the hook asks for.
+    plug-in raises or returns something else than the hook asks for. Installed plug-ins are
+    forgiven that where no pixel depends on it: what they offer is logged and left out,
+    because a store must not depend on what else is installed when it is opened, resumed or
+    repaired. Frame processors are not forgiven: without them other pixels would be stored.
 
     Parameters
     ----------
@@ -91,13 +102,19 @@ class Hooks:
         With the plug-ins registered.
     origins : mapping of str to str
         Where each plug-in comes from, by its name.
+    forgiving : bool
+        Whether installed plug-ins are forgiven.
     """
 
-    __slots__ = ("_manager", "_origins")
+    __slots__ = ("_forgiving", "_manager", "_origins", "_reported")
 
-    def __init__(self, manager: pluggy.PluginManager, origins: Mapping[str, str]) -> None:
+    def __init__(
+        self, manager: pluggy.PluginManager, origins: Mapping[str, str], *, forgiving: bool = True
+    ) -> None:
         self._manager = manager
+        self._forgiving = forgiving
         self._origins = dict(origins)
+        self._reported: set[str] = set()
 
     def __repr__(self) -> str:
         return f"Hooks({', '.join(self.plugin_names)})"
@@ -130,8 +147,26 @@ class Hooks:
     def frame_processors(self, settings: StreamSettings) -> tuple[FrameProcessor, ...]:
         """Return the frame processors of a stream in the order they run."""
         offers = self._collect("aqz_frame_processors", FrameProcessor, settings=settings)
-        named = self._unique("frame processor", ((plugin, one.name, one) for plugin, one in offers))
-        return tuple(sorted(named.values(), key=lambda one: (one.order, one.name)))
+        named = self._unique(
+            "frame processor",
+            ((plugin, one.name, one) for plugin, one in offers),
+            strict=True,
+        )
+        return tuple(sorted(named.values(), key=self._turn_of))
+
+    def _turn_of(self, processor: FrameProcessor) -> tuple[int, int, str]:
+        """Return what processors are sorted by: those passed run last, and as given."""
+        passed = [
+            one
+            for plugin in self._manager.get_plugins()
+            if isinstance(plugin, PassedProcessors)
+            for one in plugin.processors
+        ]
+        return (
+            processor.order,
+            (passed.index(processor) + 1 if processor in passed else 0),
+            (processor.name),
+        )
 
     def metadata(self, settings: StreamSettings) -> Mapping[str, Any]:
         """Return the attributes that plug-ins add to the root group, merged.
@@ -166,6 +201,10 @@ class Hooks:
             for impl in self._implementations(hook_name)
         )
 
+    def described(self, plugin: str) -> str:
+        """Return name and origin of a plug-in, for a message."""
+        return f"{plugin!r} ({self._origins.get(plugin, 'origin unknown')})"
+
     def _implementations(self, hook_name: str) -> list[pluggy.HookImpl]:
         """Return the implementations of a hook in pluggy's order of calling."""
         caller: pluggy.HookCaller = getattr(self._manager.hook, hook_name)
@@ -181,12 +220,23 @@ class Hooks:
                     result = tuple(result)  # runs a generator here, where its errors are named
                 results.append((impl.plugin_name, result))
             except Exception as error:
-                raise PluginError(
-                    f"plug-in {self._described(impl.plugin_name)} failed in {hook_name}: "
+                problem = PluginError(
+                    f"plug-in {self.described(impl.plugin_name)} failed in {hook_name}: "
                     f"{error!r}; repair it, or leave it out ({DISABLE_VARIABLE} switches "
                     "installed plug-ins off)"
-                ) from error
+                )
+                problem.__cause__ = error
+                self._refuse(problem, impl.plugin_name, strict=hook_name in _STRICT_HOOKS)
         return results
+
+    def _refuse(self, problem: PluginError, *plugins: str, strict: bool = False) -> None:
+        """Raise a problem, unless it is one of installed plug-ins, which are left out."""
+        origins = {self._origins.get(plugin, "") for plugin in plugins}
+        if strict or not self._forgiving or PASSED in origins or not all(origins):
+            raise problem
+        if str(problem) not in self._reported:
+            self._reported.add(str(problem))
+            _log.error("%s; it is left out", problem, exc_info=problem.__cause__)
 
     def _collect(
         self, hook_name: str, kind: type[RecordT], **arguments: object
@@ -195,56 +245,70 @@ class Hooks:
         offers = []
         for plugin, result in self._call(hook_name, arguments):
             for record in _records(result):
-                if not isinstance(record, kind):
-                    raise PluginError(
-                        f"plug-in {self._described(plugin)} returned {record!r} from "
-                        f"{hook_name}; it must return {kind.__name__} records"
-                    )
-                offers.append((plugin, record))
+                if isinstance(record, kind):
+                    offers.append((plugin, record))
+                    continue
+                problem = PluginError(
+                    f"plug-in {self.described(plugin)} returned {record!r} from "
+                    f"{hook_name}; it must return {kind.__name__} records"
+                )
+                self._refuse(problem, plugin, strict=hook_name in _STRICT_HOOKS)
         return offers
 
     def _unique(
-        self, what: str, entries: Iterable[tuple[str, str, RecordT]]
+        self, what: str, entries: Iterable[tuple[str, str, RecordT]], *, strict: bool = False
     ) -> Mapping[str, RecordT]:
-        """Return the records by key; raise `PluginError` where two share one."""
-        owners: dict[str, str] = {}
-        records: dict[str, RecordT] = {}
-        for plugin, key, record in entries:
-            if key in owners:
-                first, second = sorted((owners[key], plugin), key=self.plugin_names.index)
-                raise PluginError(
-                    f"the {what} {key!r} is offered by plug-in {self._described(first)} and by "
-                    f"plug-in {self._described(second)}; leave one of them out"
+        """Return the records by key.
+
+        Of two that share one, a built-in record stays, and neither of two installed ones: which
+        of them the user meant cannot be known. Anything else is a `PluginError`.
+        """
+        offers: dict[str, dict[str, RecordT]] = {}
+        for plugin, key, record in sorted(entries, key=lambda one: self.plugin_names.index(one[0])):
+            rivals = offers.setdefault(key, {})
+            if rivals:
+                first = next(iter(rivals))
+                problem = PluginError(
+                    f"the {what} {key!r} is offered by plug-in {self.described(first)} and by "
+                    f"plug-in {self.described(plugin)}; leave one of them out"
                 )
-            owners[key] = plugin
-            records[key] = record
-        return MappingProxyType(records)
+                self._refuse(problem, first, plugin, strict=strict)
+            rivals[plugin] = record
+        return MappingProxyType(
+            {
+                key: next(iter(rivals.values()))
+                for key, rivals in offers.items()
+                if len(rivals) == 1 or _BUILTIN_NAME in rivals
+            }
+        )
 
     def _metadata_items(self, plugin: str, mapping: object) -> Iterable[tuple[str, Any]]:
         """Return the items of a plug-in's metadata, checked."""
-        if not isinstance(mapping, Mapping):
-            raise PluginError(
-                f"plug-in {self._described(plugin)} returned {mapping!r} from aqz_metadata; "
-                "it must return a mapping of names to JSON values"
-            )
-        for name, value in mapping.items():
-            if not isinstance(name, str) or name in RESERVED_METADATA:
-                raise PluginError(
-                    f"plug-in {self._described(plugin)} sets the metadata {name!r}; a name must "
-                    f"be a string other than {', '.join(sorted(RESERVED_METADATA))}"
-                )
-            try:
-                json.dumps(value, allow_nan=False)
-            except (TypeError, ValueError) as error:
-                raise PluginError(
-                    f"plug-in {self._described(plugin)} sets the metadata {name!r} to a value "
-                    f"that is not JSON ({error})"
-                ) from error
-        return mapping.items()
+        if problem := _metadata_problem(mapping):
+            self._refuse(PluginError(f"plug-in {self.described(plugin)} {problem}"), plugin)
+            return ()
+        items: Mapping[str, Any] = cast("Mapping[str, Any]", mapping)
+        return items.items()
 
-    def _described(self, plugin: str) -> str:
-        """Return name and origin of a plug-in, for a message."""
-        return f"{plugin!r} ({self._origins.get(plugin, 'origin unknown')})"
+
+def _metadata_problem(mapping: object) -> str:
+    """Return what is wrong with the metadata that a plug-in offers, or nothing."""
+    if not isinstance(mapping, Mapping):
+        return (
+            f"returned {mapping!r} from aqz_metadata; "
+            "it must return a mapping of names to JSON values"
+        )
+    for name, value in mapping.items():
+        if not isinstance(name, str) or name in RESERVED_METADATA:
+            return (
+                f"sets the metadata {name!r}; a name must "
+                f"be a string other than {', '.join(sorted(RESERVED_METADATA))}"
+            )
+        try:
+            json.dumps(value, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            return f"sets the metadata {name!r} to a value that is not JSON ({error})"
+    return ""
 
 
 def _records(result: object) -> tuple[object, ...]:

@@ -39,7 +39,7 @@ def _require_callable(kind: str, field: str, value: object) -> None:
 
 @dataclass(frozen=True, slots=True)
 class FrameSpec:
-    """The frames of one array, as they are stored.
+    """The frames of one array, at one point on their way into the store.
 
     Attributes
     ----------
@@ -66,21 +66,29 @@ class FrameProcessor:
         Unique among processors; appears in error messages.
     prepare : callable
         ``prepare(spec) -> FrameFunction or None``, called once per array when the
-        stream opens; None leaves the frames of that array alone. The function is called
-        as ``function(frame, index)``, with the frame (Y, X) and its index on the axes in
-        front of Y and X as a tuple of int. It runs on the thread that appends, must not
-        write to the frame, and returns one of the same shape and data type.
+        stream opens; None leaves the frames of that array alone. `spec` describes the
+        frames to return. The function is called as ``function(frame, index)``, with the
+        frame (Y, X) and its index on the axes in front of Y and X as a tuple of int. It
+        runs on the thread that appends and must not write to the frame.
     order : int
-        Processors run in increasing order, those of equal order by name.
+        Processors run in increasing order; of equal order, installed ones by name, and
+        then those passed in ``plugins=`` as they stand there.
+    takes : callable, optional
+        ``takes(spec) -> FrameSpec``: the frames that the function needs to return those
+        of `spec`. Left out by a processor that keeps shape and data type. The settings
+        describe what is stored; `append` then takes what the first processor takes.
     """
 
     name: str
     prepare: Callable[[FrameSpec], FrameFunction | None]
     order: int = 0
+    takes: Callable[[FrameSpec], FrameSpec] | None = None
 
     def __post_init__(self) -> None:
         """Check the types of the fields."""
         _require_name("frame processor", self.name)
         _require_callable("frame processor", "prepare", self.prepare)
+        if self.takes is not None:
+            _require_callable("frame processor", "takes", self.takes)
         if not isinstance(self.order, int):
             raise TypeError(f"order of a frame processor must be an integer, not {self.order!r}")

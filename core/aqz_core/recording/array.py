@@ -6,7 +6,6 @@ see `Intake`, and ``docs/decisions/0001``.
 
 from __future__ import annotations
 
-import math
 from _thread import get_ident
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from aqz_core.pipeline.runtime import Runtime
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.planning.resume_point import ResumePoint
-    from aqz_core.plugins import FrameFunction
+    from aqz_core.plugins import FrameSteps
 
 __all__ = ["ArrayRecorder"]
 
@@ -91,7 +90,7 @@ class ArrayRecorder:
         engine: Runtime,
         *,
         attributes: Document,
-        process: FrameFunction | None,
+        process: FrameSteps | None,
         policy: WritePolicy,
         progress: ResumePoint | None = None,
         on_shard: Callable[[int, str, int, int], None],
@@ -109,8 +108,8 @@ class ArrayRecorder:
         self._intake = Intake(self._levels.base, self._router, engine, frames)
         self._turn = self._intake.turn
         self._reader = FrameAssembler(
-            plan.frame_shape,
-            plan.base.dtype,
+            plan.frame_shape if process is None else process.takes.shape,
+            plan.base.dtype if process is None else process.takes.dtype,
             f"array {plan.key!r}",
             plan.base.fill_value,
             lambda: self.frames,
@@ -233,7 +232,7 @@ class ArrayRecorder:
 
     def skip_bytes(self, nbytes: int) -> None:
         """Pass over pixels, given in bytes; see `skip`."""
-        itemsize = self.plan.base.dtype.itemsize
+        itemsize = self._reader.dtype.itemsize
         if nbytes % itemsize:
             raise FrameShapeError(
                 f"array {self.plan.key!r} has pixels of {itemsize} bytes; {nbytes} bytes are not a "
@@ -243,7 +242,7 @@ class ArrayRecorder:
 
     def skip_frames(self, frames: int) -> None:
         """Pass over whole frames; see `skip`."""
-        self.skip(frames * math.prod(self.plan.frame_shape))
+        self.skip(frames * self._reader.pixels)
 
     def skip(self, pixels: int) -> None:
         """Pass over pixels that follow those taken before; they read as the fill value.
@@ -312,7 +311,7 @@ class ArrayRecorder:
             array, count, begun = self._reader.check(data)
             if count != 1 or begun:
                 raise FrameShapeError(
-                    f"array {self.plan.key!r} takes one frame of shape {self.plan.frame_shape} "
+                    f"array {self.plan.key!r} takes one frame of shape {self._reader.shape} "
                     f"at an index, not an array of shape {array.shape}."
                 )
             number = self._router.number(index)
@@ -397,7 +396,7 @@ class ArrayRecorder:
     @property
     def bytes_in(self) -> int:
         """Bytes of the frames that this stream recorded."""
-        return self._intake.recorded * self.plan.base.frame_nbytes
+        return self._intake.recorded * self._reader.pixels * self._reader.dtype.itemsize
 
     @property
     def bytes_stored(self) -> int:

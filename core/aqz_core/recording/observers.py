@@ -1,8 +1,8 @@
-"""Telling observers, without ever making the recording wait.
+"""Notifying observers, without ever making the recording wait.
 
 Events go through a queue to one daemon thread, which calls the observers in
 order. Of progress only the newest waits in the queue; every other event is
-kept until it is told. An observer that raises is logged once and does not
+kept until it was delivered. An observer that raises is logged once and does not
 disturb the others or the stream; one that hangs delays only those behind it,
 and `close` gives up on it after a deadline, which the log then says.
 """
@@ -60,7 +60,7 @@ class EventDispatcher:
         self._observers: dict[type[Event], tuple[tuple[str, Observer], ...]] = {
             kind: observers
             for kind, hook_name in HOOK_OF_EVENT.items()
-            if (observers := hooks.observers(hook_name))
+            if (observers := _described(hooks, hook_name))
         }
         self._waiting: OrderedDict[int, Event] = OrderedDict()  # progress under one key
         self._published = 0
@@ -136,7 +136,7 @@ class EventDispatcher:
             self._abandoned = True
             plugin, hook_name = self._calling or ("unknown", "unknown")
             _log.warning(
-                "observer %s of plug-in %r is still busy %g s after close; "
+                "observer %s of plug-in %s is still busy %g s after close; "
                 "%d events behind it are not told",
                 hook_name,
                 plugin,
@@ -156,7 +156,7 @@ class EventDispatcher:
                     return
         for (plugin, hook_name), count in self._failures.items():
             if count > 1:
-                _log.error("observer %s of plug-in %r failed %d times", hook_name, plugin, count)
+                _log.error("observer %s of plug-in %s failed %d times", hook_name, plugin, count)
 
     def _next(self) -> Event | None:
         """Wait for an event; None when there will be no more."""
@@ -175,8 +175,13 @@ class EventDispatcher:
             self._failures[plugin, hook_name] += 1
             if self._failures[plugin, hook_name] == 1:
                 _log.exception(
-                    "observer %s of plug-in %r failed; the recording goes on, "
+                    "observer %s of plug-in %s failed; the recording goes on, "
                     "further failures of it are counted",
                     hook_name,
                     plugin,
                 )
+
+
+def _described(hooks: Hooks, hook_name: str) -> tuple[tuple[str, Observer], ...]:
+    """Return the observers of a hook, each with the name and origin of its plug-in."""
+    return tuple((hooks.described(name), observer) for name, observer in hooks.observers(hook_name))

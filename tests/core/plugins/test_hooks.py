@@ -12,6 +12,7 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
+from aqz_core import ZarrArrayReader, ZarrStream, open_stream
 from aqz_core.codecs import PluginCompression, chain_for
 from aqz_core.downsampling.methods import BUILTIN_DOWNSAMPLERS, Downsampler
 from aqz_core.errors import PluginError
@@ -314,11 +315,71 @@ def test_an_installed_plugin_that_cannot_be_imported_is_left_out(monkeypatch, ca
     assert "'gone' (entry point aqz_no_such_module) cannot be used" in caplog.text
 
 
-def test_two_distributions_of_one_plugin_name_are_an_error(installed):
+def test_two_distributions_of_one_plugin_name_are_left_out(installed, caplog):
     installed("camera", plugin(aqz_metadata=lambda: None), "aqz-camera")
     installed("camera", plugin(aqz_metadata=lambda: None), "aqz-cameras")
-    with pytest.raises(PluginError, match=r"'camera' .* aqz-camera 1.2 .* aqz-cameras 1.2"):
-        create_plugin_manager()
+    assert create_plugin_manager().plugin_names == ("aqz",)
+    assert "aqz-camera 1.2, distribution aqz-cameras 1.2; uninstall all but one" in caplog.text
+
+
+FAULTS = {
+    "provider fails": {"aqz_codecs": lambda: 1 / 0},
+    "provider returns rubbish": {"aqz_sinks": lambda: [7]},
+    "metadata are not JSON": {"aqz_metadata": lambda: {"a": {1, 2}}},
+    "name clash": {"aqz_codecs": lambda: CodecProvider("zstd", REVERSE.build)},
+    "observer fails": {"aqz_stream_opened": lambda event: 1 / 0},
+}
+
+
+@pytest.mark.parametrize("hooks", FAULTS.values(), ids=FAULTS)
+def test_a_broken_installed_plugin_keeps_no_recording_from_being_finished(
+    installed, hooks, tmp_path, caplog
+):
+    installed("odd", plugin("Odd", **hooks), "aqz-odd")
+    with open_stream(
+        tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1", compression="zstd"
+    ) as stream:
+        stream.append(np.full((2, 4, 4), 7, "u1"))
+    with ZarrStream.resume(tmp_path / "a.zarr") as stream:
+        stream.append(np.full((4, 4), 8, "u1"))
+    assert ZarrArrayReader(str(tmp_path / "a.zarr/0")).read_plane(2)[0, 0] == 8
+    assert "aqz-odd 1.2" in caplog.text
+
+
+def test_a_frame_processor_that_is_installed_and_fails_is_an_error_before_the_first_frame(
+    installed, tmp_path, monkeypatch
+):
+    installed("odd", plugin("Odd", aqz_frame_processors=lambda: 1 / 0), "aqz-odd")
+    with pytest.raises(PluginError, match="aqz-odd 1.2.*AQZ_DISABLE_PLUGINS"):
+        open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1")
+    monkeypatch.setenv("AQZ_DISABLE_PLUGINS", "odd")  # as the message says
+    open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1").close()
+
+
+def test_of_two_installed_codecs_of_one_name_neither_is_taken(installed, caplog):
+    installed("one", plugin(aqz_codecs=lambda: REVERSE), "aqz-one")
+    installed("two", plugin(aqz_codecs=lambda: REVERSE), "aqz-two")
+    assert "reverse" not in create_plugin_manager().codecs()
+    assert "aqz-one 1.2" in caplog.text
+    assert "aqz-two 1.2" in caplog.text
+
+
+def test_what_lies_in_the_working_directory_is_not_installed(tmp_path, monkeypatch):
+    (tmp_path / "stray.py").write_text("raise SystemExit('loaded')")
+    info = tmp_path / "stray-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: stray\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[aqz]\nstray = stray\n")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+
+    monkeypatch.chdir(tmp_path)
+    for place in ("", ".", str(tmp_path)):
+        assert discovery.installed_entry_points((place,)) == ()
+    discovery.installed_entry_points.cache_clear()
+    monkeypatch.chdir(elsewhere)
+    names = [one.name for one in discovery.installed_entry_points((str(tmp_path),))]
+    assert names == ["stray"]
 
 
 def test_the_same_plugin_installed_and_passed_is_asked_once(installed):
