@@ -76,9 +76,11 @@ class _Search:
         """Yield the names of foreign things, the first of each directory at least."""
         names = self._names("")
         # What an upload that was cut off left in a bucket has no metadata either.
-        if names and self._sink.random_access and names.isdisjoint(METADATA):
-            if not (names <= self._expected and all(map(self._has_no_chunks, sorted(names)))):
-                yield min(names)
+        is_bare = names and self._sink.random_access and names.isdisjoint(METADATA)
+        if is_bare and not (
+            names <= self._expected and all(map(self._has_no_chunks, sorted(names)))
+        ):
+            yield min(names)
         yield from self._in_node("", names)
 
     def _names(self, node: str) -> set[str]:
