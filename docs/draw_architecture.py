@@ -23,7 +23,7 @@ LAYERS = [
     ["cli", "compat"],
     ["aqz_core"],
     ["open_stream"],
-    ["stream", "upload"],
+    ["stream", "upload", "dataset"],
     ["recovery", "recording", "process"],
     ["reading", "pipeline"],
     ["chunks"],

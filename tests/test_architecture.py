@@ -34,12 +34,17 @@ NEVER_IN_CORE = {
     "zarr",
 }
 LOADED_WHEN_NEEDED = [
+    "dask",
+    "distributed",
     "fsspec",
     "mm_test_adapters",
+    "pandas",
     "pymmcore",
     "rich",
     "s3fs",
+    "tifffile",
     "typer",
+    "xarray",
     "yaml",
 ]
 

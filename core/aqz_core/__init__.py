@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from aqz_core.codecs import PluginCompression
 from aqz_core.codecs.base import Codec
+from aqz_core.dataset.collection import Dataset
+from aqz_core.dataset.following import StoredFrame
+from aqz_core.dataset.image import Image
+from aqz_core.dataset.opening import open_dataset
 from aqz_core.downsampling.methods import Downsampler
 from aqz_core.enums import (
     CompressionCodec,
@@ -22,6 +26,7 @@ from aqz_core.errors import (
     AqzError,
     FrameExistsError,
     FrameIndexError,
+    FrameMissingError,
     FrameShapeError,
     FrameTypeError,
     MemoryBudgetError,
@@ -100,6 +105,7 @@ __all__ = [
     "CompressionSettings",
     "Compressor",
     "DataType",
+    "Dataset",
     "Dimension",
     "DimensionType",
     "Downsampler",
@@ -109,10 +115,12 @@ __all__ = [
     "FrameFunction",
     "FrameIndexError",
     "FrameList",
+    "FrameMissingError",
     "FrameProcessor",
     "FrameShapeError",
     "FrameSpec",
     "FrameTypeError",
+    "Image",
     "LayoutSuggestion",
     "LogLevel",
     "MemoryBudgetError",
@@ -136,6 +144,7 @@ __all__ = [
     "StorageError",
     "StoreBusyError",
     "StoreExistsError",
+    "StoredFrame",
     "StreamClosed",
     "StreamClosedError",
     "StreamFailed",
@@ -156,6 +165,7 @@ __all__ = [
     "hookimpl",
     "list_frames",
     "missing_frames",
+    "open_dataset",
     "open_stream",
     "read_frame_metadata",
     "repair_store",

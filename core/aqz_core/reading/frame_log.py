@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["LoggedFrames", "log_lines", "logged_frames", "read_frame_metadata"]
+__all__ = ["LoggedFrames", "frame_rows", "log_lines", "logged_frames", "read_frame_metadata"]
 
 Flags = npt.NDArray[np.bool_]
 
@@ -168,7 +168,7 @@ def read_frame_metadata(
             if folder is None or (names := _axis_names(files, name, folder)) is None:
                 continue
             rows = {}
-            for index, metadata in _lines(files, join(folder, LOG_NAME)):
+            for index, metadata in frame_rows(files, join(folder, LOG_NAME)):
                 rows[index] = _row(names, index, metadata)
             return list(rows.values())
         if all(files.size(node) is None for node in NODES):
@@ -204,13 +204,15 @@ def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> 
     return row
 
 
-def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+def frame_rows(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
     """Yield what a log tells of single frames, by storage index."""
     for entry in _entries(files, log):
         try:
-            yield tuple(entry["index"]), entry.get("metadata", {})
+            index, metadata = tuple(entry["index"]), entry.get("metadata", {})
         except (KeyError, TypeError):
             continue
+        if isinstance(metadata, dict):
+            yield index, metadata
 
 
 def _entries(files: StoredFiles, log: str) -> Iterator[dict[str, Any]]:
