@@ -22,7 +22,7 @@ PAGE = CHECKOUT / "docs" / "architecture.md"
 LAYERS = [
     ["cli", "compat"],
     ["aqz_core"],
-    ["open_stream"],
+    ["open_stream", "transcoding"],
     ["stream", "upload", "dataset"],
     ["recovery", "recording", "process"],
     ["reading", "pipeline"],

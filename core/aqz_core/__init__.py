@@ -89,6 +89,12 @@ from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate as validate_settings
 from aqz_core.storage.sink import ShardFile, Sink
 from aqz_core.stream import PartialFrameWarning, ZarrStream
+from aqz_core.transcoding.transcode import (
+    TranscodingPlan,
+    TranscodingProgress,
+    TranscodingReport,
+    transcode,
+)
 from aqz_core.upload import upload_spill, upload_store
 from aqz_core.version import __version__ as __version__
 
@@ -153,6 +159,9 @@ __all__ = [
     "StreamSettings",
     "StreamSpilled",
     "StreamStatistics",
+    "TranscodingPlan",
+    "TranscodingProgress",
+    "TranscodingReport",
     "UnknownArrayError",
     "ValidationReport",
     "Well",
@@ -172,6 +181,7 @@ __all__ = [
     "resize_axes",
     "set_log_level",
     "suggest_layout",
+    "transcode",
     "upload_spill",
     "upload_store",
     "validate_settings",

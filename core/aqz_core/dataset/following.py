@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -15,12 +15,39 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-    from aqz_core.dataset.image import Image
 
 __all__ = ["StoredFrame", "follow", "wait_for"]
 
 _POLL_SECONDS = 0.1
 """A recording lets readers see more twice a second."""
+
+
+class FollowedImage(Protocol):
+    """What is asked of an image that is followed; `Image` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of its axes."""
+
+    @property
+    def state(self) -> str | None:
+        """State of its recording."""
+
+    def recorded(self) -> npt.NDArray[np.bool_]:
+        """Return which frames are recorded."""
+
+    def has_image(self, **axes: int | str) -> bool:
+        """Return whether a frame is recorded."""
+
+    def read_image(self, *, level: int = 0, **axes: int | str) -> npt.NDArray[Any]:
+        """Return a frame."""
+
+    def read_metadata(self, **axes: int | str) -> dict[str, Any]:
+        """Return what is known of a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +62,7 @@ class StoredFrame:
         Its position on each axis in front of Y and X; `Image.read_image` takes it.
     """
 
-    image: Image
+    image: FollowedImage
     index: Mapping[str, int]
 
     def read(self) -> npt.NDArray[Any]:
@@ -47,7 +74,7 @@ class StoredFrame:
         return self.image.read_metadata(**self.index)
 
 
-def follow(image: Image, timeout: float) -> Iterator[StoredFrame]:
+def follow(image: FollowedImage, timeout: float) -> Iterator[StoredFrame]:
     """Yield the frames of an image; see `Image.follow`."""
     seen = np.zeros((0,), bool)
     until = time.monotonic() + timeout
@@ -71,7 +98,7 @@ def follow(image: Image, timeout: float) -> Iterator[StoredFrame]:
             time.sleep(_POLL_SECONDS)
 
 
-def wait_for(image: Image, timeout: float, axes: Mapping[str, Any]) -> npt.NDArray[Any]:
+def wait_for(image: FollowedImage, timeout: float, axes: Mapping[str, Any]) -> npt.NDArray[Any]:
     """Return a frame as soon as it can be read; see `Image.wait_for`."""
     until = time.monotonic() + timeout
     while True:

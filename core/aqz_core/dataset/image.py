@@ -71,6 +71,11 @@ class Image:
         return MappingProxyType({axis.name: axis.unit for axis in self._described().axes})
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """What each axis measures: time, channel, space, other."""
+        return tuple(axis.kind for axis in self._described().axes)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """Pixels on each axis at full resolution, as far as they are recorded."""
         return self._described().levels[0].shape
@@ -91,6 +96,11 @@ class Image:
     def channels(self) -> tuple[str, ...]:
         """Name of each channel; its number where it has none."""
         return self._described().channels
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """Colour of each channel, RRGGBB."""
+        return self._described().colors
 
     @property
     def levels(self) -> tuple[tuple[int, ...], ...]:
@@ -279,9 +289,7 @@ class Image:
             There is no such level.
         """
         level = self._checked_level(level)
-        array = self._described().levels[level].node.array
-        assert array is not None
-        return lazy.to_dask(self._regions(level), lazy.StoredPixels(self._view, self._key, level))
+        return lazy.to_dask(lazy.StoredPixels(self._view, self._key, level))
 
     def to_xarray(self, level: int = 0, *, recorded: bool = True) -> Any:
         """Return a level as an `xarray.DataArray` of named axes, with coordinates and units.
@@ -304,7 +312,18 @@ class Image:
             The store cannot be read.
         """
         level = self._checked_level(level)
-        return lazy.to_xarray(self, level, self.recorded() if recorded and not level else None)
+        pixels = self.to_dask(level)
+        coords: dict[str, Any] = {}
+        coordinates = self.coordinates(level).items()
+        for (name, values), size in zip(coordinates, pixels.shape, strict=True):
+            unit = self.units[name]
+            coords[name] = (name, values[:size], {"units": unit} if unit else {})
+        if recorded and not level:
+            there = self.recorded()[tuple(slice(0, n) for n in pixels.shape[:-2])]
+            coords["recorded"] = (self.axes[:-2], there)
+        return lazy.imported("xarray").DataArray(
+            pixels, dims=self.axes, coords=coords, name=self.name, attrs=dict(self.attributes)
+        )
 
     # ---- while it is recorded ---------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Images as Dask arrays and xarray DataArrays, read when they are computed."""
+"""Images as Dask arrays, read when they are computed."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import uuid
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from aqz_core.dataset.description import describe
 from aqz_core.errors import SettingsError
+from aqz_core.reading.regions import StoredRegions
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from aqz_core.dataset.image import Image
     from aqz_core.dataset.view import StoreView
-    from aqz_core.reading.regions import StoredRegions
 
-__all__ = ["StoredPixels", "imported", "table", "to_dask", "to_xarray"]
+__all__ = ["StoredPixels", "imported", "table", "to_dask"]
 
 
 def imported(name: str, extra: str = "dataset") -> Any:
@@ -58,13 +58,15 @@ class StoredPixels:
     """
 
     def __init__(self, view: StoreView, key: str, level: int) -> None:
-        from aqz_core.dataset.image import Image
-
         self._view, self._key, self._level = view, key, level
-        self._image = Image(view, key)
-        self.shape: tuple[int, ...] = self._image.levels[level]
-        self.dtype: np.dtype[Any] = self._image.dtype
+        nodes = view.nodes()
+        node = describe(nodes[key], nodes).levels[level].node
+        assert node.array is not None
+        self._regions = StoredRegions(view.files, node.name, node.array, view.providers)
+        self.shape = node.array.shape
+        self.dtype: np.dtype[Any] = node.array.dtype
         self.ndim = len(self.shape)
+        self.file_shape = node.array.shard_shape or node.array.chunk_shape
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return _reopened, (self._view, self._key, self._level, self.shape)
@@ -84,7 +86,7 @@ class StoredPixels:
             (min(one[0], one[-1]), max(one[0], one[-1]) + 1) if len(one) else (0, 0)
             for one in ranges
         )
-        pixels = self._image.read(box, self._level)
+        pixels = self._regions.read(box)
         steps = tuple(
             0 if not isinstance(part, slice) else slice(None, None, part.step) for part in parts
         )
@@ -98,27 +100,10 @@ def _reopened(view: StoreView, key: str, level: int, shape: tuple[int, ...]) -> 
     return found
 
 
-def to_dask(regions: StoredRegions, pixels: StoredPixels) -> Any:
+def to_dask(pixels: StoredPixels) -> Any:
     """Return a `dask.array.Array`; see `Image.to_dask`."""
     dask_array = imported("dask.array")
-    array = regions.array
-    sizes = array.shard_shape or array.chunk_shape
-    chunks = tuple(max(1, min(n, size)) for n, size in zip(pixels.shape, sizes, strict=True))
+    sizes = zip(pixels.shape, pixels.file_shape, strict=True)
+    chunks = tuple(max(1, min(n, size)) for n, size in sizes)
     # Not a name made of the pixels: they would have to be read, and may grow.
     return dask_array.from_array(pixels, chunks=chunks, name=f"aqz-{uuid.uuid4().hex}")
-
-
-def to_xarray(image: Image, level: int, recorded: npt.NDArray[np.bool_] | None) -> Any:
-    """Return an `xarray.DataArray`; see `Image.to_xarray`."""
-    xarray = imported("xarray")
-    pixels = image.to_dask(level)
-    coords: dict[str, Any] = {}
-    for (name, values), size in zip(image.coordinates(level).items(), pixels.shape, strict=True):
-        unit = image.units[name]
-        coords[name] = (name, values[:size], {"units": unit} if unit else {})
-    if recorded is not None:
-        lead = pixels.shape[:-2]
-        coords["recorded"] = (image.axes[:-2], recorded[tuple(slice(0, n) for n in lead)])
-    return xarray.DataArray(
-        pixels, dims=image.axes, coords=coords, name=image.name, attrs=dict(image.attributes)
-    )

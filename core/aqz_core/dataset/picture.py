@@ -10,7 +10,7 @@ import base64
 import html
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,7 @@ import numpy.typing as npt
 from aqz_core.errors import AqzError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from aqz_core.dataset.image import Image
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["contact_sheet", "dataset_html", "image_html", "png"]
 
@@ -33,7 +31,57 @@ _MOST_IMAGES = 8
 _MOST_CHANNELS = 8
 
 
-def contact_sheet(images: Sequence[Image], edge: int = 256) -> Picture:
+class PicturedImage(Protocol):
+    """What is asked of an image that is shown; `Image` is one."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def state(self) -> str | None:
+        """State of its recording."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Data type of its pixels."""
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Names of its axes."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What its axes measure."""
+
+    @property
+    def sizes(self) -> Mapping[str, int]:
+        """Pixels by axis."""
+
+    @property
+    def coords(self) -> Mapping[str, npt.NDArray[Any]]:
+        """Coordinates by axis."""
+
+    @property
+    def units(self) -> Mapping[str, str | None]:
+        """Units by axis."""
+
+    @property
+    def colors(self) -> tuple[str, ...]:
+        """Colours of its channels."""
+
+    @property
+    def levels(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of its levels."""
+
+    def recorded(self) -> npt.NDArray[np.bool_]:
+        """Return which frames are recorded."""
+
+    def read_image(self, *, level: int = 0, **axes: int | str) -> npt.NDArray[Any]:
+        """Return a frame."""
+
+
+def contact_sheet(images: Sequence[PicturedImage], edge: int = 256) -> Picture:
     """Return pictures of images, shape (rows, columns, 3).
 
     A row for each image: the channels one by one and blended, at the middle z, first at the first
@@ -63,7 +111,7 @@ def png(picture: Picture) -> bytes:
     )
 
 
-def image_html(image: Image) -> str:
+def image_html(image: PicturedImage) -> str:
     """Return an image for a notebook: its axes, and a picture."""
     rows = "".join(
         f"<tr><td>{html.escape(name)}</td><td>{size}</td><td>{html.escape(_extent(image, name))}"
@@ -77,14 +125,14 @@ def image_html(image: Image) -> str:
     )
 
 
-def dataset_html(url: str, images: Sequence[Image]) -> str:
+def dataset_html(url: str, images: Sequence[PicturedImage]) -> str:
     """Return the images of a dataset for a notebook."""
     shown = "".join(image_html(image) for image in images[:_MOST_IMAGES])
     more = f"<p>... and {len(images) - _MOST_IMAGES} more</p>" if len(images) > _MOST_IMAGES else ""
     return f"<div><b>{html.escape(url)}</b>, {len(images)} images{shown}{more}</div>"
 
 
-def _extent(image: Image, name: str) -> str:
+def _extent(image: PicturedImage, name: str) -> str:
     """Return where an axis begins and ends, with its unit."""
     values, unit = image.coords[name], image.units[name] or ""
     if values.dtype.kind != "f":
@@ -92,7 +140,7 @@ def _extent(image: Image, name: str) -> str:
     return f"{values[0]:.6g} to {values[-1]:.6g} {unit}" if len(values) else ""
 
 
-def _img(image: Image) -> str:
+def _img(image: PicturedImage) -> str:
     """Return a picture as an element; nothing where none can be made."""
     try:
         *_, blended = _row(image, _EDGE)
@@ -102,7 +150,7 @@ def _img(image: Image) -> str:
     return f"<img src='data:image/png;base64,{data}' alt='middle z, last time'/>"
 
 
-def _row(image: Image, edge: int) -> list[Picture]:
+def _row(image: PicturedImage, edge: int) -> list[Picture]:
     """Return the pictures of one image."""
     recorded = image.recorded()
     if not recorded.any():
@@ -115,7 +163,7 @@ def _row(image: Image, edge: int) -> list[Picture]:
     return pictures
 
 
-def _times(image: Image, recorded: npt.NDArray[np.bool_]) -> list[int]:
+def _times(image: PicturedImage, recorded: npt.NDArray[np.bool_]) -> list[int]:
     """Return the first and the last time of which something is recorded; 0 without times."""
     axis = _axis_of(image, "time")
     if axis is None:
@@ -126,12 +174,12 @@ def _times(image: Image, recorded: npt.NDArray[np.bool_]) -> list[int]:
 
 
 def _planes(
-    image: Image, recorded: npt.NDArray[np.bool_], time: int, edge: int
+    image: PicturedImage, recorded: npt.NDArray[np.bool_], time: int, edge: int
 ) -> list[tuple[npt.NDArray[Any], str]]:
     """Return a plane of each channel, scaled down, and its colour."""
     level = _level_for(image, edge)
     time_axis, channel_axis = _axis_of(image, "time"), _axis_of(image, "channel")
-    colors = image._described().colors
+    colors = image.colors
     found = []
     for channel in range(min(_MOST_CHANNELS, len(colors))):
         fixed = {time_axis: time, channel_axis: channel}
@@ -160,13 +208,12 @@ def _nearest(recorded: npt.NDArray[np.bool_], fixed: dict[int, int]) -> tuple[in
     return tuple(place[axis] for axis in range(recorded.ndim))
 
 
-def _axis_of(image: Image, kind: str) -> int | None:
+def _axis_of(image: PicturedImage, kind: str) -> int | None:
     """Return the position of the axis of a kind in front of Y and X, or None."""
-    axes = image._described().axes[:-2]
-    return next((n for n, axis in enumerate(axes) if axis.kind == kind), None)
+    return next((n for n, one in enumerate(image.kinds[:-2]) if one == kind), None)
 
 
-def _level_for(image: Image, edge: int) -> int:
+def _level_for(image: PicturedImage, edge: int) -> int:
     """Return the smallest level that is as large as a picture, or full resolution."""
     large = [n for n, shape in enumerate(image.levels) if max(shape[-2:]) >= edge]
     return large[-1] if large else 0
