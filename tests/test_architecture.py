@@ -35,12 +35,17 @@ NEVER_IN_CORE = {
 }
 LOADED_WHEN_NEEDED = [
     "cffi",
+    "dask",
+    "distributed",
     "fsspec",
     "mm_test_adapters",
+    "pandas",
     "pymmcore",
     "rich",
     "s3fs",
+    "tifffile",
     "typer",
+    "xarray",
     "yaml",
 ]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["LoggedFrames", "log_lines", "logged_frames", "read_frame_metadata"]
+__all__ = ["LoggedFrames", "frame_rows", "log_lines", "logged_frames", "read_frame_metadata"]
 
 Flags = npt.NDArray[np.bool_]
 
@@ -176,7 +176,7 @@ def read_frame_metadata(
             raise _no_array(files, key)
         names = [name or f"axis{n}" for n, name in enumerate(axis_names(owner, base.array))]
         rows = {}
-        for index, metadata in _lines(files, join(base.name, LOG_NAME)):
+        for index, metadata in frame_rows(files, join(base.name, LOG_NAME)):
             rows[index] = _row(names, index, metadata)
         return list(rows.values())
     finally:
@@ -211,13 +211,15 @@ def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> 
     return row
 
 
-def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+def frame_rows(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
     """Yield what a log tells of single frames, by storage index."""
     for entry in _entries(files, log):
         try:
-            yield tuple(entry["index"]), entry.get("metadata", {})
+            index, metadata = tuple(entry["index"]), entry.get("metadata", {})
         except (KeyError, TypeError):
             continue
+        if isinstance(metadata, dict):
+            yield index, metadata
 
 
 def _entries(files: StoredFiles, log: str) -> Iterator[dict[str, Any]]:

@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.frame_record import Flags, FrameRecord
     from aqz_core.reading.node import Node
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["FrameList", "list_frames", "listed", "missing_frames"]
+__all__ = ["FrameList", "list_frames", "listed", "missing_frames", "stored_frames"]
 
 Index = tuple[int, ...]
 
@@ -157,22 +158,7 @@ def listed(
 ) -> FrameList:
     """List the frames of an array; `idle` where nobody wrote it when it was listed."""
     assert base.array is not None
-    idle = idle and files.is_local and not files.is_written()
-    problem = impossible_record(owner) or impossible_length(owner, base, idle=idle)
-    if problem:
-        raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
-    record = read_record(files, owner, base)
-    written = record.told
-    if record.proves(idle=idle) and (record.axes or record.closed):
-        written = written & ~lost_frames(record, files, base)
-    elif not record.closed and not (record.in_order and record.axes):
-        planes = StoredPlanes(files, base, providers)
-        # Nothing counts the frame of a single image before it is closed.
-        asked = written if record.axes else np.ones(1, bool)
-        written = np.zeros_like(asked)
-        for number in map(int, np.flatnonzero(asked)):
-            lead = record.router.lead(number)
-            written[number] = planes.is_stored(lead, certain=bool(record.flushed[number]))
+    record, written = stored_frames(files, owner, base, providers, idle=idle)
     absent = written.size - int(written.sum())
     if absent > _MOST_LISTED:
         raise StorageError(
@@ -186,3 +172,35 @@ def listed(
         tuple(index for index, there in zip(every, written, strict=True) if there),
         tuple(index for index, there in zip(every, written, strict=True) if not there),
     )
+
+
+def stored_frames(
+    files: StoredFiles,
+    owner: Node,
+    base: Node,
+    providers: Mapping[str, CodecProvider],
+    *,
+    idle: bool,
+) -> tuple[FrameRecord, Flags]:
+    """Return what is on record about an array, and which frames are stored, by number.
+
+    Parameters, errors: as `listed`.
+    """
+    assert base.array is not None
+    idle = idle and files.is_local and not files.is_written()
+    problem = impossible_record(owner) or impossible_length(owner, base, idle=idle)
+    if problem:
+        raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
+    record = read_record(files, owner, base)
+    written = record.told
+    if record.proves(idle=idle) and (record.axes or record.closed):
+        return record, written & ~lost_frames(record, files, base)
+    if not record.closed and not (record.in_order and record.axes):
+        planes = StoredPlanes(files, base, providers)
+        # Nothing counts the frame of a single image before it is closed.
+        asked = written if record.axes else np.ones(1, bool)
+        written = np.zeros_like(asked)
+        for number in map(int, np.flatnonzero(asked)):
+            lead = record.router.lead(number)
+            written[number] = planes.is_stored(lead, certain=bool(record.flushed[number]))
+    return record, written
