@@ -141,6 +141,7 @@ def record_camera(
     if choices.folder is not None and frames is not None:
         _check_room(camera, frames, choices, choices.folder)
     failure: AqzError | None = None
+    ending: SystemExit | None = None
     interrupted, begun = False, time.monotonic()
     with (
         exit_on_sigterm(),
@@ -157,12 +158,16 @@ def record_camera(
                     progress.show(stream.statistics())
         except KeyboardInterrupt:
             interrupted = True
+        except SystemExit as error:  # SIGTERM or SIGHUP
+            ending = error
         except (CameraError, StorageError) as error:
             failure = error  # of a store that failed: closing says what that cost
         progress.show(stream.statistics(), "finishing")
         stream.close()
         progress.show(stream.statistics(), "recorded")
         statistics = stream.statistics()
+    if ending is not None:
+        raise ending
     seconds = max(1e-9, time.monotonic() - begun)
     return CameraRecording(statistics, seconds, interrupted, failure)
 

@@ -173,7 +173,7 @@ def listed(
     if problem:
         raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
     record = read_record(files, owner, base)
-    written = record.told
+    written = record.numbered(record.planes())  # no reader sees what lies behind the end
     if record.proves(local=local, idle=idle) and (record.axes or record.closed):
         written = written & ~lost_frames(record, files, base)
     elif not record.closed and not (record.in_order and record.axes):
