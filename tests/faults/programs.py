@@ -9,6 +9,7 @@ dictionaries what must be stored, and compares.
 from __future__ import annotations
 
 import contextlib
+import errno
 import random
 import warnings
 from dataclasses import dataclass, field, replace
@@ -23,14 +24,14 @@ import aqz_core as aqz
 from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.recovery import repair_store, validate_store
 from aqz_core.recovery.frame_listing import list_frames
-from tests.faults.stopped_disk import Stop, stopping
+from tests.faults.stopped_disk import OPERATIONS, Stop, stopping
 from tests.support.decoders import DECODERS
 from tests.support.frames import encoded_frames
 from tests.support.model import assert_level_equal, expected_levels
 from tests.support.plans import ArrayPlan, StreamPlan, axes, settings_for
 from tests.support.published import level_keys
 
-__all__ = ["Program", "carry_out", "draw"]
+__all__ = ["Part", "Program", "carry_out", "draw"]
 
 MOST_FRAMES = 40
 PLATE = [f"plate/{row}/{column}/fov" for row, column in ("A1", "A2", "B1")]
@@ -196,7 +197,7 @@ class Recorded:
     versions: dict[int, list[np.ndarray]] = field(default_factory=dict)
     certain: set[int] = field(default_factory=set)
     ghosts: dict[int, list[np.ndarray]] = field(default_factory=dict)
-    attributes: set[int] = field(default_factory=set)
+    attributes: set[int | None] = field(default_factory=lambda: {None})
     position: int = 0
     reached: int = 0
     made: int = 0
@@ -258,12 +259,21 @@ class Processor:
 # ---- making the calls ----------------------------------------------------------------------------
 
 
-def carry_out(program: Program, store: Path, readers: list[str]) -> None:
-    """Make the calls of a program, and compare what is stored with the model."""
+def carry_out(
+    program: Program,
+    store: Path,
+    readers: list[str],
+    operations: list[tuple[Any, str]] = OPERATIONS,
+    error: int = errno.EIO,
+) -> Stop:
+    """Make the calls of a program, and compare what is stored with the model.
+
+    Parts stop at one of the `operations`. Returns how the first one did.
+    """
+    stops = [Stop(part.stop, part.after, error) for part in program.parts]
     known: dict[str, Recorded] = {}
-    for part in program.parts:
-        stop = Stop(part.stop, part.after)
-        with stopping(stop), warnings.catch_warnings():
+    for part, stop in zip(program.parts, stops, strict=True):
+        with stopping(stop, operations), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             _record(program, part, store, known, stop)
         if part.stop != "close":
@@ -272,7 +282,7 @@ def carry_out(program: Program, store: Path, readers: list[str]) -> None:
             repair_store(store, apply=True)
             _assert_listed(program, store, known)
     if not known:
-        return
+        return stops[0]
     with _opened(program, store, known, whole=True) as stream:
         _take_up(program, stream, store, known)
         for key in known:
@@ -281,6 +291,7 @@ def carry_out(program: Program, store: Path, readers: list[str]) -> None:
     for one in known.values():
         one.promise()
     _assert_whole(program, store, known, readers)
+    return stops[0]
 
 
 def _opened(
@@ -308,7 +319,7 @@ def _record(
     try:
         stream = _opened(program, store, known, whole=part.whole)
     except aqz.AqzError:
-        if not (stop.is_dead or stop.how == "fail"):
+        if stop.how == "close":
             raise
         return
     if known:
@@ -515,9 +526,8 @@ def _assert_whole(
         found = list_frames(store, key)
         numbers = {one.router.number(index) for index in found.written}
         assert numbers == set(one.versions), f"{key}: {numbers} listed, not {set(one.versions)}"
-        if one.attributes:
-            node = zarr.open(str(store / key if key else store), mode="r")
-            assert node.attrs["mine"] in one.attributes
+        node = zarr.open(str(store / key if key else store), mode="r")
+        assert node.attrs.get("mine") in one.attributes
     report = validate_store(store)
     assert report.is_valid, report.findings
     assert report.state == "complete"

@@ -20,7 +20,7 @@ pytestmark = [
 ]
 
 FIRST = int(os.environ.get("AQZ_FIRST_PROGRAM", "0"))
-PROGRAMS = int(os.environ.get("AQZ_PROGRAMS", "100"))
+PROGRAMS = int(os.environ.get("AQZ_PROGRAMS", "50"))
 
 
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + PROGRAMS))

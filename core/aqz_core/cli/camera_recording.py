@@ -149,6 +149,7 @@ def record_camera(
     if choices.folder is not None and frames is not None:
         _check_room(camera, frames, choices, choices.folder)
     failure: AqzError | None = None
+    ending: SystemExit | None = None
     interrupted, begun = False, time.monotonic()
     with (
         exit_on_sigterm(),
@@ -166,12 +167,16 @@ def record_camera(
                     progress.show(_statistics(stream, camera))
         except KeyboardInterrupt:
             interrupted = True
+        except SystemExit as error:  # SIGTERM or SIGHUP
+            ending = error
         except (CameraError, StorageError) as error:
             failure = error  # of a store that failed: closing says what that cost
         progress.show(_statistics(stream, camera), "finishing")
         stream.close()
         statistics = _statistics(stream, camera)
         progress.show(statistics, "recorded")
+    if ending is not None:
+        raise ending
     seconds = max(1e-9, time.monotonic() - begun)
     return CameraRecording(statistics, seconds, interrupted, failure)
 

@@ -52,7 +52,7 @@ class ResumePoint:
         How many frames came in order, where the earlier recording was in order and this one goes
         by index, because some are missing.
     forgets
-        Whether the log tells of frames behind the last one, skipped or lost, that come anew.
+        Whether the log tells of frames behind the last one, which come anew.
     image_attributes
         NGFF attributes of an image as they are stored; None for a plain array.
     """

@@ -76,10 +76,8 @@ class _Search:
         """Yield the names of foreign things, the first of each directory at least."""
         names = self._names("")
         # What an upload that was cut off left in a bucket has no metadata either.
-        is_bare = names and self._sink.random_access and names.isdisjoint(METADATA)
-        if is_bare and not (
-            names <= self._expected and all(map(self._has_no_chunks, sorted(names)))
-        ):
+        has_metadata = not names.isdisjoint(METADATA)
+        if names and not has_metadata and self._sink.random_access and not self._is_begun(names):
             yield min(names)
         yield from self._in_node("", names)
 
@@ -147,8 +145,12 @@ class _Search:
         holds_pixels = document.get("node_type") == "array" or "multiscales" in ome
         return "aqz" in attributes or not holds_pixels
 
+    def _is_begun(self, names: set[str]) -> bool:
+        """Return whether a store without metadata is what an opening that was cut off leaves."""
+        return names <= self._expected and all(map(self._has_no_chunks, names))
+
     def _has_no_chunks(self, node: str) -> bool:
-        """Return whether there are metadata alone: the opening of a stream was cut off."""
+        """Return whether there are metadata alone."""
         names = self._names(node)
         if names.isdisjoint(METADATA) and any(_CHUNK.fullmatch(name) for name in names):
             return False

@@ -133,7 +133,8 @@ class ArrayPublication:
             flushed = self._taken() if shows else None
             if self.by_index:  # what the log lists by now is what was flushed
                 self._show_flush(flushed, sync=sync)
-                self._engine.run(self._log_flush)
+                if self._shows_at_flush:  # or the log would tell so of hidden shards
+                    self._engine.run(self._log_flush)
                 return
         # Frames are taken meanwhile: a bucket may need seconds to show what it has.
         self._show_flush(flushed, sync=sync)

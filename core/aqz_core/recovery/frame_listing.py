@@ -192,7 +192,7 @@ def stored_frames(
     if problem:
         raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
     record = read_record(files, owner, base)
-    written = record.told
+    written = record.numbered(record.planes())  # no reader sees what lies behind the end
     if record.proves(idle=idle) and (record.axes or record.closed):
         return record, written & ~lost_frames(record, files, base)
     if not record.closed and not (record.in_order and record.axes):

@@ -365,6 +365,8 @@ class Repairs:
         if impossible and is_first:  # it may be a smaller level, where that cannot be read
             self.find(Severity.ERROR, base.name, f"{impossible}; its length is left as it is")
             return [None] * len(levels)
+        if owner.aqz.get("state") == "complete" and type(owner.aqz.get("frames")) is int:
+            return [None] * len(levels)  # files behind the end are what an earlier crash left
         try:
             planes = StoredPlanes(self._files, base, self._providers)
         except AqzError as error:

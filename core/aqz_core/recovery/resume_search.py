@@ -77,8 +77,8 @@ def find_resume_point(
     found = _found(search, owner, levels, logged)
     if owner.aqz.get("frames") is None:  # lines tell of every frame that comes
         return found
-    left_out = logged.skipped | logged.lost
-    return replace(found, forgets=bool(left_out[found.frames :].any()))
+    told = logged.recorded | logged.skipped | logged.lost
+    return replace(found, forgets=bool(told[found.frames :].any()))
 
 
 def _found(
@@ -192,6 +192,8 @@ class _Search:
         first, *others = self._lengths
         if self._plan.lead_order and self._plan.lead_order[0] == 0:
             first = max(first, self.router.length(frames))
+        elif self._plan.lead_order and frames:
+            first = self._plan.base.shape[0]
         return (first, *others)
 
     def _complete_length(self) -> int:
