@@ -60,7 +60,7 @@ def has_checksum(array: StoredArray) -> bool:
 
 
 def is_recorded(pixels: npt.NDArray[Any], fill: np.generic) -> npt.NDArray[np.bool_]:
-    """Tell of every pixel whether it is something else than the fill value."""
+    """Return, for every pixel, whether it is something other than the fill value."""
     if pixels.dtype.kind == "f" and np.isnan(fill):
         return np.asarray(~np.isnan(pixels))
     return np.asarray(pixels != fill)

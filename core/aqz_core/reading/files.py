@@ -189,8 +189,8 @@ class LocalFiles:
     def check_inside(self) -> None:
         """Raise if anything that was found leads out of the store, or is not a file.
 
-        To be asked before it is written: a store from elsewhere must not change what it is no part
-        of.
+        To be asked before it is written: a store from elsewhere must not change what is not
+        part of it.
 
         Raises
         ------

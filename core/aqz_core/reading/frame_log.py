@@ -1,4 +1,4 @@
-"""Reading the log of frames: which frames it tells of, and their metadata.
+"""Reading the log of frames: which frames it lists, and their metadata.
 
 Lines that a crash cut off or something damaged are passed over. Numbers are those of the order of
 arrival, counted from 0.
@@ -212,7 +212,7 @@ def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> 
 
 
 def frame_rows(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """Yield what a log tells of single frames, by storage index."""
+    """Yield what a log says of single frames, by storage index."""
     for entry in _entries(files, log):
         try:
             index, metadata = tuple(entry["index"]), entry.get("metadata", {})

@@ -110,7 +110,7 @@ class FrameRecord:
         return self.in_order and not self.gaps and self.live and idle
 
     def planes(self) -> Flags:
-        """Return which planes are told, by their storage index, as far as the array reaches."""
+        """Return which planes are on record, by storage index, as far as the array reaches."""
         planes = self.told.reshape(self.shape).transpose(self.order)
         return planes[: self.length] if self.order else planes
 
@@ -153,7 +153,7 @@ def read_record(files: StoredFiles, owner: Node, base: Node) -> FrameRecord:
     Raises
     ------
     StorageError
-        The record is malformed, or tells of more frames than there can be.
+        The record is malformed, or has more frames than there can be.
     """
     assert base.array is not None
     axes = _leading_axes(owner)

@@ -77,7 +77,7 @@ class StoredPlanes:
         self._grid = [range(-(-size // chunk)) for size, chunk in rows_and_cols]
 
     def has(self, lead: Coordinate) -> bool:
-        """Return whether every chunk of the plane at a index is stored."""
+        """Return whether every chunk of the plane at an index is stored."""
         layer = self._layer_of(lead)
         if layer not in self._present:
             chunks = product(*self._grid)
@@ -119,7 +119,7 @@ class StoredPlanes:
                 self._indexes |= zip(self._files, found, strict=True)
 
     def read(self, lead: Coordinate) -> npt.NDArray[Any]:
-        """Return the plane at a index, shape (Y, X); missing chunks as the fill value.
+        """Return the plane at an index, shape (Y, X); missing chunks as the fill value.
 
         Raises
         ------
@@ -174,7 +174,7 @@ class StoredPlanes:
         return self._chunks[coordinate]
 
     def _decoded(self, coordinate: Coordinate) -> npt.NDArray[Any] | None:
-        """Return a chunk's pixels; looked for anew if a recording gave its shard another file."""
+        """Return a chunk's pixels; looked for again if a recording gave its shard another file."""
         place = self._locate(coordinate)
         try:
             return None if place is None else self._decoder.decode(self._bytes(*place))

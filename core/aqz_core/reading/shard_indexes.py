@@ -57,7 +57,7 @@ class ShardIndexes:
     spare: Entries | None = None
 
     def best(self, *, prefer_end: bool) -> Entries | None:
-        """Return the index that readers are told to use, or another if that one is damaged."""
+        """Return the index that readers use by the metadata, or another if that one is damaged."""
         order = (self.end, self.start) if prefer_end else (self.start, self.end)
         return next((entries for entries in (*order, self.spare) if entries is not None), None)
 

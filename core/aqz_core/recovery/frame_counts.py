@@ -2,7 +2,7 @@
 
 A program may keep an object with ``state``, ``frames`` and ``planned_frames`` beside the attribute
 ``aqz``. When it was killed, the state is still ``recording`` and the counts are those of some time
-before: the frames that are stored tell the right ones.
+before: the frames that are stored give the right ones.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Which frames of a recording are stored and which are missing, read from the store alone.
 
-Three sources tell: the attribute ``aqz`` says how many frames came in order; the log of frames says
-which came by index and which were skipped; and where a recording ended early, frames of the log
-count only if their chunks are there.
+There are three sources: the attribute ``aqz`` says how many frames came in order; the log of frames
+says which came by index and which were skipped; and where a recording ended early, frames of the
+log count only if their chunks are there.
 """
 
 from __future__ import annotations

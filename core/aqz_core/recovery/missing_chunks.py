@@ -1,4 +1,4 @@
-"""Chunks that a recording stored and that are gone: told from what is on record about its frames.
+"""Chunks that a recording stored and that are gone, by what is on record about its frames.
 
 aqz stores every chunk of every frame, those of zeros, too. So a chunk may be absent only where no
 frame was ever recorded: where frames were left out, or never written by index.
@@ -180,7 +180,7 @@ def _frames(record: FrameRecord, array: StoredArray, layers: Flags) -> Flags:
 
 
 def _planes_of_level(record: FrameRecord, array: StoredArray) -> Flags | None:
-    """Return which planes of a level have frames; None if its shape is none of such a pyramid."""
+    """Return which planes of a level have frames; None if its shape fits no such pyramid."""
     planes = record.planes()
     if len(array.shape) != planes.ndim + 2:
         return None

@@ -105,7 +105,7 @@ class Repairs:
     def plan(self, told: Collection[str] = ()) -> None:
         """Find out what is to be done: to shards, to leftovers, and then to metadata.
 
-        Nodes that are `told` of need no further word.
+        Nodes in `told` are reported already.
         """
         self.plan_files()
         levels = {
@@ -166,7 +166,7 @@ class Repairs:
             self._plan_frame_records(node)
 
     def plan_uploads(self, *, abort: bool) -> None:
-        """Tell of uploads that never ended, or plan to abort them."""
+        """Report uploads that never ended, or plan to abort them."""
         for name, abort_it in self._files.unfinished():
             if abort:
                 self._do(name, "abort its unfinished upload", partial(_without_changes, abort_it))
@@ -244,7 +244,7 @@ class Repairs:
             self._do(name, "restore the index at the start", lambda to: to.write_start(name, block))
 
     def _kept(self, name: str, entries: Entries, indexes: ShardIndexes) -> Entries:
-        """Return the entries whose bytes are there; tell of the others."""
+        """Return the entries whose bytes are there; report the others."""
         inside = entries_within(entries, indexes.nbytes)
         lost = int((named(entries) & ~inside).sum())
         if not lost:

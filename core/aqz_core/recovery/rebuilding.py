@@ -1,11 +1,11 @@
-"""Metadata files that are gone and that others tell: of levels of an image, and of plain groups.
+"""Metadata files that are gone and follow from others: of levels of an image, and of plain groups.
 
-Only what is gone is made again, never what is there and cannot be read: that may be one comma, or
+Only what is gone is rewritten, never what is there and cannot be read: that may be one comma, or
 the disk. The level of a pyramid follows from the levels that are there and the recording's state,
 which its image carries; it is made by the same plan as when it was recorded, and only if that plan
 gives the levels that are there as they are. A group without attributes, as above several arrays or
-in the rows of a plate, says nothing that could be lost; a well is told by its plate. What nothing
-tells is said, with what to do.
+in the rows of a plate, says nothing that could be lost; a well follows from its plate. What
+does not follow is reported, with what to do.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _ADVICE = (
 
 @dataclass
 class Rebuilt:
-    """What became of metadata that are missing.
+    """What became of missing metadata.
 
     Attributes
     ----------

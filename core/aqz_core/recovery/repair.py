@@ -1,7 +1,7 @@
 """Finishing a store whose recording ended before it was closed.
 
 A repair only adds: a missing index behind the chunks of a shard, the length that stored chunks
-reach to the metadata, metadata files that are gone and that others tell. It removes nothing but
+reach to the metadata, metadata files that are gone and follow from others. It removes nothing but
 files without a pixel in them. Every step leaves the store at least as readable as before, so a
 repair that is interrupted can simply be run again: indexes first, metadata that point to them last.
 """

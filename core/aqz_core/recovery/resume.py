@@ -228,7 +228,7 @@ def _stream_settings(
     recorded: Mapping[str, _Recorded],
     given: StreamSettings | None,
 ) -> StreamSettings:
-    """Return the settings of the stream that goes on."""
+    """Return the settings of the resumed stream."""
     stream = StreamSettings() if given is None else copy.deepcopy(given)
     stream.store_path, stream.s3 = files.settings.store_path, files.settings.s3
     stream.overwrite = False

@@ -1,4 +1,4 @@
-"""How far one array of an earlier recording came, and which frames must be taken up again.
+"""How far one array of an earlier recording came, and which frames must be recorded again.
 
 Chunks may have been stored half-full, and planes of a pyramid may have waited in memory for others.
 So the append axis is looked at in *units*: steps at which chunks, and pairs of planes, begin at

@@ -279,7 +279,7 @@ class _Checker:
     # ---- what is on record ------------------------------------------------------------------
 
     def _check_record(self, node: Node, stored: list[npt.NDArray[np.int64]]) -> bool:
-        """Tell of chunks that are gone though frames in them are on record; return if any are."""
+        """Report chunks that are gone though their frames are on record; return whether any are."""
         owner, base = self._recorded.get(node.name, (None, None))
         if owner is None or base is None:
             return False
@@ -329,7 +329,7 @@ class _Checker:
             self.find(Severity.ERROR, node.log, error.why)
 
     def _advance(self, nbytes: int) -> None:
-        """Tell how far the check is."""
+        """Report how far the check is."""
         self._done += nbytes
         if self._on_progress is not None:
             self._on_progress(self._done, self._total)

@@ -278,10 +278,10 @@ def test_presets_in_files_hold_limits_captures_and_flags(widget, live, tmp_path)
     c = widget.choices
     c.stop.unit, c.stop.amount, c.capture.how, c.view.follow = "GB", 2.0, "in_place", True
     path = str(tmp_path / "mine.yaml")
-    widget._save_preset(path)
+    widget.tools.save_preset(path)
     assert aqz.StreamSettings.from_file(path).arrays  # still the engine's own
     widget.reset()
-    widget._load_preset(path)
+    widget.tools.load_preset(path)
     assert (c.stop.rule(0).nbytes, c.capture.how, c.view.follow) == (
         2_000_000_000,
         "in_place",
