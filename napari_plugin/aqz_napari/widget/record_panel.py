@@ -28,6 +28,7 @@ from aqz_napari.sources.frame_source import SourceError
 from aqz_napari.widget.arrays_form import ArraysForm
 from aqz_napari.widget.background import Background
 from aqz_napari.widget.form_parts import (
+    ERROR,
     WARNING,
     NoWheel,
     Section,
