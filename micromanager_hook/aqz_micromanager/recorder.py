@@ -25,7 +25,6 @@ from aqz_micromanager.errors import (
     FrameChangedError,
     UnknownCoordinateError,
 )
-from aqz_micromanager.flushing import Flusher
 from aqz_micromanager.frame_hold import ArrivedFrame, FrameHold
 from aqz_micromanager.layout import StoreArranger
 from aqz_micromanager.learning import image_like_others, learn_frame, learn_site
@@ -100,7 +99,6 @@ class RunRecorder:
         self._recent = RecentFrames()
         self._lock = threading.RLock()
         self._news = threading.Condition()
-        self._flusher = Flusher(self._options.flush_seconds, self._flush)
         self._state: RunState = "waiting"
         self._looked = 0.0
         self._peak_fill = 0.0
@@ -270,7 +268,6 @@ class RunRecorder:
         begun = time.perf_counter()
         store.write(place, planes, frame.tags)
         self._waited += time.perf_counter() - begun
-        self._flusher.note_frame()
 
     def _planes(self, frame: ArrivedFrame) -> tuple[tuple[Pixels, ...], FrameSpec]:
         """Return the planes of a frame, and what they are."""
@@ -385,7 +382,7 @@ class RunRecorder:
             spec,
             self._options.images,
             facts,
-            max_seconds=self._options.flush_seconds if "://" in self.store else None,
+            flush_seconds=self._options.flush_seconds,
             replaceable=self._options.on_duplicate == "replace",
         )
         store = StoreRecording(
@@ -402,7 +399,6 @@ class RunRecorder:
             self._told = self._builder.complete and not self._ends
         self._plan, self._router = plan, router
         self._stores[spec] = store
-        self._flusher.start()
         if (opened := self.on_open()) is not None:
             opened()
         if self._state == "waiting":
@@ -457,17 +453,10 @@ class RunRecorder:
         if self.on_frame is not None:
             self.on_frame(dict(frame.axes))
 
-    def _flush(self) -> None:
-        """Make every frame so far readable and safe."""
-        for store in list(self._stores.values()):  # `finish` waits for this with the lock held
-            with contextlib.suppress(aqz.StreamClosedError):
-                store.stream.flush()
-
     # ---- the end ----------------------------------------------------------------------------
 
     def _finish(self, *, interrupted: bool) -> None:
         """Store what still waits, then finish every store."""
-        self._flusher.stop()
         if len(self._hold):
             self._builder.complete = self._ends = True
             with self._keeping_errors():
