@@ -490,7 +490,7 @@ def adaptive(folder, fails=False):
 
 
 @scenario
-def tutorial(folder, name):
+def tutorial(folder, plan):
     """Plans that pycro-manager's tutorials have: retold, with the hook for their processor."""
     from pycromanager import Acquisition
 
@@ -510,17 +510,17 @@ def tutorial(folder, name):
         about["Axes"].pop("z")
         return [(image, metadata), witness(highest, about)]
 
-    if name == "max projection":
+    if plan == "max projection":
         events = multi_d(2, 3, None)
         options = {"processor": project}
-    elif name == "intermittent z":  # a stack at every third time point, one plane at the others
+    elif plan == "intermittent z":  # a stack at every third time point, one plane at the others
         events = [
             {"axes": {"time": t, "z": z}, "z": 0.5 * z}
             for t in range(6)
             for z in (range(3) if t % 3 == 0 else [1])
         ]
         options = {"processor": witness, "events": events}
-    elif name == "tiled":
+    elif plan == "tiled":
         events = [
             {"axes": {"row": r, "column": c, "channel": "DAPI"}, "x": 90.0 * c, "y": 90.0 * r}
             for r in range(2)

@@ -381,16 +381,16 @@ def test_an_error_leaves_nobody_waiting_for_an_image(tmp_path, store):
 
 
 @pytest.mark.parametrize(
-    ("name", "shapes"),
+    ("plan", "shapes"),
     [
-        ("max projection", {"": (2, 3), "by_time": (2,)}),
+        ("max projection", {"by_time_z": (2, 3), "by_time": (2,)}),
         ("intermittent z", {"": (6, 3)}),
         ("tiled", {"0_0": (1,), "0_1": (1,), "1_0": (1,), "1_1": (1,)}),
         ("hardware triggered", {"": (4,)}),
     ],
 )
-def test_plans_of_the_engines_tutorials(tmp_path, store, name, shapes):
-    report = run_scenario("tutorial", tmp_path, name=name)
+def test_plans_of_the_engines_tutorials(tmp_path, store, plan, shapes):
+    report = run_scenario("tutorial", tmp_path, plan=plan)
 
     assert (report["raised"], report["state"], report["missing"]) == ([], "complete", 0)
     assert {key: image(store, key).shape[:-2] for key in image_keys(store)} == shapes
