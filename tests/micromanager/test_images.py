@@ -415,3 +415,29 @@ def test_pixels_of_another_byte_order_are_stored(tmp_path):
             frame = np.full((4, 6), 258 + time, ">u2")
             processor(frame, {"Axes": {"time": time}})
     assert image(store)[:, 0, 0].tolist() == [258, 259]
+
+
+def test_a_stack_that_begins_in_its_middle_lies_where_its_first_plane_does(tmp_path):
+    store, heights = tmp_path / "run.zarr", {0: -0.75, 1: 0.75}
+    with ZarrProcessor(store) as processor:
+        for number, (channel, time, z) in enumerate(
+            [("DAPI", 0, 1), ("DAPI", 1, 1), ("Cy5", 0, 0), ("Cy5", 0, 1), ("Cy5", 1, 0)]
+        ):
+            axes = {"channel": channel, "time": time, "z": z}
+            tags = {"Axes": axes, "ZPosition_um_Intended": heights[z]}
+            processor(np.full((4, 6), number + 1, np.uint16), tags)
+    transforms = attributes(store)["ome"]["multiscales"][0]["datasets"][0]
+    scale, translation = (one for one in transforms["coordinateTransformations"])
+    assert (scale["scale"][2], translation["translation"][2]) == (1.5, -0.75)
+
+
+def test_a_stack_that_goes_down_without_events_stands_from_the_lowest_up(tmp_path):
+    store = tmp_path / "run.zarr"
+    with ZarrProcessor(store) as processor:
+        for z in range(4):
+            tags = {"Axes": {"z": z}, "ZPosition_um_Intended": 8.0 - 2 * z}
+            processor(np.full((4, 6), z + 1, np.uint16), tags)
+    assert image(store)[:, 0, 0].tolist() == [4, 3, 2, 1]
+    transforms = attributes(store)["ome"]["multiscales"][0]["datasets"][0]
+    scale, translation = (one for one in transforms["coordinateTransformations"])
+    assert (scale["scale"][0], translation["translation"][0]) == (2.0, 2.0)
