@@ -149,7 +149,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Carry a request out; return status, body and headers."""
         url = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query, keep_blank_values=True)
-        bucket, _, key = urllib.parse.unquote(url.path).lstrip("/").partition("/")
+        in_host = (url.hostname or "").startswith("bucket.")  # seen by a proxy, which this may be
+        path = f"/bucket{url.path}" if in_host else url.path
+        bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
         state = self.server.state
         if bucket != "bucket":
             return _error(404, "NoSuchBucket", "The bucket does not exist")
