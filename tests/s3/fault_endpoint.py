@@ -30,6 +30,7 @@ ANSWERS = {
     "500": (500, "InternalError", "We encountered an internal error."),
     "expired": (400, "ExpiredToken", "The provided token has expired."),
     "denied": (403, "AccessDenied", "Access Denied"),
+    "unknown": (501, "NotImplemented", "A header you provided implies functionality"),
     "skew": (403, "RequestTimeTooSkewed", "The difference is too large."),
     "moved": (301, "PermanentRedirect", "The bucket must be addressed elsewhere."),
 }
@@ -136,7 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.state.lock:
             self.server.state.received += left
         if not (self.server.state.discard and self.command == "PUT"):
-            return self.rfile.read(left)
+            body = self.rfile.read(left)
+            if len(body) < left:
+                raise ConnectionResetError
+            return body
         scratch = memoryview(bytearray(min(left, 1 << 20)))
         while left:
             count = self.rfile.readinto(scratch[: min(left, len(scratch))])
