@@ -188,11 +188,14 @@ def _target(link: Path) -> str:
 def _from_url(url: str, where: str) -> Path:
     """Read a file URL."""
     host, _, rest = url[len("file://") :].partition("/")
-    if host not in ("", "localhost") or not rest.strip("/"):
+    share = ON_WINDOWS and host not in ("", "localhost")
+    if (host not in ("", "localhost") and not share) or not rest.strip("/"):
         raise SettingsError(f"{where} has no absolute path; write file:///directory/name")
     path = unquote(rest)
     if "\0" in path:
         raise SettingsError(f"{where} has a null character in it; remove it")
+    if share:
+        return Path(f"//{host}/{path}")
     on_drive = ON_WINDOWS and re.match("[A-Za-z]:", path)
     return Path(path if on_drive else f"/{path}")
 
