@@ -72,5 +72,5 @@ if __name__ == "__main__":
     for fault in FAULTS:
         if fault.__name__ in sys.argv:
             fault()
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         print("equal" if record_and_read(Path(folder)) else "different")

@@ -31,6 +31,15 @@ def test_linux_does_not_show_the_faults():
     assert done.stdout == "equal\n", done.stderr
 
 
-@pytest.mark.parametrize("fault", [fault.__name__ for fault in planted_faults.FAULTS])
-def test_windows_shows_a_planted_fault(fault):
-    assert recorded("windows", fault).stdout != "equal\n"
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [
+        ("rename_of_an_open_file", "another handle has it open"),
+        ("missing_binary_flag", "different"),
+        ("case_clash", "StorageError"),
+    ],
+)
+def test_windows_shows_a_planted_fault(fault, shown):
+    done = recorded("windows", fault)
+    assert shown in done.stdout + done.stderr
+    assert done.stdout != "equal\n"
