@@ -1,8 +1,8 @@
 """Refuse a tag that is not the version of the package: python check_release.py v1.2.3.
 
-The version stands in version.py, not in the tag: a checkout without tags or without git (an archive,
-a shallow clone, a distribution's build) has the right one as well, and what a store says of its
-writer is the same however it was installed.
+The version stands in version.py, not in the tag: a checkout without tags or without git (an
+archive, a shallow clone, a distribution's build) has the right one as well, and what a store says
+of its writer is the same however it was installed.
 """
 
 from __future__ import annotations
