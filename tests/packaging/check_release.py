@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 CHECKOUT = Path(__file__).parent.parent.parent
@@ -23,6 +24,9 @@ def problems(tag, root=CHECKOUT):
         found.append(
             f"the tag is {tag} and version.py says {version}: tag v{version}, or change it"
         )
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    if "Repository" not in project["urls"]:
+        found.append("[project.urls] of pyproject.toml has no Repository: add its address")
     changelog = (root / "CHANGELOG.md").read_text(encoding="utf-8")
     if f"## [{version}]" not in changelog:
         found.append(f"CHANGELOG.md has no section [{version}]: rename Unreleased")

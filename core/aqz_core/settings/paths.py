@@ -150,11 +150,11 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
                     f"{where}: {str(link)!r} is a link to {_target(link)!r}, which leads nowhere; "
                     "make that directory, or remove the link"
                 )
-        if not parent.exists():
+        if not _exists(parent):
             raise SettingsError(f"{where}: the directory {str(parent)!r} does not exist; make it")
         if not parent.is_dir():
             raise SettingsError(f"{where}: {str(parent)!r} is not a directory; choose another")
-        taken = path.exists()
+        taken = _exists(path)
     except OSError as error:  # a component that may not be searched, or a name too long
         raise SettingsError(f"{where}: {error.strerror}; choose another path") from error
     for directory in [parent, path] if taken and path.is_dir() else [parent]:
@@ -165,6 +165,15 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
             )
     if overwrite and taken:
         _check_removable(path, where)
+
+
+def _exists(path: Path) -> bool:
+    """Return whether something is there; `Path.exists` of Python 3.14 is silent about errors."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _check_name(path: Path, where: str) -> None:
