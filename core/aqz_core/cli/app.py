@@ -22,6 +22,7 @@ import typer
 from aqz_core.cli.display import silence
 from aqz_core.errors import AqzError, SettingsError
 from aqz_core.settings.compression import COMPRESSION_NAMES
+from aqz_core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,9 +168,7 @@ def parse_shape(text: str) -> tuple[int, int]:
 def _show_version(wanted: bool) -> None:
     """Print the version and leave, for ``--version``."""
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"aqz {version('aqz')}")
+        typer.echo(f"aqz {__version__}")
         raise typer.Exit
 
 
