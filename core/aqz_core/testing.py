@@ -25,10 +25,11 @@ import pytest
 from aqz_core.codecs import PluginCompression
 from aqz_core.codecs.base import Codec, CodecProvider
 from aqz_core.plugins import FrameProcessor, FrameSpec, frame_function
-from aqz_core.storage.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from aqz_core.storage.sink import Sink
 
 __all__ = ["CodecContract", "ProcessorContract", "SinkContract", "SourceContract"]
 
@@ -54,9 +55,7 @@ class CodecContract(abc.ABC):
     def codec(self) -> Codec:
         """Build the codec of one array."""
         provider = self.provider()
-        return provider.build(
-            PluginCompression(provider.name, self.configuration()), self.dtype()
-        )
+        return provider.build(PluginCompression(provider.name, self.configuration()), self.dtype())
 
     @pytest.fixture(params=["one", "zeros", "ramp", "noise"])
     def chunk(self, request: pytest.FixtureRequest) -> Frame:
@@ -189,7 +188,7 @@ class SinkContract(abc.ABC):
 
     @pytest.fixture
     def empty(self) -> Iterable[Sink]:
-        """A sink for one test, closed afterwards."""
+        """Open a sink for one test, and close it afterwards."""
         sink = self.sink()
         yield sink
         sink.close()

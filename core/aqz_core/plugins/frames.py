@@ -57,9 +57,7 @@ def frame_function(processors: Iterable[FrameProcessor], spec: FrameSpec) -> Fra
     return FrameSteps(spec, tuple(steps)) if steps else None
 
 
-def _prepared(
-    processor: FrameProcessor, spec: FrameSpec
-) -> tuple[FrameFunction | None, FrameSpec]:
+def _prepared(processor: FrameProcessor, spec: FrameSpec) -> tuple[FrameFunction | None, FrameSpec]:
     """Return the function that returns frames of `spec`, and the frames that it takes."""
     try:
         function = processor.prepare(spec)

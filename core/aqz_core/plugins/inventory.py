@@ -104,14 +104,10 @@ def _with_clashes(infos: Iterable[PluginInfo]) -> list[PluginInfo]:
     for info in infos:
         for offer in info.offers:
             owners[offer].append(info)
-    return [
-        replace(info, problems=info.problems + tuple(_clashes(info, owners))) for info in infos
-    ]
+    return [replace(info, problems=info.problems + tuple(_clashes(info, owners))) for info in infos]
 
 
-def _clashes(
-    info: PluginInfo, owners: Mapping[tuple[str, str], list[PluginInfo]]
-) -> Iterable[str]:
+def _clashes(info: PluginInfo, owners: Mapping[tuple[str, str], list[PluginInfo]]) -> Iterable[str]:
     """Yield a line for each name that others use, too; a built-in one is not disturbed."""
     if info.distribution == BUILT_IN:
         return

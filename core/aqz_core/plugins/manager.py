@@ -162,8 +162,10 @@ class Hooks:
             if isinstance(plugin, PassedProcessors)
             for one in plugin.processors
         ]
-        return processor.order, (passed.index(processor) + 1 if processor in passed else 0), (
-            processor.name
+        return (
+            processor.order,
+            (passed.index(processor) + 1 if processor in passed else 0),
+            (processor.name),
         )
 
     def metadata(self, settings: StreamSettings) -> Mapping[str, Any]:
