@@ -36,7 +36,7 @@ def visible(text: object) -> str:
 
 
 def open_console(*, stderr: bool = False) -> Console:
-    """Return a console on standard output, or standard error; lines are not cut short for a file or a pipe."""
+    """Return a console on standard output or error; files and pipes get whole lines."""
     console = Console(highlight=False, stderr=stderr)
     width = None if console.is_terminal else _WIDTH_OF_A_FILE
     return Console(highlight=False, stderr=stderr, width=width)
