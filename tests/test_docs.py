@@ -1,7 +1,7 @@
 """Every block of code and every command in the README and the pages runs, and prints what it says.
 
-The blocks of a page run one after the other, in an empty folder. HTML comments, which readers do not
-see, say what is special::
+The blocks of a page run one after the other, in an empty folder. HTML comments, which readers do
+not see, say what is special::
 
     <!-- prints -->              the next block is what the one before printed
     <!-- not run: reason -->     the next block is only read, because ...
