@@ -9,6 +9,7 @@ not see, say what is special::
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import inspect
 import io
@@ -154,3 +155,30 @@ def test_every_page_is_in_the_navigation():
     navigation = (CHECKOUT / "mkdocs.yml").read_text(encoding="utf-8")
     merged_later = {"dataset.md", "transcoding.md", "c-library.md"}
     assert [n for n in PAGES if f" {n}\n" not in navigation and n not in merged_later] == []
+
+
+def messages():
+    """Every text in the engine, with an ellipsis where values stand."""
+    for file in (CHECKOUT / "core").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.JoinedStr):
+                parts = [
+                    one.value if isinstance(one, ast.Constant) else "..." for one in node.values
+                ]
+                yield "".join(map(str, parts))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield re.sub(r"%\.?\w", "...", node.value)
+
+
+def test_troubleshooting_quotes_messages_that_there_are():
+    text = PAGES["troubleshooting.md"].read_text(encoding="utf-8")
+    quoted = re.findall(r"\*\*(.+?)\*\* \((?:`\w+`|in the log)\)", text)
+    wanted = [message for one in quoted for message in re.findall(r"`([^`]+)`", one)]
+    assert len(wanted) > 15
+    known = list(messages())
+
+    def is_known(message):
+        pieces = [piece.strip() for piece in message.split("...") if piece.strip()]
+        return any(all(piece in one for piece in pieces) for one in known)
+
+    assert [message for message in wanted if not is_known(message)] == []

@@ -29,7 +29,7 @@ from aqz_core.plugins import FrameProcessor, FrameSpec, frame_function
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from aqz_core.storage.sink import Sink
+    from aqz_core.storage.sink import Bytes, Sink
 
 __all__ = ["CodecContract", "ProcessorContract", "SinkContract", "SourceContract"]
 
@@ -208,7 +208,12 @@ class SinkContract(abc.ABC):
 
     def test_every_form_of_bytes_is_stored(self, empty: Sink) -> None:
         """Chunks come as views and arrays, metadata as bytes."""
-        forms = (b"abc", bytearray(b"abc"), memoryview(b"abc"), np.frombuffer(b"abc", "u1"))
+        forms: tuple[Bytes, ...] = (
+            b"abc",
+            bytearray(b"abc"),
+            memoryview(b"abc"),
+            np.frombuffer(b"abc", "u1"),
+        )
         for number, data in enumerate(forms):
             empty.write(str(number), data, sync=True)
             assert empty.read(str(number)) == b"abc"
