@@ -11,7 +11,7 @@ PICTURE = Path(__file__).parent / "pictures" / "chunks-and-shards.svg"
 
 EDGE, CHUNKS = 128, 4
 COLOURS = ("#00897b", "#f4511e")
-TEXT = "font-family='sans-serif' font-size='14' fill='#607d8b'"
+TEXT = "font-family='sans-serif' font-size='19' fill='#607d8b'"
 
 
 def picture() -> str:
@@ -30,10 +30,10 @@ def picture() -> str:
     }
     second = {40: "frames 0 to 2", 300: "file, frames 3 to 5", 560: "fetches and decodes"}
     for x, line in captions.items():
-        parts.append(f"<text x='{x}' y='225' {TEXT}>{line}</text>")
-        parts.append(f"<text x='{x}' y='244' {TEXT}>{second[x]}</text>")
+        parts.append(f"<text x='{x}' y='232' {TEXT}>{line}</text>")
+        parts.append(f"<text x='{x}' y='256' {TEXT}>{second[x]}</text>")
     return (
-        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 740 260' role='img'>\n"
+        "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 790 270' role='img'>\n"
         "<title>A recording cut into shards, each cut into chunks</title>\n"
         + "\n".join(parts)
         + "\n</svg>\n"
