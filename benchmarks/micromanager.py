@@ -54,10 +54,12 @@ def acquire(
         ("OnCameraCCDXSize", size),
         ("OnCameraCCDYSize", size),
         ("PixelType", "16bit"),
-        ("FastImage", 1),
+        ("Mode", "Noise"),
     ):
         core.set_property("Camera", name, str(value))
     core.set_exposure(0.1)
+    core.snap_image()  # from now on the camera sends this one: without it, black frames
+    core.set_property("Camera", "FastImage", "1")
 
     # Twice the buffer: every page of it has been touched once.
     touched = max(WARM_UP, int(2 * buffer_mb * 2**20 / (size * size * 2)))

@@ -20,10 +20,12 @@ CORE = CHECKOUT / "core" / "aqz_core"
 PAGE = CHECKOUT / "docs" / "architecture.md"
 
 LAYERS = [
-    ["cli", "compat", "testing"],
+    ["cli", "testing"],
+    ["c_library"],
+    ["compat"],
     ["aqz_core"],
-    ["open_stream"],
-    ["stream", "upload"],
+    ["open_stream", "transcoding"],
+    ["stream", "upload", "dataset"],
     ["recovery", "recording", "process"],
     ["reading", "pipeline"],
     ["chunks"],
@@ -32,7 +34,7 @@ LAYERS = [
     ["storage"],
     ["settings"],
     ["codecs", "metadata", "downsampling"],
-    ["enums", "errors", "events", "html", "log_level", "version"],
+    ["enums", "errors", "events", "file_names", "html", "log_level", "version"],
 ]
 """Packages and modules of the engine from top to bottom. A module imports what is below its own
 layer, or in its own package; the packages of one layer do not know each other, except in the last,

@@ -34,12 +34,18 @@ NEVER_IN_CORE = {
     "zarr",
 }
 LOADED_WHEN_NEEDED = [
+    "cffi",
+    "dask",
+    "distributed",
     "fsspec",
     "mm_test_adapters",
+    "pandas",
     "pymmcore",
     "rich",
     "s3fs",
+    "tifffile",
     "typer",
+    "xarray",
     "yaml",
 ]
 

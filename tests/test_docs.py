@@ -35,9 +35,9 @@ ELSEWHERE = {
     "micromanager.md": "needs a Micro-Manager core: tests/micromanager",
     "napari.md": "needs a viewer: tests/napari",
     "object-stores.md": "needs a bucket: tests/s3",
-    "dataset.md": "tests/dataset",
-    "transcoding.md": "tests/transcoding",
-    "c-library.md": "needs a C compiler: tests/c",
+    "dataset.md": "needs dask and xarray: tests/core/dataset",
+    "transcoding.md": "tests/core/transcoding",
+    "c-library.md": "needs a C compiler: tests/c_library",
     "architecture.md": "listings for reading: tests/test_architecture.py",
     "decisions/0002-live-shards.md": "bytes drawn for reading",
 }

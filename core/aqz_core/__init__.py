@@ -8,6 +8,10 @@ from __future__ import annotations
 
 from aqz_core.codecs import PluginCompression
 from aqz_core.codecs.base import Codec
+from aqz_core.dataset.collection import Dataset
+from aqz_core.dataset.following import StoredFrame
+from aqz_core.dataset.image import Image
+from aqz_core.dataset.opening import open_dataset
 from aqz_core.downsampling.methods import Downsampler
 from aqz_core.enums import (
     CompressionCodec,
@@ -22,6 +26,7 @@ from aqz_core.errors import (
     AqzError,
     FrameExistsError,
     FrameIndexError,
+    FrameMissingError,
     FrameShapeError,
     FrameTypeError,
     MemoryBudgetError,
@@ -84,6 +89,12 @@ from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate as validate_settings
 from aqz_core.storage.sink import ShardFile, Sink
 from aqz_core.stream import PartialFrameWarning, ZarrStream
+from aqz_core.transcoding.transcode import (
+    TranscodingPlan,
+    TranscodingProgress,
+    TranscodingReport,
+    transcode,
+)
 from aqz_core.upload import upload_spill, upload_store
 from aqz_core.version import __version__ as __version__
 
@@ -100,6 +111,7 @@ __all__ = [
     "CompressionSettings",
     "Compressor",
     "DataType",
+    "Dataset",
     "Dimension",
     "DimensionType",
     "Downsampler",
@@ -109,10 +121,12 @@ __all__ = [
     "FrameFunction",
     "FrameIndexError",
     "FrameList",
+    "FrameMissingError",
     "FrameProcessor",
     "FrameShapeError",
     "FrameSpec",
     "FrameTypeError",
+    "Image",
     "LayoutSuggestion",
     "LogLevel",
     "MemoryBudgetError",
@@ -136,6 +150,7 @@ __all__ = [
     "StorageError",
     "StoreBusyError",
     "StoreExistsError",
+    "StoredFrame",
     "StreamClosed",
     "StreamClosedError",
     "StreamFailed",
@@ -144,6 +159,9 @@ __all__ = [
     "StreamSettings",
     "StreamSpilled",
     "StreamStatistics",
+    "TranscodingPlan",
+    "TranscodingProgress",
+    "TranscodingReport",
     "UnknownArrayError",
     "ValidationReport",
     "Well",
@@ -156,12 +174,14 @@ __all__ = [
     "hookimpl",
     "list_frames",
     "missing_frames",
+    "open_dataset",
     "open_stream",
     "read_frame_metadata",
     "repair_store",
     "resize_axes",
     "set_log_level",
     "suggest_layout",
+    "transcode",
     "upload_spill",
     "upload_store",
     "validate_settings",

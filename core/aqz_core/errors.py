@@ -15,6 +15,7 @@ Classes of ``OSError`` name it first: it takes the error number out of the argum
     ├── UnknownArrayError (KeyError)          no array of that key in the stream
     ├── FrameIndexError (ValueError)          an index names axes or channels that are not there
     ├── FrameExistsError (ValueError)         a frame is written to an index a second time
+    ├── FrameMissingError (LookupError)       a frame is read that was never recorded
     ├── OutOfBoundsError (IndexError)         more frames than the array was declared for
     ├── MetadataError (ValueError)            custom metadata that JSON or NGFF cannot hold
     ├── ResumeError (ValueError)              a store that recording cannot go on in
@@ -34,6 +35,7 @@ __all__ = [
     "AqzError",
     "FrameExistsError",
     "FrameIndexError",
+    "FrameMissingError",
     "FrameShapeError",
     "FrameTypeError",
     "MemoryBudgetError",
@@ -110,6 +112,12 @@ class FrameExistsError(AqzError, ValueError):
     """A frame is recorded at that index already."""
 
     kind = "frame-exists"
+
+
+class FrameMissingError(AqzError, LookupError):
+    """No frame was recorded at that index, so there are no pixels to return."""
+
+    kind = "frame-missing"
 
 
 class UnknownArrayError(AqzError, KeyError):

@@ -1,8 +1,9 @@
 """What becomes of open streams when their process ends or forks.
 
 **The end.** Python turns SIGINT (Ctrl-C) into ``KeyboardInterrupt``, which leaves ``with`` blocks
-properly. SIGTERM, which batch systems, containers and ``kill`` send, and SIGHUP, which comes when a
-terminal or a remote login is closed, end the process on the spot: what was not stored is lost.
+properly. SIGTERM, which batch systems, containers and ``kill`` send, SIGHUP, which comes when a
+terminal or a remote login is closed, and SIGBREAK, which Windows sends when a console window is
+closed, end the process on the spot: what was not stored is lost.
 Within `exit_on_sigterm` they raise ``SystemExit`` in the main thread instead.
 
 **A fork.** A forked child has none of a stream's threads, but copies of everything else, among them
@@ -34,13 +35,13 @@ __all__ = ["ParentsRecording", "exit_on_sigterm", "leave_to_parent"]
 
 @contextlib.contextmanager
 def exit_on_sigterm() -> Iterator[None]:
-    """Let the first SIGTERM or SIGHUP raise ``SystemExit`` while the block runs.
+    """Let the first SIGTERM, SIGHUP or SIGBREAK raise ``SystemExit`` while the block runs.
 
-    The exit code is that of a program which the signal ended: 143 and 129. A second SIGTERM acts as
-    it did before, so that a program which does not come to its end can still be ended. Further
-    SIGHUPs are ignored: a terminal that goes away sends several. A program that was started to
-    outlive its terminal (``nohup``) does so. Outside of the main thread, where Python takes no
-    signal handlers, nothing changes.
+    The exit code is that of a program which the signal ended: 143, 129 and 149. A second SIGTERM or
+    SIGBREAK acts as it did before, so that a program which does not come to its end can still be
+    ended. Further SIGHUPs are ignored: a terminal that goes away sends several. A program that was
+    started to outlive its terminal (``nohup``) does so. Outside of the main thread, where Python
+    takes no signal handlers, nothing changes.
 
     Examples
     --------
@@ -54,11 +55,11 @@ def exit_on_sigterm() -> Iterator[None]:
 
     def leave(number: int, frame: FrameType | None) -> None:
         for one, handler in previous.items():
-            signal.signal(one, handler if one is signal.SIGTERM else signal.SIG_IGN)
+            signal.signal(one, signal.SIG_IGN if one == _HANG_UP else handler)
         raise SystemExit(128 + number)
 
     for number, handler in previous.items():
-        if number is signal.SIGTERM or handler is not signal.SIG_IGN:
+        if number != _HANG_UP or handler is not signal.SIG_IGN:
             signal.signal(number, leave)
     try:
         yield
@@ -67,8 +68,10 @@ def exit_on_sigterm() -> Iterator[None]:
             signal.signal(number, handler)
 
 
-_ENDING = [getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name)]
-"""Signals by which other programs end this one; Windows has the first alone."""
+_HANG_UP = getattr(signal, "SIGHUP", None)
+_NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
+_ENDING = [getattr(signal, name) for name in _NAMES if hasattr(signal, name)]
+"""Signals by which other programs end this one; Windows has no SIGHUP, and nobody else SIGBREAK."""
 
 
 def _handler(number: signal.Signals) -> _Handler:

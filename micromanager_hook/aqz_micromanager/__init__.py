@@ -16,6 +16,7 @@ from aqz_micromanager.errors import (
     UnknownCoordinateError,
 )
 from aqz_micromanager.frame_hold import ArrivedFrame
+from aqz_micromanager.frame_table import read_frame_metadata
 from aqz_micromanager.handler import MDAHandler
 from aqz_micromanager.pixels import FrameSpec
 from aqz_micromanager.plan_builder import PlanBuilder
@@ -41,4 +42,5 @@ __all__ = [
     "Site",
     "UnknownCoordinateError",
     "ZarrProcessor",
+    "read_frame_metadata",
 ]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from types import TracebackType
 
+    from aqz_micromanager.pixels import Pixels
     from aqz_micromanager.recorder_options import RecorderOptions
     from aqz_micromanager.run_statistics import RunStatistics
     from aqz_micromanager.store_recording import RunState
@@ -49,6 +50,10 @@ class RunAdapter(ABC):
     def __init__(self, store: str | os.PathLike[str], options: RecorderOptions) -> None:
         path = os.fspath(store)
         settings = options.images.settings
+        if settings is not None and not isinstance(settings, aqz.StreamSettings):
+            raise aqz.SettingsError(
+                f"settings is {settings!r}; give aqz_core.StreamSettings(...), or leave it out"
+            )
         if not path:
             raise aqz.SettingsError("store is empty; give a path or URL such as 'run1.ome.zarr'")
         if settings is not None and settings.store_path not in ("", path):
@@ -132,6 +137,35 @@ class RunAdapter(ABC):
             Whether it was taken.
         """
         return self._recorder.await_recorded(axes, timeout)
+
+    def read_frame(self, axes: Mapping[str, Any]) -> Pixels:
+        """Return a frame that was taken by the recording, while it goes on or afterwards.
+
+        From the first call on the last 64 MiB of frames are kept in memory. Older ones are read
+        from the store, if that is a folder of Zarr V3.
+
+        Parameters
+        ----------
+        axes
+            All of its coordinates, as for `await_recorded`.
+
+        Returns
+        -------
+        ndarray
+            (Y, X), or (Y, X, 3) in colour.
+
+        Raises
+        ------
+        LookupError
+            It did not come, or is in a bucket by now.
+        """
+        found = self._recorder.read(axes)
+        if found is None:
+            raise LookupError(
+                f"no frame at {dict(axes)} can be read from {self._recorder.shown_store}: it did "
+                "not come, or is not in memory any more and the store is not a folder of Zarr V3"
+            )
+        return found
 
     def close(self) -> None:
         """Finish the store; later calls do nothing.

@@ -56,9 +56,9 @@ class FrameHold:
         """Return whether one more frame can wait."""
         return self.nbytes + frame.pixels.nbytes <= self._max_nbytes
 
-    def has(self, axes: Mapping[str, Any]) -> bool:
-        """Return whether a frame with these axes waits."""
-        return any(frame.axes == axes for frame in list(self._frames))
+    def get(self, axes: Mapping[str, Any]) -> ArrivedFrame | None:
+        """Return the frame with these axes, if it waits."""
+        return next((frame for frame in list(self._frames) if frame.axes == axes), None)
 
     def add(self, frame: ArrivedFrame) -> None:
         """Keep a copy of a frame."""

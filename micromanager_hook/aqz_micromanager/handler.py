@@ -1,20 +1,20 @@
 """A handler for pymmcore-plus that records to OME-Zarr.
 
 pymmcore-plus calls handlers on a thread that it feeds from a queue without a bound, and stops
-feeding one that raises, without a word. So nothing is raised here in the middle of a sequence, and
-the frames that wait in that queue are counted: beyond a bound, the acquisition itself has to wait.
+feeding one that raises, without a word; in a program with a window that queue hangs on the event
+loop. So a handler that knows its core listens to the run itself, in the thread that acquires, and
+ignores what the queue brings. Nothing is raised there: errors are kept, and cancel the run.
 """
 
 from __future__ import annotations
 
+import itertools
 import logging
 import sys
 import threading
 import time
-from collections import deque
 from typing import TYPE_CHECKING, Any, Literal
 
-import aqz_core as aqz
 from aqz_micromanager.adapter import RunAdapter
 from aqz_micromanager.core_facts import camera_labels, core_tags
 from aqz_micromanager.errors import AcquisitionError
@@ -23,7 +23,14 @@ from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.image_options import ImageOptions
 from aqz_micromanager.protocol import protocol_of_start
 from aqz_micromanager.recorder_options import LEARNING_NBYTES, RecorderOptions
-from aqz_micromanager.run_threads import await_begin, is_output, is_relay, run_thread
+from aqz_micromanager.run_threads import (
+    await_begin,
+    connect_directly,
+    is_output,
+    is_relay,
+    run_thread,
+)
+from aqz_micromanager.run_view import RunView, lend_view
 from aqz_micromanager.sequences import (
     EventAxes,
     camera_count,
@@ -39,7 +46,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
-    from aqz_micromanager.pixels import Pixels
+    import aqz_core as aqz
+    from aqz_micromanager.pixels import FrameSpec, Pixels
     from aqz_micromanager.positions import PlateChoice
     from aqz_micromanager.run_plan import Value
     from aqz_micromanager.store_recording import OnDuplicate
@@ -49,9 +57,7 @@ __all__ = ["MDAHandler"]
 
 _log = logging.getLogger("aqz.micromanager")
 
-_RELAY_NBYTES = 256 << 20
-_STALL_SECONDS = 120.0
-_GATE_SECONDS = 0.1  # between looks at whether the recording still goes on
+_LOOK_SECONDS = 0.1  # between looks at whether a run still goes on
 
 
 class MDAHandler(RunAdapter):
@@ -67,8 +73,6 @@ class MDAHandler(RunAdapter):
     core : optional
         The core that runs the sequence; ``CMMCorePlus.instance()`` if left out. An error cancels
         its acquisition.
-    relay_memory : int
-        Bytes of frames that may wait to be handed over before the acquisition has to wait.
     axes, settings, plate, colors, on_duplicate, on_change, on_unplanned, back_pressure, \
 frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         As for `ZarrProcessor`.
@@ -84,7 +88,6 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         store: str | os.PathLike[str],
         *,
         core: Any = None,
-        relay_memory: int = _RELAY_NBYTES,
         axes: Mapping[str, int | Iterable[Value] | None] | None = None,
         settings: aqz.StreamSettings | None = None,
         cameras_as_channels: bool = True,
@@ -116,29 +119,81 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         self._recorder.on_frame = on_frame
         self._names = EventAxes()
         self._begun = False
+        self._view: RunView | None = None
         self._refused: AcquisitionError | None = None
         self._raised_refusal = False
-        self._relay_memory = relay_memory
-        self._in_relay = 0
-        self._on_the_way: deque[tuple[int, int]] = deque()
-        self._relayed = threading.Condition()
         self._canceled = False
-        self._patience = settings.stall_timeout if settings is not None else _STALL_SECONDS
         self._core = core
-        self._gated = core is not None
-        if self._gated:
-            core.mda.events.frameReady.connect(self._admit)
-            core.mda.events.sequenceStarted.connect(self._guard)
+        self._own_run: Any = None
+        self._listens = False
+        if core is not None:
+            events = core.mda.events
+            connect_directly(events.sequenceStarted, self._on_started)
+            connect_directly(events.frameReady, self._on_frame)
+            connect_directly(events.sequenceCanceled, self._on_canceled)
+            connect_directly(events.sequenceFinished, self._on_finished)
+            lend_view(core.mda, self.get_view, lambda: is_output(core.mda, self))
 
     # ---- what pymmcore-plus calls -----------------------------------------------------------
 
     def sequenceStarted(self, sequence: Any, metadata: Mapping[str, Any] | None = None) -> None:
         """Plan the recording; the store is opened if the sequence tells everything."""
+        if sequence is not self._own_run:
+            self._begin(sequence, metadata or {})
+
+    def frameReady(self, image: Pixels, event: Any, metadata: Mapping[str, Any]) -> None:
+        """Record one frame. Errors are kept, and cancel the acquisition."""
+        if self._own_run is None:
+            self._take(image, event, metadata)
+
+    def sequenceFinished(self, sequence: Any) -> None:
+        """Finish the store; an error is left to `close`."""
+        if sequence is not self._own_run:
+            self._end()
+
+    def sequenceCanceled(self, sequence: Any) -> None:
+        """Note that the user ended the acquisition."""
+        if sequence is not self._own_run:
+            self._canceled = self._canceled or self._refused is None
+
+    # ---- what it hears of its own core ------------------------------------------------------
+
+    def _on_started(self, sequence: Any, metadata: Mapping[str, Any] | None = None) -> None:
+        """Record a run that has this handler for an output; refuse a second one."""
+        if not is_output(self._core.mda, self):
+            return
+        if not self._begun and not self._recorder.is_finished:
+            self._own_run, self._listens = sequence, True
+            self._begin(sequence, metadata or {})
+            return
+        self._refuse()
+        if not hasattr(self._core.mda.events, "signalsBlocked"):  # in a slot of Qt it ends programs
+            assert self._refused is not None
+            raise self._refused
+
+    def _on_frame(self, image: Pixels, event: Any, metadata: Mapping[str, Any]) -> None:
+        """Record a frame of the own run."""
+        if self._listens:
+            self._take(image, event, metadata)
+
+    def _on_canceled(self, _: Any) -> None:
+        """Note that the own run was canceled."""
+        self._canceled = self._canceled or self._listens
+
+    def _on_finished(self, _: Any) -> None:
+        """Finish the store with the own run."""
+        if self._listens:
+            self._listens = False
+            self._end()
+
+    # ---- a run ------------------------------------------------------------------------------
+
+    def _begin(self, sequence: Any, start: Mapping[str, Any]) -> None:
+        """Plan the recording of a run."""
         if self._begun or self._recorder.is_finished:
             self._refuse()
             return
         self._begun = True
-        start = metadata or {}
         try:
             self._names = EventAxes(self._camera_labels(start))
             tags = camera_tags(start)
@@ -152,11 +207,12 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
                 spec_of(start),
                 tags,
             )
+            self._view = self._viewed(spec_of(start))
         except Exception as error:
             self._fail(error)
 
-    def frameReady(self, image: Pixels, event: Any, metadata: Mapping[str, Any]) -> None:
-        """Record one frame. Errors are kept, and cancel the acquisition."""
+    def _take(self, image: Pixels, event: Any, metadata: Mapping[str, Any]) -> None:
+        """Record one frame."""
         try:
             if self._recorder.is_finished or self._refused is not None:
                 self._refuse()
@@ -165,21 +221,34 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
                 self._recorder.put(ArrivedFrame(image, axes, frame_tags(metadata, event)))
         except Exception as error:
             self._fail(error)
-        finally:
-            if self._gated:
-                self._handed_over(image)
 
-    def sequenceFinished(self, sequence: Any) -> None:
-        """Finish the store; an error is left to `close`."""
-        if self._refused is not None:
-            return
-        self._stop_gate()
-        broken = self._canceled or self._run_failed()
-        self._recorder.finish(interrupted=broken, raises=False)
+    def _end(self) -> None:
+        """Finish the store when the run is over."""
+        if self._refused is None:
+            broken = self._canceled or self._run_failed()
+            self._recorder.finish(interrupted=broken, raises=False)
 
-    def sequenceCanceled(self, sequence: Any) -> None:
-        """Note that the user ended the acquisition."""
-        self._canceled = self._canceled or self._refused is None
+    def _viewed(self, spec: FrameSpec | None) -> RunView | None:
+        """Return the run as an array, if it is known what frames are."""
+        if spec is None:
+            return None
+        return RunView(
+            self._names.sizes,
+            lambda: {"c": self._names.channel_names()},
+            spec,
+            self._read_index,
+        )
+
+    def _read_index(self, index: Mapping[str, int]) -> Pixels | None:
+        """Return the frame at an index; events lack axes that the whole run has."""
+        absent = [name for name, at in index.items() if at == 0]
+        for count in range(len(absent) + 1):
+            for left_out in itertools.combinations(absent, count):
+                some = {name: at for name, at in index.items() if name not in left_out}
+                found = self._recorder.read(self._names.axes_of(some))
+                if found is not None:
+                    return found
+        return None
 
     def _camera_labels(self, start: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the labels of the cameras that record at once; numbers if no core tells them."""
@@ -205,52 +274,6 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
             )
             _log.error("%s", self._refused)
         self._cancel()
-
-    def _guard(self, *_: Any) -> None:
-        """Refuse a second run before its first frame, in the thread that runs it."""
-        runner = self._runner()
-        over = self._begun or self._recorder.is_finished
-        if runner is None or not over or not is_output(runner, self):
-            return
-        self._refuse()
-        if not hasattr(runner.events, "signalsBlocked"):  # an error in a slot of Qt ends a program
-            assert self._refused is not None
-            raise self._refused
-
-    def _admit(self, image: Pixels, *_: Any) -> None:
-        """Let the acquisition wait while too many frames are on their way to `frameReady`."""
-        with self._relayed:
-            self._in_relay += image.nbytes
-            self._on_the_way.append((id(image), image.nbytes))
-            before, deadline = self._in_relay, time.monotonic() + self._patience
-            while (
-                self._in_relay > max(self._relay_memory, image.nbytes)
-                and self._recorder.error is None
-                and not self._recorder.is_finished
-            ):
-                self._relayed.wait(_GATE_SECONDS)
-                if self._in_relay != before:
-                    before, deadline = self._in_relay, time.monotonic() + self._patience
-                elif time.monotonic() > deadline:
-                    break
-            else:
-                return
-        self._fail(
-            aqz.StalledError(
-                f"no frame was handed over for {self._patience:g} s while "
-                f"{self._in_relay:,} bytes wait; another handler may have failed"
-            )
-        )
-
-    def _handed_over(self, image: Pixels) -> None:
-        """Forget a frame on its way, and those before it: another listener's error lost them."""
-        with self._relayed:
-            while self._on_the_way:
-                identity, nbytes = self._on_the_way.popleft()
-                self._in_relay -= nbytes
-                if identity == id(image):
-                    break
-            self._relayed.notify_all()
 
     def _fail(self, error: BaseException) -> None:
         """Keep an error and cancel the acquisition."""
@@ -282,9 +305,8 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         return True
 
     def _let_go(self) -> None:
-        """Wait for a run on another thread, and leave the core alone from then on."""
+        """Wait for a run on another thread."""
         self._await_run()
-        self._stop_gate()
 
     def _await_run(self) -> None:
         """Wait until a run that was given this handler has handed over all its frames."""
@@ -294,7 +316,7 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         runner = self._runner()
         on_relay = is_relay(threading.current_thread())
         while not on_relay and self._runs_elsewhere(runner):
-            time.sleep(_GATE_SECONDS)
+            time.sleep(_LOOK_SECONDS)
 
     def _runs_elsewhere(self, runner: Any) -> bool:
         """Return whether a run goes on that feeds this handler and that no thread tells of."""
@@ -302,13 +324,22 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
             return False
         return bool(runner.is_running()) and is_output(runner, self)
 
-    def _stop_gate(self) -> None:
-        """Hold the acquisition back no longer."""
-        if self._gated and self._core is not None:
-            self._gated = False
-            self._core.mda.events.frameReady.disconnect(self._admit)
-
     # ---- what the user calls ----------------------------------------------------------------
+
+    def get_view(self) -> RunView | None:
+        """Return the run as an array that can be read while it is recorded.
+
+        ``core.mda.get_view()`` returns it, too, if the handler was given `core`. Its axes are those
+        of the events, in their order. From the first call on the last 64 MiB of frames are kept in
+        memory; see `read_frame`.
+
+        Returns
+        -------
+        RunView or None
+            None before the run has begun.
+        """
+        self._recorder.watch_frames()
+        return self._view
 
     def close(self) -> None:
         """Wait for a run on another thread, then finish the store; later calls do nothing.

@@ -95,7 +95,7 @@ def image_like_others(
 
 def _shifted(image: ImagePlan, z: Value | None, z_um: float | None) -> tuple[float | None, ...]:
     """Return where planes lie if one of them lies elsewhere than in another image."""
-    values = image.axes.get("z") or ()
+    values = image.axes.get("z") or tuple(range(len(image.planes_um)))
     if z not in values or len(image.planes_um) != len(values) or z_um is None:
         return image.planes_um
     there = image.planes_um[values.index(z)]

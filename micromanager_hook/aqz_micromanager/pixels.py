@@ -68,6 +68,7 @@ def planes_of(
         It is not an image of one or three components.
     """
     image = np.asarray(image)
+    image = image.astype(image.dtype.newbyteorder("="), copy=False)
     if image.ndim == 2 and image.dtype == np.uint64:
         image = _unpacked(image, np.dtype("uint16"))
     elif image.ndim == 2 and image.dtype == np.uint32 and pixel_type == "RGB32":

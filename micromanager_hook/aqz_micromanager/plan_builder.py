@@ -244,7 +244,7 @@ class PlanBuilder:
             family,
             axes,
             frames=self._planned(seen, axes) if self.complete else None,
-            planes_um=tuple(planes.get(value) for value in axes.get("z") or ()),
+            planes_um=_places(planes, axes["z"]) if "z" in axes else (),
             starts_s=_by_index(seen.starts_s, axes.get("time")),
             channel_name=single if "channel" not in axes else None,
         )
@@ -274,6 +274,8 @@ class PlanBuilder:
         learned = [name for name in self._merged(family) if name not in self._declared]
         if "time" in learned:
             return "time"
+        if learned == ["z"] and _falls(self._any_planes(family)):
+            return None  # planes stand from the lowest up: all must be known
         return learned[0] if len(learned) == 1 and not self._is_text(learned[0], family) else None
 
     def _is_text(self, name: str, family: Family) -> bool:
@@ -353,6 +355,22 @@ def _by_place(values: tuple[Value, ...], planes: Mapping[Value, float]) -> tuple
     if all(value in planes for value in values):
         return tuple(sorted(values, key=lambda value: planes[value]))
     return values
+
+
+def _falls(planes: Mapping[Value, float]) -> bool:
+    """Return whether a stack goes down."""
+    places = [
+        planes[value] for value in sorted(value for value in planes if isinstance(value, int))
+    ]
+    return any(after < before for before, after in itertools.pairwise(places))
+
+
+def _places(planes: Mapping[Value, float], values: Coordinates) -> tuple[float | None, ...]:
+    """Return where planes lie, by their index; those of an axis without an end as far as known."""
+    if values is not None:
+        return tuple(planes.get(value) for value in values)
+    known = [value for value in planes if isinstance(value, int)]
+    return tuple(planes.get(value) for value in range(max(known, default=-1) + 1))
 
 
 def _by_index(starts: Mapping[Value, float], values: Coordinates | None) -> dict[int, float]:

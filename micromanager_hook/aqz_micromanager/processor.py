@@ -21,6 +21,7 @@ from aqz_micromanager.core_facts import (
     core_summary,
     core_tags,
 )
+from aqz_micromanager.engine_dataset import attach_dataset
 from aqz_micromanager.errors import AcquisitionError, UnknownCoordinateError
 from aqz_micromanager.events import PlannedEnd, as_list, read_events, watch_events
 from aqz_micromanager.flushing import FLUSH_SECONDS
@@ -74,7 +75,7 @@ class ZarrProcessor(RunAdapter):
         parameters; returns what to record: an image and its metadata, a list of such pairs, or
         None.
     passthrough : bool, default False
-        Hand frames on to the engine's own storage as well.
+        Hand frames on to the engine's own storage as well; see also `attach`.
     cameras : sequence of str, optional
         Labels of the cameras that record at once. Their frames have the same ``Axes`` in the
         Python engine, which also deals out time by arrival in bursts: time is then counted for
@@ -301,6 +302,27 @@ class ZarrProcessor(RunAdapter):
             A generator, which may be endless.
         """
         return self._end.watch(watch_events(events, self._recorder.expect))
+
+    def attach(self, acquisition: Any) -> None:
+        """Make the dataset of an acquisition read from the recording; call it before `acquire`.
+
+        ``napari_viewer=``, ``image_saved_fn=``, ``await_image_saved`` and ``get_dataset()`` then
+        have every image, and none is kept in memory by the engine. See `read_frame` for what can
+        be read.
+
+        Parameters
+        ----------
+        acquisition : pycromanager.Acquisition
+            Of the Python engine, with ``directory=None``.
+
+        Raises
+        ------
+        SettingsError
+            Its dataset keeps images by itself, or has some already.
+        """
+        attach_dataset(acquisition, self.read_frame)
+        self._recorder.watch_frames()
+        self._passthrough = True
 
     @property
     def _ended_early(self) -> bool:

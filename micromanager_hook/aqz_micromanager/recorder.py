@@ -31,6 +31,7 @@ from aqz_micromanager.layout import StoreArranger
 from aqz_micromanager.learning import image_like_others, learn_frame, learn_site
 from aqz_micromanager.pixels import planes_of
 from aqz_micromanager.plan_builder import PlanBuilder
+from aqz_micromanager.recent_frames import RecentFrames, joined
 from aqz_micromanager.recorder_options import RecorderOptions
 from aqz_micromanager.routing import Router
 from aqz_micromanager.run_statistics import RunStatistics
@@ -40,7 +41,7 @@ from aqz_micromanager.tags import text
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from aqz_micromanager.pixels import FrameSpec
+    from aqz_micromanager.pixels import FrameSpec, Pixels
     from aqz_micromanager.routing import ImageAxes, Place
     from aqz_micromanager.run_plan import ImageKey, RunPlan, Value
 
@@ -96,6 +97,7 @@ class RunRecorder:
         self._notes: dict[str, Any] = {}
         self._protocol: dict[str, Any] = {}
         self._camera_tags: dict[str, Any] = {}
+        self._recent = RecentFrames()
         self._lock = threading.RLock()
         self._news = threading.Condition()
         self._flusher = Flusher(self._options.flush_seconds, self._flush)
@@ -261,8 +263,7 @@ class RunRecorder:
 
     def _write(self, frame: ArrivedFrame) -> None:
         """Store a frame whose place is known, or found on the way."""
-        pixel_type = text(frame.tags, "PixelType")
-        planes, spec = planes_of(frame.pixels, pixel_type, self._options.color_order)
+        planes, spec = self._planes(frame)
         store = self._stores.get(spec) or self._open(spec, frame.tags)
         place = self._place(frame)
         self._watch_queue(store)
@@ -270,6 +271,11 @@ class RunRecorder:
         store.write(place, planes, frame.tags)
         self._waited += time.perf_counter() - begun
         self._flusher.note_frame()
+
+    def _planes(self, frame: ArrivedFrame) -> tuple[tuple[Pixels, ...], FrameSpec]:
+        """Return the planes of a frame, and what they are."""
+        pixel_type = text(frame.tags, "PixelType")
+        return planes_of(frame.pixels, pixel_type, self._options.color_order)
 
     def _watch_queue(self, store: StoreRecording) -> None:
         """Note how full the stream's memory is; stop if that is the policy."""
@@ -389,6 +395,7 @@ class RunRecorder:
             frame_metadata=self._options.frame_metadata,
             notes=self._notes,
             protocol=self._protocol,
+            recent=self._recent,
         )
         if self._plan is None:
             self._adds_positions = not self._builder.sites_are_told
@@ -411,6 +418,22 @@ class RunRecorder:
                 self._is_taken(axes)
             )
 
+    def watch_frames(self) -> None:
+        """Keep the last frames in memory from now on: somebody looks on."""
+        self._recent.is_wanted = True
+
+    def read(self, axes: Mapping[str, Any]) -> Pixels | None:
+        """Return a frame that came, or None; see `StoreRecording.read`."""
+        self.watch_frames()
+        held = self._hold.get(axes)
+        if held is not None:
+            return joined(self._planes(held)[0])
+        place = None if self._router is None else self._router.find(axes)
+        if place is None:
+            return None
+        found = (store.read(place) for store in list(self._stores.values()) if store.has(place))
+        return next(found, None)
+
     def _wake(self) -> None:
         """Let whoever waits for a frame look again."""
         with self._news:
@@ -425,7 +448,7 @@ class RunRecorder:
         """Return whether a frame is stored, or waits for the sizes of axes to be known."""
         place = None if self._router is None else self._router.find(axes)
         stored = place is not None and any(store.has(place) for store in self._stores.values())
-        return stored or self._hold.has(axes)
+        return stored or self._hold.get(axes) is not None
 
     def _tell(self, frame: ArrivedFrame) -> None:
         """Tell whoever waits that a frame is taken."""

@@ -9,11 +9,11 @@ from __future__ import annotations
 import threading
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["RunThread", "await_begin", "is_output", "is_relay", "run_thread"]
+__all__ = ["RunThread", "await_begin", "connect_directly", "is_output", "is_relay", "run_thread"]
 
 _LOOK_SECONDS = 0.01
 
@@ -49,6 +49,20 @@ def await_begin(thread: RunThread | None) -> None:
     """Wait until a run can be canceled: before it has begun, that does nothing."""
     while thread is not None and thread.thread.is_alive() and not thread.runner.is_running():
         time.sleep(_LOOK_SECONDS)
+
+
+def connect_directly(signal: Any, slot: Callable[..., object]) -> None:
+    """Call a slot in the thread that emits, which Qt's signals must be asked for.
+
+    They would otherwise go through the event loop of a program with a window: too late to hold an
+    acquisition back, and holding the window back instead.
+    """
+    if "Qt" in type(signal).__module__:  # psygnal calls where it emits
+        from qtpy.QtCore import Qt
+
+        signal.connect(slot, Qt.ConnectionType.DirectConnection)
+    else:
+        signal.connect(slot)
 
 
 def is_output(runner: Any, handler: object) -> bool:

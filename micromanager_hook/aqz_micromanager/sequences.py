@@ -40,11 +40,20 @@ class EventAxes:
     ----------
     cameras
         Labels of the cameras that record at once.
+
+    Attributes
+    ----------
+    counts_bare
+        Whether events without an index are counted.
+    order
+        Letters of the events' axes in the order of the sequence.
     """
 
     def __init__(self, cameras: Sequence[str] = ()) -> None:
         self.cameras = tuple(cameras)
         self.counts_bare = True
+        self.order = ""
+        self._sizes: dict[str, int] = {}
         self._channels: dict[tuple[SiteKey, int, str], str] = {}
         self._bare: Counter[Value | None] = Counter()
 
@@ -56,6 +65,7 @@ class EventAxes:
         if not index and self.counts_bare:
             index["t"] = self._bare[camera]
             self._bare[camera] += 1
+        self._note_sizes(index if camera is None else {**index, "cam": camera})
         for key, value in index.items():
             axes[_AXES.get(key, key)] = value
         if camera is not None:
@@ -63,6 +73,43 @@ class EventAxes:
         if "channel" in axes:
             axes["channel"] = self._channel(axes, event.channel)
         return axes
+
+    def _note_sizes(self, index: Mapping[str, Any]) -> None:
+        """Note how long axes are at least."""
+        for key, value in index.items():
+            if isinstance(value, int) and value >= self._sizes.get(key, 0):
+                self._sizes[key] = value + 1
+
+    def sizes(self) -> dict[str, int]:
+        """Return the length of each axis of the events so far, in the order of the sequence."""
+        found = dict(self._sizes)
+        last = len(self.order)
+        places = {name: self.order.find(name) % (last + 1) for name in found}
+        return {name: found[name] for name in sorted(found, key=lambda n: (n == "cam", places[n]))}
+
+    def axes_of(self, index: Mapping[str, int]) -> dict[str, Value]:
+        """Return the coordinates at an index, of whose event nothing else is known."""
+        axes: dict[str, Value] = {_AXES.get(k, k): v for k, v in index.items() if k != "cam"}
+        if "cam" in index:
+            camera = index["cam"]
+            axes["camera"] = self.cameras[camera] if camera < len(self.cameras) else camera
+        if "channel" in axes:
+            site, _ = split_axes({**axes, "channel": 0})
+            found = [
+                name
+                for (place, at, _), name in list(self._channels.items())
+                if (place, at) == (site, axes["channel"])
+            ]
+            axes["channel"] = found[0] if found else axes["channel"]
+        return axes
+
+    def channel_names(self) -> list[str]:
+        """Return the name of each channel; none if an index has different ones at positions."""
+        names: dict[int, set[str]] = {}
+        for (_, at, _), name in list(self._channels.items()):
+            names.setdefault(at, set()).add(name)
+        alike = all(len(found) == 1 for found in names.values())
+        return [next(iter(names[at])) for at in sorted(names)] if alike else []
 
     def restart(self) -> None:
         """Count events without an index anew: the plan is read, frames come next."""
@@ -101,6 +148,8 @@ def read_sequence(sequence: Iterable[Any], builder: PlanBuilder, names: EventAxe
     positions, tiles = list(plan or ()), _Tiles(sequence)
     builder.plate = _plate_size(getattr(plan, "plate", None))
     events = [event for event in sequence if acquires(event)]
+    order = getattr(sequence, "axis_order", "")
+    names.order = "".join(str(getattr(one, "value", one)) for one in order)
     names.counts_bare = sum(not event.index for event in events) > 1
     with builder.of_event():
         for event in events:

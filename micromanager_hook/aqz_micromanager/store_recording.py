@@ -12,6 +12,7 @@ import copy
 import itertools
 import logging
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import aqz_core as aqz
@@ -20,13 +21,15 @@ from aqz_micromanager.coverage import Coverage
 from aqz_micromanager.description import describe_axes, describe_position
 from aqz_micromanager.errors import DuplicateFrameError, UnknownCoordinateError
 from aqz_micromanager.layout import STORED_NAMES
+from aqz_micromanager.recent_frames import joined
 from aqz_micromanager.tags import FrameMetadata, TagTable, number, plain, text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from aqz_micromanager.layout import StoreArranger
     from aqz_micromanager.pixels import Pixels
+    from aqz_micromanager.recent_frames import RecentFrames
     from aqz_micromanager.routing import Place
     from aqz_micromanager.run_plan import ImageKey, ImagePlan, RunPlan
 
@@ -60,6 +63,8 @@ class StoreRecording:
         What else is known of the acquisition, by name; kept with every image.
     protocol
         What was to be done, and with what; kept with the first image.
+    recent
+        Takes frames for whoever looks on.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class StoreRecording:
         frame_metadata: FrameMetadata,
         notes: Mapping[str, Any],
         protocol: Mapping[str, Any],
+        recent: RecentFrames,
     ) -> None:
         self._arranger = arranger
         self._router = arranger.router
@@ -85,6 +91,7 @@ class StoreRecording:
         self._tables: dict[ImageKey, TagTable] = {}
         self._heights: dict[ImageKey, dict[int, float]] = {}
         self._declared: dict[ImageKey, dict[str, int]] = {}
+        self._recent = recent
         self._resumed = False
         self._safe: int | None = None
         self.duplicates = 0
@@ -104,7 +111,9 @@ class StoreRecording:
         if planned is not None and self._router.images[image.key].folds_cameras:
             planned = self._router.images[image.key].folded(image)
         self._coverage[image.key] = Coverage(shape, planned, from_first=from_first)
-        self._tables[image.key] = TagTable(self._frame_metadata)
+        self._tables[image.key] = TagTable(
+            self._frame_metadata, standalone=self._on_duplicate == "replace"
+        )
         self._describe(image.key, "recording")
 
     # ---- more than was known ----------------------------------------------------------------
@@ -206,7 +215,27 @@ class StoreRecording:
         coverage = self._coverage.get(place.image)
         return coverage is not None and coverage.has(place.index)
 
-    def write(self, place: Place, planes: Iterable[Pixels], tags: Mapping[str, Any]) -> None:
+    def read(self, place: Place) -> Pixels | None:
+        """Return a frame that came, as far as it can be read: buckets, and Zarr V2, are not."""
+        if (found := self._recent.get(place)) is not None:
+            return found
+        path, key = self.stream.store_path, self._layout.keys[place.image]
+        array = self._arranger.array(place.image)
+        if "://" in path or self._layout.settings.version is not aqz.ZarrVersion.V3:
+            return None
+        if self.stream.is_active() and self.stream.get_current_memory_usage():
+            self.stream.flush(key)  # it may be on its way
+        names = [d.name for d in array.dimensions[:-2]]
+        index = dict(zip(self._names(place.image), place.index, strict=True))
+        channel = index.get("c", 0) * self._components
+        reader = aqz.ZarrArrayReader(Path(path) / key / ("0" if array.is_ngff else ""))
+        planes = []
+        for component in range(self._components):
+            index["c"] = channel + component
+            planes.append(reader.read_plane(*(index[name] for name in names)))
+        return joined(planes)
+
+    def write(self, place: Place, planes: Sequence[Pixels], tags: Mapping[str, Any]) -> None:
         """Store one frame.
 
         Raises
@@ -231,10 +260,13 @@ class StoreRecording:
                 plane,
                 index,
                 self._layout.keys[place.image],
-                row if component == 0 else None,
+                row,
                 replace=again,
             )
+            if row is not None:  # every plane has a row, and changes are told once
+                row = {name: value for name, value in row.items() if name != "changed"}
         coverage.take(place.index)
+        self._recent.keep(place, planes)
         self._note_height(place, tags)
 
     def _note_height(self, place: Place, tags: Mapping[str, Any]) -> None:

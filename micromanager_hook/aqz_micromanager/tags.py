@@ -150,10 +150,14 @@ class TagTable:
     form
         ``"compact"``: measured values, and under ``"changed"`` those others that are new or differ
         from the last row. ``"full"``: everything as it came. None: no rows.
+    standalone
+        Whether a row says nothing by being like the last one: a frame that is written again takes
+        its row to another place.
     """
 
-    def __init__(self, form: FrameMetadata) -> None:
+    def __init__(self, form: FrameMetadata, *, standalone: bool = False) -> None:
         self._form = form
+        self._standalone = standalone
         self._last: dict[str, Any] = {}
 
     def row(self, tags: Tags) -> dict[str, Any] | None:
@@ -182,7 +186,7 @@ class TagTable:
             if key in _READ or key in _SAID_ELSEWHERE:
                 continue
             said = plain(value)  # arrays have no truth value: only what is stored is compared
-            if key not in self._last or self._last[key] != said:
+            if self._standalone or key not in self._last or self._last[key] != said:
                 self._last[key] = said
                 changed[typed(str(key))] = said
         return changed

@@ -14,6 +14,7 @@ from aqz_napari.recorder.recorder_status import (
     RecordingReport,
     StopRule,
 )
+from aqz_napari.recorder.take_rule import TakeRule
 from aqz_napari.sources.acquisition_source import AcquisitionSource, acquisition_sources
 from aqz_napari.sources.frame_source import (
     Axis,
@@ -45,6 +46,7 @@ __all__ = [
     "SourceError",
     "SourceSpec",
     "StopRule",
+    "TakeRule",
     "acquisition_sources",
     "register_source",
     "registered_sources",

@@ -66,12 +66,22 @@ def test_a_full_buffer_is_an_error_and_keeps_what_came_before():
     assert not camera._core.isSequenceRunning()
 
 
-def test_colour_pixels_are_refused():
-    core = demo_camera((64, 64))._core
-    core.setProperty("Camera", "PixelType", "32bitRGB")
+@pytest.mark.parametrize(("pixels", "dtype"), [("32bitRGB", "uint8"), ("64bitRGB", "uint16")])
+def test_colour_comes_as_red_green_and_blue(pixels, dtype):
+    core = demo_camera((64, 96))._core
+    core.setProperty("Camera", "PixelType", pixels)
+    core.setProperty("Camera", "Mode", "Color Test Pattern")
+    core.snapImage()
+    packed = core.getImage().view(dtype).reshape(64, 96, 4)
+    camera = MicroManagerCamera(core)
+    (frame,) = camera.frames(1)
 
-    with pytest.raises(CameraError, match="set it to grey"):
-        MicroManagerCamera(core)
+    assert (camera.components, frame.dtype, frame.shape) == (3, dtype, (3, 64, 96))
+    if pixels == "64bitRGB":
+        return  # the pattern moves
+    assert len({plane.tobytes() for plane in frame}) == 3
+    for plane, component in zip(frame[:, 32:], (2, 1, 0), strict=True):  # a number stands on top
+        assert (plane == packed[32:, :, component]).all()
 
 
 def test_a_core_without_camera_is_refused():

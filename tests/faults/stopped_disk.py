@@ -14,28 +14,35 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from aqz_core.storage import filesystem
+from aqz_core.storage import filesystem, platform
 from aqz_core.storage.filesystem import FilesystemSink
 
-__all__ = ["Stop", "stopping"]
+__all__ = ["OPERATIONS", "SYSTEM_CALLS", "Stop", "stopping"]
 
-End = Literal["kill", "fail", "exit", "close"]
+End = Literal["kill", "fail", "break", "exit", "close"]
 
-_OPERATIONS = [
+OPERATIONS: list[tuple[Any, str]] = [
     (FilesystemSink, name) for name in ("write", "append", "create_shard", "write_at", "commit")
 ]
-_OPERATIONS += [(filesystem._ShardOnDisk, "finish"), (filesystem._ShardOnDisk, "_give_name")]
+OPERATIONS += [(filesystem._ShardOnDisk, "finish"), (filesystem._ShardOnDisk, "_give_name")]
+
+SYSTEM_CALLS: list[tuple[Any, str]] = [
+    (os, name) for name in ("open", "write", "ftruncate", "truncate", "mkdir", "fsync")
+]
+SYSTEM_CALLS += [(platform, name) for name in ("pwrite", "replace", "sync_file", "set_aside")]
 
 
 @dataclass
 class Stop:
     """Where and how recordings stop: at the operation numbered `after`, from 0.
 
-    "exit" ends the process for good, "close" lets the recording end as it would.
+    "fail" lets one operation fail, "break" all that follow as well; "exit" ends the process for
+    good, "close" lets the recording end as it would.
     """
 
     how: End
     after: int
+    error: int = errno.EIO
     done: int = 0
     is_dead: bool = False
     lock: threading.RLock = field(default_factory=threading.RLock)
@@ -52,18 +59,18 @@ class Stop:
             if number == self.after:
                 if self.how == "exit":
                     os._exit(9)
-                self.is_dead = self.how == "kill"
+                self.is_dead = self.how in ("kill", "break")
                 if self.how == "fail":
-                    raise OSError(errno.EIO, os.strerror(errno.EIO))
+                    raise OSError(self.error, os.strerror(self.error))
             if self.is_dead:
-                raise OSError(errno.EIO, "the process is dead")
+                raise OSError(self.error, os.strerror(self.error))
             return call()
 
 
 @contextlib.contextmanager
-def stopping(stop: Stop) -> Iterator[None]:
+def stopping(stop: Stop, operations: list[tuple[Any, str]] = OPERATIONS) -> Iterator[None]:
     """Let the recordings of this process stop so inside of the context."""
-    before = [getattr(owner, name) for owner, name in _OPERATIONS]
+    before = [getattr(owner, name) for owner, name in operations]
 
     def stopped(method: Callable[..., Any]) -> Callable[..., Any]:
         def operate(*args: Any, **kwargs: Any) -> Any:
@@ -71,10 +78,10 @@ def stopping(stop: Stop) -> Iterator[None]:
 
         return operate
 
-    for (owner, name), method in zip(_OPERATIONS, before, strict=True):
+    for (owner, name), method in zip(operations, before, strict=True):
         setattr(owner, name, stopped(method))
     try:
         yield
     finally:
-        for (owner, name), method in zip(_OPERATIONS, before, strict=True):
+        for (owner, name), method in zip(operations, before, strict=True):
             setattr(owner, name, method)

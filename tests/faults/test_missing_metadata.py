@@ -13,7 +13,7 @@ import pytest
 
 import aqz_core as aqz
 from aqz_core.errors import ResumeError
-from aqz_core.reading.files import LocalFiles
+from aqz_core.reading import files
 from aqz_core.recovery import Severity, repair_store, validate_store
 from tests.faults.test_recovery import PLANS, go_on
 from tests.support.decoders import DECODERS
@@ -213,15 +213,15 @@ def test_a_level_that_cannot_be_read_leaves_the_others_their_length(tmp_path):
 
 
 def test_metadata_on_a_disk_that_fails_are_not_replaced(annotated, monkeypatch):
-    original = LocalFiles.read
-    broken = {"zarr.json", "img/1/zarr.json"}
+    original = files.open_regular
+    broken = {annotated / "zarr.json", annotated / "img/1/zarr.json"}
 
-    def read(files, name):
-        if name in broken:
+    def open_regular(path, *arguments, **options):
+        if path in broken:
             raise OSError(errno.EIO, os.strerror(errno.EIO))
-        return original(files, name)
+        return original(path, *arguments, **options)
 
-    monkeypatch.setattr(LocalFiles, "read", read)
+    monkeypatch.setattr(files, "open_regular", open_regular)
     before = content(annotated)
     report = repair_store(annotated, apply=True)
     assert content(annotated) == before

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from aqz_micromanager import MDAHandler, ZarrProcessor
 from tests.micromanager.run_model import Frame, Run, differences
-from tests.micromanager.scenarios import plus_core, start
+from tests.micromanager.scenarios import add_second_camera, plus_core, start
 
 SIZE = 16
 PRESETS = ["DAPI", "FITC", "Cy5", "Rhodamine"]
@@ -60,6 +60,39 @@ def z_plans():
     )
 
 
+def grids():
+    """Return a strategy for tiles: with overlap, in several orders, at random places."""
+    return st.one_of(
+        st.fixed_dictionaries(
+            {"rows": st.integers(1, 2), "columns": st.just(2)},
+            optional={
+                "overlap": st.sampled_from([10, (-5, 20)]),
+                "mode": st.sampled_from(["row_wise", "column_wise", "row_wise_snake", "spiral"]),
+                "relative_to": st.sampled_from(["center", "top_left"]),
+            },
+        ),
+        st.builds(
+            lambda n: {"num_points": n, "max_width": 90, "max_height": 90, "random_seed": n},
+            st.integers(1, 3),
+        ),
+    )
+
+
+def plates():
+    """Return a strategy for well plates, some with several points in each well."""
+    return st.builds(
+        lambda kind, rows, points: {
+            "plate": kind,
+            "a1_center_xy": (0, 0),
+            "selected_wells": (rows, [1, 0][: len(rows)]),
+            **({"well_points_plan": {"rows": 1, "columns": 2}} if points else {}),
+        },
+        st.sampled_from(["24-well", "96-well"]),
+        st.sampled_from([[0], [0, 1], [1, 0]]),
+        st.booleans(),
+    )
+
+
 @st.composite
 def positions(draw):
     """Draw a position, some with a sequence of its own."""
@@ -72,7 +105,7 @@ def positions(draw):
     if draw(st.integers(0, 3)) == 0:
         inner = {"channels": draw(channels()), "z_plan": draw(z_plans())}
         if draw(st.integers(0, 3)) == 0:
-            inner["grid_plan"] = {"rows": 1, "columns": draw(st.integers(1, 2))}
+            inner["grid_plan"] = draw(grids())
         found["sequence"] = {name: value for name, value in inner.items() if value}
         if "z_plan" in found["sequence"] and "range" in inner["z_plan"]:
             found.setdefault("z", 10.0)
@@ -107,7 +140,10 @@ def sequences(draw):
     if draw(st.integers(0, 4)) == 0 and not any(
         "grid_plan" in p.get("sequence", {}) for p in places
     ):
-        found["grid_plan"] = {"rows": draw(st.integers(1, 2)), "columns": 2}
+        found["grid_plan"] = draw(grids())
+    elif draw(st.integers(0, 5)) == 0 and (z_plan is None or "range" not in z_plan):
+        found["stage_positions"] = draw(plates())
+    found["keep_shutter_open_across"] = draw(st.sampled_from([(), ("z",), ("t", "c")]))
     if draw(st.integers(0, 4)) == 0:
         found["autofocus_plan"] = {
             "autofocus_device_name": "Z",
@@ -122,7 +158,7 @@ class PlusRuns:
 
     def __init__(self):
         self.core = plus_core(SIZE)
-        self.core.mda.engine.use_hardware_sequencing = False
+        add_second_camera(self.core)
         logging.getLogger("pymmcore-plus").setLevel(logging.CRITICAL)
         self.frames = []
         self.core.mda.events.frameReady.connect(self._keep)
@@ -133,7 +169,14 @@ class PlusRuns:
         if len(self.frames) == self._cancel_at:
             self.core.mda.cancel()
 
-    def check(self, arguments, as_events, cancel_at):
+    def _set_up(self, camera):
+        """Choose the devices of one run."""
+        self.core.mda.engine.use_hardware_sequencing = camera == "burst"
+        self.core.setCameraDevice("Multi" if camera == "two" else "Camera")
+        self.core.setProperty("Camera", "PixelType", "32bitRGB" if camera == "colour" else "16bit")
+        self._cameras = ["Camera", "Camera2"] if camera == "two" else [None]
+
+    def check(self, arguments, as_events, cancel_at, camera="one"):
         """Run a sequence and return what its store says wrongly; None if useq refuses it."""
         import useq
 
@@ -146,10 +189,13 @@ class PlusRuns:
             return None
         if not events or len(events) > 24:
             return None
+        self._set_up(camera)
         self.frames.clear()
         self._cancel_at = (
             cancel_at if cancel_at is not None and cancel_at < len(events) - 1 else None
         )
+        if camera in ("two", "burst"):
+            self._cancel_at = None  # it ends with the frames of an event
         with _folder() as folder, MDAHandler(folder / "run.ome.zarr", core=self.core) as handler:
             self.core.mda.run(list(sequence) if as_events else sequence, output=handler)
             handler.close()
@@ -176,19 +222,21 @@ class PlusRuns:
             }
             if "channel" in axes:
                 axes["channel"] = event.channel.config
-            pixels = came.get(_index(event), [None])
-            run.planned.append(
-                Frame(
-                    site,
-                    _label(event, site, index, tiles),
-                    axes,
-                    pixels.pop(0) if pixels else None,
-                    z_um=event.z_pos,
-                    x_um=event.x_pos,
-                    y_um=event.y_pos,
-                    start_s=event.min_start_time,
+            for number, camera in enumerate(self._cameras):
+                known = () if camera is None else (("cam", number),)
+                pixels = came.get(tuple(sorted((*_index(event), *known))), [None])
+                run.planned.append(
+                    Frame(
+                        site,
+                        _label(event, site, index, tiles),
+                        axes if camera is None else {**axes, "camera": camera},
+                        pixels.pop(0) if pixels else None,
+                        z_um=event.z_pos,
+                        x_um=event.x_pos,
+                        y_um=event.y_pos,
+                        start_s=event.min_start_time,
+                    )
                 )
-            )
         return run
 
 
@@ -221,7 +269,9 @@ def _label(event, site, index, tiles):
             parts.append(str(index["g"]))
         else:
             tile = tiles.get(index.get("p"), tiles[None])[index["g"]]
-            parts.append(f"{tile.grid_row}_{tile.grid_col}")
+            row = getattr(tile, "grid_row", getattr(tile, "row", None))
+            column = getattr(tile, "grid_col", getattr(tile, "col", None))
+            parts.append(str(index["g"]) if row is None else f"{row}_{column}")
     return "_".join(parts) or "/"
 
 
@@ -298,7 +348,7 @@ class PycroRuns:
     def __init__(self):
         self.core = start(size=SIZE)
 
-    def check(self, events, way, lost):
+    def check(self, events, way, lost, camera):
         """Run events and return what the store says wrongly."""
         from pycromanager import Acquisition
 
@@ -358,13 +408,15 @@ def main():
             sequences(),
             st.sampled_from([False, False, True]),
             st.none() | st.integers(1, 8),
+            st.sampled_from(["one", "one", "burst", "two", "colour"]),
         )
     else:
         runs = PycroRuns()
         strategies = (
             event_lists(),
-            st.sampled_from(["events", "core"]),
+            st.sampled_from(["events", "core", "watch"]),
             st.none() | st.integers(0, 8),
+            st.just("one"),
         )
 
     @seed(number)
@@ -377,8 +429,8 @@ def main():
         print_blob=False,
     )
     @given(*strategies)
-    def test(plan, way, ending):
-        found = runs.check(plan, way, ending)
+    def test(plan, way, ending, camera):
+        found = runs.check(plan, way, ending, camera)
         if found is not None:
             tried.append(1)
             assert not found, found

@@ -96,39 +96,40 @@ def _differs(store, key, about, frames, family, label, known, state):
     if ome["name"] != label:
         yield f"name is {ome['name']!r}, not {label!r}"
     where = _places(frames, family, known)
+    colors = 3 if any(frame.pixels.ndim == 3 for frame in came) else 1
     if known:
         sizes = [
-            len(where[name]) if name in where else 1
+            (len(where[name]) if name in where else 1) * (colors if name == "channel" else 1)
             for name in AXES
             if STORED.get(name, name) in axes
         ]
         if sizes:  # the first axis ends where the acquisition ended
             first = next(name for name in AXES if STORED.get(name, name) in axes)
             reached = [where[first][_value(f, first)] if first in where else 0 for f in came]
-            sizes[0] = max(reached, default=-1) + 1
+            sizes[0] = (max(reached, default=-1) + 1) * (colors if first == "channel" else 1)
         if list(stored.shape[:-2]) != sizes:
             yield f"shape is {stored.shape}, not {sizes} of {axes}"
             return
     expected = np.zeros_like(stored)
     for frame in came:
-        index = tuple(
-            where[name][_value(frame, name)] if name in where else 0
-            for name in AXES
-            if STORED.get(name, name) in axes
-        )
+        index = _index(frame, where, axes, colors)
         if any(at >= size for at, size in zip(index, stored.shape, strict=False)):
             yield f"no room for {frame.axes} at {index} of {stored.shape}"
             return
-        expected[index] = frame.pixels
+        for color in range(colors):
+            at = list(index)
+            if colors > 1:
+                at[axes.index("c")] += color
+            expected[tuple(at)] = frame.pixels if colors == 1 else frame.pixels[..., color]
     if not np.array_equal(stored, expected):
         places = {tuple(place[:-2]) for place in np.argwhere(stored != expected)}
         yield f"pixels differ at {sorted(places)[:5]} of {axes}"
     if "channel" in where:
         labels = [channel["label"] for channel in about["ome"]["omero"]["channels"]]
-        if labels[: len(where["channel"])] != list(where["channel"]):
+        if colors == 1 and labels[: len(where["channel"])] != list(where["channel"]):
             yield f"channels are {labels}, not {list(where['channel'])}"
     yield from _geometry(about, frames, axes, where, known)
-    yield from _rows(store, key, came, axes, where)
+    yield from _rows(store, key, came, axes, where, colors)
 
 
 def _value(frame, name):
@@ -200,7 +201,7 @@ def _geometry(about, frames, axes, where, known):
     elif heights and any(heights.values()) and known and "z" not in axes:
         yield f"nothing says that it lies at {heights}"
     first = frames[0]
-    for name, place, size in (("x", first.x_um, -1), ("y", first.y_um, -2)):
+    for name, place, size in (("x", first.x_um, 1), ("y", first.y_um, 0)):
         if place is not None:
             pixels = frames[0].pixels if frames[0].pixels is not None else None
             if pixels is not None:
@@ -219,19 +220,25 @@ def _geometry(about, frames, axes, where, known):
         yield f"interval is {scale['t']}, not {gaps}"
 
 
-def _rows(store, key, came, axes, where):
+def _index(frame, where, axes, colors=1):
+    """Return where a frame lies, its first colour if it has several."""
+    found = []
+    for name in AXES:
+        if STORED.get(name, name) in axes:
+            at = where[name][_value(frame, name)] if name in where else 0
+            found.append(at * colors if name == "channel" else at)
+    return tuple(found)
+
+
+def _rows(store, key, came, axes, where, colors):
     """Yield where the table of frames says otherwise than the engine did."""
     rows = {}
     for row in aqz.read_frame_metadata(store, key):
         rows[tuple(row.get(axis) for axis in axes[:-2])] = row
-    if len(rows) != len(came):
-        yield f"{len(rows)} rows, not {len(came)}"
+    if len(rows) != len(came) * colors:
+        yield f"{len(rows)} rows, not {len(came) * colors}"
     for frame in came:
-        index = tuple(
-            where[name][_value(frame, name)] if name in where else 0
-            for name in AXES
-            if STORED.get(name, name) in axes
-        )
+        index = _index(frame, where, axes, colors)
         row = rows.get(index)
         if row is None:
             yield f"no row for {frame.axes} at {index}"

@@ -243,6 +243,39 @@ def passthrough(folder, on_disk=False):
 
 
 @scenario
+def attached(folder):
+    """The engine's dataset reads from the recording: callbacks, waiting, arrays."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    start()
+    events = multi_d(3, 2, xy_positions=np.array([[0, 0], [100, 50]]))
+    witness, saved = Witness(), []
+
+    def image_saved(axes, dataset):
+        saved.append([axes, zlib.crc32(dataset.read_image(**axes))])
+        assert dataset.read_metadata(**axes)["Axes"] == axes
+
+    with (
+        ZarrProcessor(folder / "run.ome.zarr", events, processor=witness) as zarr,
+        Acquisition(directory=None, image_process_fn=zarr, image_saved_fn=image_saved) as acq,
+    ):
+        zarr.attach(acq)
+        image = acq.acquire(events).await_image_saved(events[3]["axes"])
+    dataset = acq.get_dataset()
+    zarr._recorder._recent._frames.clear()  # as if the run had been longer than memory
+    return report_of(
+        zarr,
+        saved=saved,
+        awaited=zlib.crc32(image),
+        kept=[[axes, zlib.crc32(dataset.read_image(**axes))] for axes, _ in witness.seen],
+        array=list(dataset.as_array().shape),
+        in_memory=sum(isinstance(one, np.ndarray) for one in vars(dataset.images).values()),
+    )
+
+
+@scenario
 def nothing_piles_up(folder):
     """By default the engine's own storage gets nothing."""
     from pycromanager import Acquisition
@@ -714,6 +747,18 @@ def plus_core(size=128, shared=False):
     return core
 
 
+def add_second_camera(core):
+    """Load a second DemoCamera, and a Multi Camera of both that can be made the active one."""
+    core.loadDevice("Camera2", "DemoCamera", "DCam")
+    core.initializeDevice("Camera2")
+    for name in ("PixelType", "OnCameraCCDXSize", "OnCameraCCDYSize"):
+        core.setProperty("Camera2", name, core.getProperty("Camera", name))
+    core.loadDevice("Multi", "Utilities", "Multi Camera")
+    core.initializeDevice("Multi")
+    core.setProperty("Multi", "Physical Camera 1", "Camera")
+    core.setProperty("Multi", "Physical Camera 2", "Camera2")
+
+
 class PlusWitness:
     """Remembers what pymmcore-plus emitted."""
 
@@ -727,13 +772,13 @@ class PlusWitness:
 
 
 @scenario
-def mda(folder, relay_memory=1 << 20):
+def mda(folder, with_core=True):
     """A sequence with time, positions, channels and a stack."""
     import useq
 
     from aqz_micromanager import MDAHandler
 
-    core = plus_core()
+    core = plus_core(shared=True)
     witness = PlusWitness(core)
     sequence = useq.MDASequence(
         time_plan={"interval": 0.02, "loops": 2},
@@ -742,9 +787,66 @@ def mda(folder, relay_memory=1 << 20):
         stage_positions=[{"x": 0, "y": 0, "z": 0, "name": "left"}, (100, 50, 0)],
         axis_order="tpcz",
     )
-    with MDAHandler(folder / "run.ome.zarr", core=core, relay_memory=relay_memory) as handler:
+    with MDAHandler(folder / "run.ome.zarr", core=core if with_core else None) as handler:
         core.mda.run(sequence, output=handler)
     return report_of(handler, seen=witness.seen)
+
+
+@scenario
+def mda_view(folder, window=False):
+    """``core.mda.get_view()`` is read while a thread runs, also in a program with a window."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    app = None
+    if window:
+        os.environ["QT_QPA_PLATFORM"] = "offscreen"
+        from qtpy.QtWidgets import QApplication
+
+        app = QApplication([])
+    core = plus_core(64, shared=True)
+    sequence = useq.MDASequence(
+        time_plan={"interval": 0, "loops": 2},
+        channels=[{"config": "DAPI", "exposure": 1}, {"config": "FITC", "exposure": 5}],
+        stage_positions=[
+            {"x": 0, "y": 0, "z": 5},
+            {"x": 9, "y": 9, "sequence": {"z_plan": {"top": 4, "bottom": 0, "step": 2}}},
+        ],
+        axis_order="tpcz",
+    )
+    handler = MDAHandler(folder / "run.ome.zarr", core=core)
+    witness, views = PlusWitness(core), []
+    core.mda.events.frameReady.connect(lambda *_: views.append(core.mda.get_view().shape))
+    thread = core.run_mda(sequence, output=handler)
+    while thread.is_alive():
+        if app is not None:
+            app.processEvents()
+        time.sleep(0.01)
+    if app is not None:
+        app.processEvents()
+    view = core.mda.get_view()
+
+    def crcs():
+        found = []
+        for index, _ in witness.seen:
+            at = tuple(index.get(name, 0) for name in view.dims[:-2])
+            found.append(zlib.crc32(np.ascontiguousarray(view[at])))
+        return found
+
+    recent = crcs()
+    handler._recorder._recent._frames.clear()
+    return report_of(
+        handler,
+        attempt(handler.close),
+        seen=witness.seen,
+        recent=recent,
+        stored=crcs(),
+        dims=view.dims,
+        shapes=views,
+        absent=int(view[0, 0, 0, 2].max()),
+        channels=list(view.coords["c"]),
+    )
 
 
 @scenario
@@ -916,15 +1018,8 @@ def mda_cameras(folder, cameras=2, as_channels=True, burst=False):
     from aqz_micromanager import MDAHandler
 
     core = plus_core()
-    core.loadDevice("Camera2", "DemoCamera", "DCam")
-    core.initializeDevice("Camera2")
-    for name in ("PixelType", "OnCameraCCDXSize", "OnCameraCCDYSize"):
-        core.setProperty("Camera2", name, core.getProperty("Camera", name))
+    add_second_camera(core)
     if cameras == 2:
-        core.loadDevice("Multi", "Utilities", "Multi Camera")
-        core.initializeDevice("Multi")
-        core.setProperty("Multi", "Physical Camera 1", "Camera")
-        core.setProperty("Multi", "Physical Camera 2", "Camera2")
         core.setCameraDevice("Multi")
     core.mda.engine.use_hardware_sequencing = burst
     witness = PlusWitness(core)

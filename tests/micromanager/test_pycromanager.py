@@ -140,6 +140,18 @@ def test_passthrough_hands_frames_on_as_they_are(tmp_path, store, on_disk):
     assert frames_by_axes(store) == engine
 
 
+def test_the_engines_dataset_reads_from_the_recording(tmp_path, store):
+    report = run_scenario("attached", tmp_path)
+
+    check_whole(report, store, 24)
+    seen = seen_by_axes(report)
+    assert {frozenset(axes.items()): crc for axes, crc in report["saved"]} == seen
+    assert {frozenset(axes.items()): crc for axes, crc in report["kept"]} == seen
+    assert report["awaited"] in seen.values()
+    assert sorted(report["array"]) == [2, 2, 2, 3, 128, 160]
+    assert report["in_memory"] == 0
+
+
 def test_a_users_processor_may_drop_frames(tmp_path, store):
     report = run_scenario("user_processor", tmp_path)
 

@@ -33,9 +33,9 @@ def seen(report, channels=("DAPI", "FITC")):
     return found
 
 
-@pytest.mark.parametrize("relay_memory", [1, 1 << 28], ids=["frame by frame", "unhindered"])
-def test_a_sequence_with_positions(tmp_path, store, relay_memory):
-    report = run_scenario("mda", tmp_path, relay_memory=relay_memory)
+@pytest.mark.parametrize("with_core", [True, False])
+def test_a_sequence_with_positions(tmp_path, store, with_core):
+    report = run_scenario("mda", tmp_path, with_core=with_core)
 
     assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 24)
     assert frames_by_axes(store) == seen(report)
@@ -84,6 +84,21 @@ def test_events_that_are_made_while_it_runs(tmp_path, store):
 
     assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 8)
     assert frames_by_axes(store) == seen(report)
+
+
+@pytest.mark.parametrize("window", [False, True])
+def test_viewers_read_a_run_by_the_index_of_its_events(tmp_path, window):
+    report = run_scenario("mda_view", tmp_path, window=window)
+
+    assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 16)
+    assert report["dims"] == ["t", "p", "c", "z", "y", "x"]
+    assert set(map(tuple, report["shapes"])) == {(2, 2, 2, 3, 64, 64)}
+    assert report["channels"] == ["DAPI", "FITC"]
+    crcs = [crc for _, crc in report["seen"]]
+    assert len(crcs) == 16
+    assert len(set(crcs)) >= 8
+    assert report["recent"] == report["stored"] == crcs
+    assert report["absent"] == 0  # the first position has no stack
 
 
 # ---- no frame vanishes without an exception -----------------------------------------------------

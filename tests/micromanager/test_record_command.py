@@ -47,6 +47,20 @@ def test_records_the_camera_of_a_configuration(tmp_path):
     assert len(np.unique(frames[:, 0, 0])) > 1
 
 
+def test_records_a_colour_camera(tmp_path):
+    config = Path(mm_test_adapters.device_adapter_path()) / "MMConfig_demo.cfg"
+    color = tmp_path / "color.cfg"
+    color.write_text(config.read_text() + "\nProperty,Camera,PixelType,32bitRGB\n")
+    run = record("--config", color, "--frames", 3, "--output", tmp_path / "a.zarr")
+
+    assert run.returncode == 0, run.stderr
+    assert "3 of 3 frames are in" in run.stdout
+    assert image(tmp_path / "a.zarr").shape == (3, 3, 512, 512)
+    channels = attributes(tmp_path / "a.zarr")["ome"]["omero"]["channels"]
+    assert [channel["label"] for channel in channels] == ["Red", "Green", "Blue"]
+    assert len(aqz.read_frame_metadata(tmp_path / "a.zarr")) == 3
+
+
 def test_a_configuration_that_cannot_be_loaded_is_one_line(tmp_path):
     config = tmp_path / "broken.cfg"
     config.write_text("Device,Camera,NoSuchAdapter,DCam\n")

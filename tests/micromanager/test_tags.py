@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import aqz_core as aqz
+from aqz_micromanager import read_frame_metadata
 from aqz_micromanager.tags import TagTable, camera_of, number, pixel_size_um, plain
 
 
@@ -81,3 +83,17 @@ def test_anything_becomes_json(value):
 def test_numpy_becomes_json():
     value = {"a": np.int64(3), "b": np.array([1.5, math.inf]), "c": (np.bool_(True),)}
     assert plain(value) == {"a": 3, "b": [1.5, "inf"], "c": [True]}
+
+
+def test_a_reader_fills_in_what_did_not_change(tmp_path):
+    store = tmp_path / "a.zarr"
+    table = TagTable("compact")
+    with aqz.open_stream(store, shape=(0, 4, 4), dtype="uint8", axes="tyx") as stream:
+        for gain in ("1", "1", "2"):
+            tags = {"Exposure": 5, "Camera-Gain": gain, "Camera-Mode": "fast"}
+            stream.append(np.ones((4, 4), np.uint8), metadata=table.row(tags))
+
+    rows = read_frame_metadata(store)
+    assert [row["tags"]["Camera-Gain"] for row in rows] == ["1", "1", "2"]
+    assert {row["tags"]["Camera-Mode"] for row in rows} == {"fast"}
+    assert not any("changed" in row for row in rows)

@@ -121,7 +121,10 @@ def widget(viewer, tmp_path, monkeypatch):
     nowhere = SimpleNamespace(gettempdir=lambda: "/nowhere")  # tests are in a temporary folder
     monkeypatch.setattr("aqz_napari.form.plan_problems.tempfile", nowhere)
     from aqz_napari.form import memory
+    from aqz_napari.form.disk_look import DiskLook
     from aqz_napari.widget.record_widget import forget_panel
+
+    monkeypatch.setattr(DiskLook, "patience", DEADLINE)  # a busy machine is not a disk that is gone
 
     _, shell = viewer.window.add_plugin_dock_widget("aqz", "Record to Zarr")
     widget = shell.panel

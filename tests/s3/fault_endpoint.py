@@ -13,9 +13,11 @@ import hashlib
 import re
 import sys
 import threading
+import time
 import urllib.parse
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
@@ -59,6 +61,7 @@ class _State:
     """What the service holds."""
 
     objects: dict[str, bytes] = field(default_factory=dict)
+    times: dict[str, float] = field(default_factory=dict)
     uploads: dict[str, tuple[str, dict[int, bytes]]] = field(default_factory=dict)
     requests: list[str] = field(default_factory=list)
     fault: Fault | None = None
@@ -162,6 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
             if not self._condition_holds(state.objects.get(key)):
                 return _error(412, "PreconditionFailed", "A precondition did not hold")
             state.objects[key] = body
+            state.times[key] = time.time()
             return 200, b"", {"ETag": _etag(body)}
         if self.command == "DELETE":
             state.objects.pop(key, None)
@@ -176,7 +180,8 @@ class _Handler(BaseHTTPRequestHandler):
             last = min(int(wanted[2]), size - 1) if wanted[1] and wanted[2] else size - 1
             part = content[first : last + 1]
             return 206, part, {"Content-Range": f"bytes {first}-{last}/{size}"}
-        return 200, content, {"ETag": _etag(content)}
+        stored = formatdate(state.times.get(key, time.time()), usegmt=True)
+        return 200, content, {"ETag": _etag(content), "Last-Modified": stored}
 
     def _condition_holds(self, content):
         """Return whether an object may be stored where `content` is now."""

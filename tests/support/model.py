@@ -18,7 +18,7 @@ The rules, in words:
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 import numpy as np
@@ -28,9 +28,16 @@ from tests.support.plans import ArrayPlan, frames_of
 __all__ = ["assert_level_equal", "expected_levels", "expected_scales"]
 
 
-def expected_levels(plan: ArrayPlan) -> list[np.ndarray]:
-    """Return the arrays that must be stored, full resolution first."""
-    levels = [_recorded(plan)]
+def expected_levels(
+    plan: ArrayPlan, frames: Mapping[int, np.ndarray] | None = None
+) -> list[np.ndarray]:
+    """Return the arrays that must be stored, full resolution first.
+
+    `frames` are those that were recorded, by number, if not all of the plan's.
+    """
+    if frames is None:
+        frames = dict(enumerate(frames_of(plan)))
+    levels = [_recorded(plan, frames)]
     for halves_plane, halves_z in _steps(plan):
         level = levels[-1]
         if halves_plane:
@@ -69,11 +76,11 @@ def assert_level_equal(actual: np.ndarray, expected: np.ndarray, method: str | N
         np.testing.assert_array_equal(actual, expected, strict=True)
 
 
-def _recorded(plan: ArrayPlan) -> np.ndarray:
+def _recorded(plan: ArrayPlan, frames: Mapping[int, np.ndarray]) -> np.ndarray:
     """Place every frame at its index; the rest is fill value."""
     shape = plan.recorded_shape
     stored = np.full(shape, plan.fill_value, dtype=plan.dtype)
-    for number, frame in enumerate(frames_of(plan)):
+    for number, frame in frames.items():
         stored[np.unravel_index(number, shape[:-2])] = frame
     return stored.transpose([plan.axes.index(axis) for axis in plan.stored_axes])
 

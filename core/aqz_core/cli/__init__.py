@@ -8,6 +8,7 @@ importing this package costs nothing.
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0 when all went well, 1 when something failed, 2 for wrong usage, 130 when
         interrupted.
     """
-    from aqz_core.cli.app import run
+    try:
+        from aqz_core.cli.app import run
 
-    return run(arguments)
+        return run(arguments)
+    except KeyboardInterrupt:  # before a command could say what it leaves
+        print("interrupted", file=sys.stderr)
+        return 130

@@ -1,8 +1,8 @@
 """Commands and options of ``aqz``, and how their errors reach the user.
 
-Only the command line is described here; each command's work is in a module of its
-own, imported when the command runs. Expected errors are one line on standard error,
-without a traceback.
+Only the command line is described here, all of it so that options of one name mean one thing; each
+command's work is in a module of its own, imported when the command runs. Expected errors are one
+line on standard error, without a traceback.
 """
 
 from __future__ import annotations
@@ -59,6 +59,7 @@ class CameraChoice(StrEnum):
 # Values of ``--codec``; typer makes options of enumerations only, mypy none of computed names.
 CodecChoice = StrEnum("CodecChoice", [(name, name) for name in COMPRESSION_NAMES])  # type: ignore[misc]
 USUAL_CODEC = CodecChoice("blosc-lz4")
+ARCHIVE_CODEC = CodecChoice("zstd")
 
 
 class TargetChoice(StrEnum):
@@ -435,6 +436,86 @@ def upload(
 
 
 @app.command()
+def transcode(
+    source: Annotated[
+        str, typer.Argument(help="A store; or an OME-TIFF, TIFF or npy file, an NDTiff folder.")
+    ],
+    destination: Annotated[str, typer.Argument(help="The new store: a path or a URL.")],
+    chunks: Annotated[
+        str | None, typer.Option(metavar="...xROWSxCOLUMNS", help="Pixels of a chunk.")
+    ] = None,
+    shards: Annotated[
+        str | None, typer.Option(metavar="...xROWSxCOLUMNS", help="Chunks of a shard.")
+    ] = None,
+    codec: Annotated[CodecChoice, typer.Option(help="Compression.")] = ARCHIVE_CODEC,
+    level: Annotated[int, typer.Option(min=0, max=22, help="Of the codec.")] = 3,
+    pyramid: Annotated[
+        str | None,
+        typer.Option(
+            help="Make levels anew: mean, decimate, min, max; none for full resolution alone. "
+            "Those of the source if left out."
+        ),
+    ] = None,
+    version: Annotated[int | None, typer.Option(min=2, max=3, help="Zarr format.")] = None,
+    ngff: Annotated[str | None, typer.Option(help="0.4 (with Zarr 2) or 0.5 (with 3).")] = None,
+    axes: Annotated[
+        str, typer.Option(help="A letter for each axis, if the source does not name them.")
+    ] = "",
+    threads: Annotated[int | None, typer.Option(min=1, help="Tasks at the same time.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of this machine instead of threads.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler instead: tcp://...")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it takes.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store that is already there.")
+    ] = False,
+    as_json: AsJson = False,
+    endpoint: Endpoint = "",
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Make a store with other chunks, shards, codec, levels or version; may be interrupted."""
+    from aqz_core.cli.transcode import run_transcode
+    from aqz_core.settings.paths import url_scheme
+
+    s3 = _s3_settings(endpoint, region, profile)
+    raise typer.Exit(
+        run_transcode(
+            source,
+            destination,
+            dry_run=dry_run,
+            as_json=as_json,
+            chunks=_sizes("chunks", chunks),
+            shards=_sizes("shards", shards),
+            codec=codec.value,
+            level=level,
+            pyramid=pyramid,
+            version=version,
+            ngff=ngff,
+            axes=axes,
+            source_s3=s3 if url_scheme(source) else None,
+            s3=s3 if url_scheme(destination) else None,
+            threads=threads,
+            workers=workers,
+            scheduler=scheduler,
+            overwrite=overwrite,
+        )
+    )
+
+
+def _sizes(option: str, text: str | None) -> tuple[int, ...] | None:
+    """Return the numbers of a text like ``"1x512x512"``."""
+    if text is None:
+        return None
+    if not re.fullmatch(r"[1-9]\d{0,8}([xX][1-9]\d{0,8})*", text):
+        raise typer.BadParameter(f"--{option} {text!r} is not sizes, for example 1x512x512")
+    return tuple(map(int, re.split("[xX]", text)))
+
+
+@app.command()
 def bench(
     folder: Annotated[
         Path,
@@ -482,6 +563,21 @@ def bench(
         plot=plot,
     )
     raise typer.Exit(run_bench(options))
+
+
+@app.command("c-library")
+def c_library(
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output", "-o", file_okay=False, metavar="DIR", help="Folder for include and lib."
+        ),
+    ],
+) -> None:
+    """Build libacquire_zarr, by which programs in C and C++ record with this engine."""
+    from aqz_core.cli.c_library import build
+
+    raise typer.Exit(build(output))
 
 
 @app.command()

@@ -6,7 +6,7 @@ import logging
 import math
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.cli.cameras import CameraError
@@ -15,6 +15,7 @@ from aqz_core.cli.wording import write_bytes, write_shape
 from aqz_core.errors import SettingsError, StorageError
 from aqz_core.open_stream import open_stream
 from aqz_core.process import exit_on_sigterm
+from aqz_core.settings.array import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +35,12 @@ __all__ = ["CameraRecording", "StoreChoices", "present", "record_camera"]
 
 HIGHEST_RATIO = 20
 """Bytes of a camera's pixels for each byte stored: more than any codec reaches."""
+
+COLORS = (
+    Channel(name="Red", color="FF0000"),
+    Channel(name="Green", color="00FF00"),
+    Channel(name="Blue", color="0000FF"),
+)
 
 _log = logging.getLogger("aqz")
 
@@ -96,7 +103,8 @@ class CameraRecording:
 def present(console: Console, camera: Camera, hint: str = "") -> None:
     """Say which camera is recorded."""
     console.print(
-        f"camera: {camera.name}, {write_shape(camera.shape)} {camera.dtype}{hint}",
+        f"camera: {camera.name}, {write_shape(camera.shape)} {camera.dtype}"
+        f"{' colour' if camera.components > 1 else ''}{hint}",
         markup=False,
         soft_wrap=True,
     )
@@ -141,6 +149,7 @@ def record_camera(
     if choices.folder is not None and frames is not None:
         _check_room(camera, frames, choices, choices.folder)
     failure: AqzError | None = None
+    ending: SystemExit | None = None
     interrupted, begun = False, time.monotonic()
     with (
         exit_on_sigterm(),
@@ -150,21 +159,32 @@ def record_camera(
         try:
             for frame in camera.frames(frames):
                 elapsed = {"elapsed_ms": round(1000 * (time.monotonic() - begun), 3)}
-                stream.append(frame, metadata=elapsed if timed else None)
+                for number, plane in enumerate(frame if frame.ndim > 2 else (frame,)):
+                    stream.append(plane, metadata=elapsed if timed and not number else None)
                 if on_frame is not None:
                     on_frame(frame)
                 if progress.is_due():
-                    progress.show(stream.statistics())
+                    progress.show(_statistics(stream, camera))
         except KeyboardInterrupt:
             interrupted = True
+        except SystemExit as error:  # SIGTERM or SIGHUP
+            ending = error
         except (CameraError, StorageError) as error:
             failure = error  # of a store that failed: closing says what that cost
-        progress.show(stream.statistics(), "finishing")
+        progress.show(_statistics(stream, camera), "finishing")
         stream.close()
-        progress.show(stream.statistics(), "recorded")
-        statistics = stream.statistics()
+        statistics = _statistics(stream, camera)
+        progress.show(statistics, "recorded")
+    if ending is not None:
+        raise ending
     seconds = max(1e-9, time.monotonic() - begun)
     return CameraRecording(statistics, seconds, interrupted, failure)
+
+
+def _statistics(stream: ZarrStream, camera: Camera) -> StreamStatistics:
+    """Return how a stream is doing, colour frames counted once."""
+    statistics = stream.statistics()
+    return replace(statistics, frames=statistics.frames // camera.components)
 
 
 def _opened(camera: Camera, choices: StoreChoices, interval_s: float | None) -> ZarrStream:
@@ -176,11 +196,13 @@ def _opened(camera: Camera, choices: StoreChoices, interval_s: float | None) -> 
         units = dict.fromkeys("yx", "micrometer")
     if interval_s:
         scale["t"], units["t"] = interval_s, "second"
+    colors = COLORS if camera.components > 1 else ()
     return open_stream(
         choices.output,
-        shape=(0, *camera.shape),
+        shape=(0, *((len(colors),) if colors else ()), *camera.shape),
         dtype=camera.dtype,
-        axes="tyx",
+        axes="tcyx" if colors else "tyx",
+        channels=colors,
         compression=choices.codec,
         pyramid="mean" if choices.pyramid else None,
         scale=scale,
@@ -201,7 +223,7 @@ def _check_room(camera: Camera, frames: int, choices: StoreChoices, folder: Path
         It is too large, as it is or, where it is compressed, by a factor that no codec reaches with
         a camera's noise.
     """
-    nbytes = math.prod(camera.shape) * camera.dtype.itemsize * frames
+    nbytes = math.prod(camera.shape) * camera.components * camera.dtype.itemsize * frames
     if choices.pyramid:
         nbytes += nbytes // 3
     room = shutil.disk_usage(folder).free - choices.keep_free

@@ -11,7 +11,6 @@ from aqz_core.cli.spill import show_spill
 from aqz_core.cli.store_tree import StoreNode, read_tree
 from aqz_core.cli.wording import open_console, plain, write_bytes, write_codecs, write_shape
 from aqz_core.enums import ZarrVersion
-from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 from aqz_core.recovery.report import malformed_ome
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path, without_password
@@ -64,8 +63,7 @@ def _label(node: StoreNode, name: str, scales: Mapping[str, str]) -> str:
     aqz = node.attributes.get("aqz")
     if isinstance(aqz, dict) and "state" in aqz:
         lines.append(f"state {aqz['state']}")
-    is_v2 = node.version is ZarrVersion.V2
-    others = sorted(set(node.attributes) - (RESERVED_V2 if is_v2 else RESERVED))
+    others = sorted(set(node.attributes) - node.format.reserved)
     if others:
         lines.append(f"attributes {', '.join(others)}")
     lines += node.lacks
@@ -113,8 +111,7 @@ class _OmeDescription:
 
 def _read_ome(node: StoreNode) -> _OmeDescription:
     """Return what there is to say about a node's OME metadata, whoever wrote them."""
-    is_v2 = node.version is ZarrVersion.V2
-    ome = node.attributes if is_v2 else node.attributes.get("ome")
+    ome = node.format.ome_in(node.attributes)
     if ome is None:
         return _OmeDescription()
     try:
@@ -133,7 +130,8 @@ def _read_ome(node: StoreNode) -> _OmeDescription:
             for transform in dataset["coordinateTransformations"]
             if transform["type"] == "scale"
         }
-        version = next((image.get("version") for image in images), None) if is_v2 else None
+        # NGFF 0.5 has its version beside the images, 0.4 in each.
+        version = next((image.get("version") for image in images), None)
         return _OmeDescription(version or ome.get("version"), tuple(lines), scales)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         return _OmeDescription(lines=(malformed_ome(error),))

@@ -1,4 +1,4 @@
-"""How a recording shows its progress: a live bar on a terminal, plain lines elsewhere."""
+"""How progress is shown: a live bar on a terminal, and for a recording plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 
 from rich.progress import (
     BarColumn,
+    DownloadColumn,
     MofNCompleteColumn,
     Progress,
     ProgressColumn,
     TextColumn,
+    TransferSpeedColumn,
 )
 
 from aqz_core.cli.wording import write_bytes
@@ -25,11 +27,24 @@ if TYPE_CHECKING:
 
     from aqz_core.events import StreamStatistics
 
-__all__ = ["RecordingProgress"]
+__all__ = ["RecordingProgress", "bytes_bar"]
 
 _BAR_SECONDS = 0.1
 _LINE_SECONDS = 1.0
 _FULL_WIDTH = 92  # columns
+
+
+def bytes_bar(what: str, console: Console) -> Progress:
+    """Return a bar of bytes that are gone through, which is gone when that is done."""
+    return Progress(
+        TextColumn(what),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
 
 
 class RecordingProgress:

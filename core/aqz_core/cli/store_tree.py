@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from aqz_core.enums import ZarrVersion
 from aqz_core.errors import StorageError
+from aqz_core.metadata.zarr_format import zarr_format
 from aqz_core.reading.files import open_files
 from aqz_core.reading.frame_record import impossible_record, read_record
 from aqz_core.reading.survey import survey
@@ -20,10 +22,10 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterator, Mapping
 
-    from aqz_core.enums import ZarrVersion
+    from aqz_core.metadata.zarr_format import ZarrFormat
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.node import Node
     from aqz_core.reading.stored_array import StoredArray
-    from aqz_core.reading.survey import Node
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["StoreNode", "read_tree"]
@@ -62,6 +64,11 @@ class StoreNode:
     members: tuple[StoreNode, ...] = ()
     problem: str | None = None
     lacks: tuple[str, ...] = ()
+
+    @property
+    def format(self) -> ZarrFormat:
+        """The format of its metadata; V3 where they cannot be read."""
+        return zarr_format(self.version or ZarrVersion.V3)
 
     def walk(self) -> Iterator[StoreNode]:
         """Yield this node and all below it, parents first."""
@@ -106,7 +113,7 @@ def _missing(files: StoredFiles, nodes: list[Node]) -> dict[str, list[str]]:
         except StorageError as error:
             found[owner.name].append(str(error))
             continue
-        if record is not None and record.closed and record.proves(local=True, idle=False):
+        if record is not None and record.closed and record.proves(idle=False):
             lost = lost_files(record, by_name[name]) if name in by_name else None
             found[name] += [lost] if lost else []
     return found

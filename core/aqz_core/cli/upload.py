@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Self
 
 import typer
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from aqz_core.cli.destinations import check_lasting
 from aqz_core.cli.display import lasting_console
 from aqz_core.cli.json_output import print_json
+from aqz_core.cli.progress import bytes_bar
 from aqz_core.cli.wording import write_bytes
 from aqz_core.errors import SettingsError, StoreExistsError
 from aqz_core.settings.paths import local_path, without_password
@@ -112,15 +112,7 @@ class _Bar:
 
     def __init__(self, console: Console) -> None:
         self.done = self.total = 0
-        self._progress = Progress(
-            TextColumn("sending"),
-            BarColumn(),
-            DownloadColumn(),
-            TransferSpeedColumn(),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
+        self._progress = bytes_bar("sending", console)
         self._task = self._progress.add_task("sending", total=None)
 
     def __call__(self, done: int, total: int) -> None:

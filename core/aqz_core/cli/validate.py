@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from rich.box import SIMPLE_HEAD
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from rich.table import Table
 
+from aqz_core.cli.progress import bytes_bar
 from aqz_core.cli.wording import open_console, plain, write_bytes, write_shape
 from aqz_core.recovery import Severity, validate_store
 
@@ -73,15 +73,7 @@ def _with_progress(
     store: str, s3: S3Settings | None, decode: bool, console: Console
 ) -> ValidationReport:
     """Check a store behind a bar that shows how far the check is."""
-    with Progress(
-        TextColumn("checking"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        console=console,
-        transient=True,
-        disable=not console.is_terminal,
-    ) as progress:
+    with bytes_bar("checking", console) as progress:
         task = progress.add_task("checking", total=None)
         return validate_store(
             store,

@@ -1,8 +1,8 @@
 """Zarr V2 and V3 behind one protocol: which files a node has, and what stands in which.
 
 Everything that depends on the format and is not arithmetic is asked here: `zarr_format` returns
-the one of a recording, and `read_node` finds out which one a stored node has. What a document
-holds is written in `zarr_v2` and `zarr_v3`.
+the one of a recording, `format_of` that of files which are there, and `read_node` finds out what is
+stored. What a document holds is written in `zarr_v2` and `zarr_v3`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from aqz_core.metadata import zarr_v2, zarr_v3
 from aqz_core.metadata.custom import RESERVED, RESERVED_V2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Container, Mapping, Sequence
 
     import numpy as np
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from aqz_core.metadata.ngff import NgffVersion
     from aqz_core.metadata.zarr_v3 import FillValue, IndexLocation
 
-__all__ = ["ArrayDescription", "StoredNode", "ZarrFormat", "read_node", "zarr_format"]
+__all__ = ["ArrayDescription", "StoredNode", "ZarrFormat", "format_of", "read_node", "zarr_format"]
 
 
 class CodecMetadata(Protocol):
@@ -72,6 +72,8 @@ class ZarrFormat(Protocol):
 
     Attributes
     ----------
+    version
+        The version of Zarr.
     ngff_version
         The version of NGFF that goes with it.
     reserved
@@ -82,6 +84,7 @@ class ZarrFormat(Protocol):
         Whether the metadata of an array name its axes.
     """
 
+    version: ZarrVersion
     ngff_version: NgffVersion
     reserved: frozenset[str]
     has_shards: bool
@@ -101,10 +104,23 @@ class ZarrFormat(Protocol):
     def attributes_in(self, documents: Mapping[str, Document], name: str) -> Document:
         """Return the object that holds the attributes of the node `name` in its documents."""
 
+    def node_files(self, names: Container[str]) -> tuple[str, ...]:
+        """Return which of the files in a folder are a node's metadata: what it is, attributes last.
+
+        Nothing if they make no node.
+        """
+
+    def ome_in(self, attributes: Mapping[str, Any]) -> Any:
+        """Return what stands where an image's attributes have NGFF metadata; None if nothing."""
+
+    def image_attributes(self, attributes: Mapping[str, Any]) -> Document:
+        """Return those of an image's attributes that are NGFF metadata."""
+
 
 class _ZarrV2:
     """Zarr V2 with NGFF 0.4: attributes in a file of their own."""
 
+    version = ZarrVersion.V2
     ngff_version: NgffVersion = "0.4"
     reserved = RESERVED_V2
     has_shards = False
@@ -129,7 +145,19 @@ class _ZarrV2:
         return {_inside(name, ".zarray"): document, **self._attributes(name, attributes)}
 
     def attributes_in(self, documents: Mapping[str, Document], name: str) -> Document:
-        return documents[_inside(name, ".zattrs")]
+        return documents.get(_inside(name, ".zattrs"), {})
+
+    def node_files(self, names: Container[str]) -> tuple[str, ...]:
+        kind = next((file for file in (".zarray", ".zgroup") if file in names), None)
+        if kind is None:
+            return ()
+        return (kind, ".zattrs") if ".zattrs" in names else (kind,)
+
+    def ome_in(self, attributes: Mapping[str, Any]) -> Any:
+        return attributes
+
+    def image_attributes(self, attributes: Mapping[str, Any]) -> Document:
+        return {k: v for k, v in attributes.items() if k in RESERVED_V2 and k != "aqz"}
 
     def _attributes(self, name: str, attributes: Mapping[str, Any]) -> dict[str, Document]:
         """Return the document of attributes, by name, if there are any."""
@@ -141,6 +169,7 @@ class _ZarrV2:
 class _ZarrV3:
     """Zarr V3 with NGFF 0.5: one document for each node."""
 
+    version = ZarrVersion.V3
     ngff_version: NgffVersion = "0.5"
     reserved = RESERVED
     has_shards = True
@@ -169,16 +198,30 @@ class _ZarrV3:
         return {_inside(name, "zarr.json"): document}
 
     def attributes_in(self, documents: Mapping[str, Document], name: str) -> Document:
-        attributes: Document = documents[_inside(name, "zarr.json")]["attributes"]
+        attributes: Document = documents[_inside(name, "zarr.json")].get("attributes", {})
         return attributes
 
+    def node_files(self, names: Container[str]) -> tuple[str, ...]:
+        return ("zarr.json",) if "zarr.json" in names else ()
 
-_FORMATS: dict[ZarrVersion, ZarrFormat] = {ZarrVersion.V2: _ZarrV2(), ZarrVersion.V3: _ZarrV3()}
+    def ome_in(self, attributes: Mapping[str, Any]) -> Any:
+        return attributes.get("ome")
+
+    def image_attributes(self, attributes: Mapping[str, Any]) -> Document:
+        return {"ome": attributes["ome"]}
+
+
+_FORMATS: dict[ZarrVersion, ZarrFormat] = {ZarrVersion.V3: _ZarrV3(), ZarrVersion.V2: _ZarrV2()}
 
 
 def zarr_format(version: ZarrVersion) -> ZarrFormat:
     """Return the format of that version."""
     return _FORMATS[version]
+
+
+def format_of(names: Container[str]) -> ZarrFormat | None:
+    """Return the format of the node whose files these are; None if they make none."""
+    return next((form for form in _FORMATS.values() if form.node_files(names)), None)
 
 
 class StoredNode(NamedTuple):

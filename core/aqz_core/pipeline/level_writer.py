@@ -50,6 +50,9 @@ class _Shelved(NamedTuple):
 class LevelWriter:
     """One stored array.
 
+    One class on purpose, long as it is: opening, shelving and handing over change the same three
+    tables of layers, under the same lock.
+
     Parameters
     ----------
     engine

@@ -51,6 +51,8 @@ class ResumePoint:
     appended
         How many frames came in order, where the earlier recording was in order and this one goes
         by index, because some are missing.
+    forgets
+        Whether the log tells of frames behind the last one, which come anew.
     image_attributes
         NGFF attributes of an image as they are stored; None for a plain array.
     """
@@ -67,6 +69,7 @@ class ResumePoint:
     gaps: bool = False
     lost: Sequence[int] = ()
     appended: int = 0
+    forgets: bool = False
     image_attributes: Mapping[str, Any] | None = None
 
 

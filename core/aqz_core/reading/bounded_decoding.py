@@ -29,7 +29,7 @@ def largest_encoded(nbytes: int) -> int:
 
 
 def _too_large(name: str, limit: int) -> StorageError:
-    """Return the error of a chunk that tells of more bytes than it can have."""
+    """Return the error of a chunk that claims more bytes than it can have."""
     return StorageError(f"a {name} chunk is larger than {limit:,} bytes, which it cannot be")
 
 

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from aqz_core.codecs import CodecChain, chain_from_v3
 from aqz_core.errors import AqzError, StorageError
 from aqz_core.reading.bounded_decoding import BUILTIN_DECODERS, largest_encoded
+from aqz_core.reading.files import UnreadableFileError
 from aqz_core.reading.shard_indexes import ShardIndexes, entries_within, read_indexes
 
 if TYPE_CHECKING:
@@ -20,8 +21,8 @@ if TYPE_CHECKING:
     from aqz_core.codecs import Codec
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.node import ChunkFile
     from aqz_core.reading.stored_array import StoredArray
-    from aqz_core.reading.survey import ChunkFile
 
 __all__ = [
     "ChunkDecoder",
@@ -59,7 +60,7 @@ def has_checksum(array: StoredArray) -> bool:
 
 
 def is_recorded(pixels: npt.NDArray[Any], fill: np.generic) -> npt.NDArray[np.bool_]:
-    """Tell of every pixel whether it is something else than the fill value."""
+    """Return, for every pixel, whether it is something other than the fill value."""
     if pixels.dtype.kind == "f" and np.isnan(fill):
         return np.asarray(~np.isnan(pixels))
     return np.asarray(pixels != fill)
@@ -106,7 +107,7 @@ def coordinates_in(
 
 
 def indexes_of(files: StoredFiles, array: StoredArray, file: ChunkFile) -> ShardIndexes:
-    """Read the indexes of a shard; an `OSError` if it cannot be read."""
+    """Read the indexes of a shard; an `UnreadableFileError` if it cannot be read."""
     chunks = math.prod(chunks_per_shard(array))
     return read_indexes(files, file.name, chunks, file.nbytes, start=not array.index_at_end)
 
@@ -121,7 +122,7 @@ def stored_chunks(
 
     Raises
     ------
-    OSError
+    UnreadableFileError
         The file cannot be read.
     """
     if array.shard_shape is None:
@@ -164,10 +165,10 @@ def most_nbytes(array: StoredArray) -> int:
 
 
 def read_chunk(files: StoredFiles, array: StoredArray, name: str) -> bytes:
-    """Return the bytes of a chunk that is a file of its own; `FileNotFoundError` if it is gone."""
+    """Return the bytes of a chunk that is a file of its own."""
     nbytes = files.size(name)
     if nbytes is None:
-        raise FileNotFoundError(errno.ENOENT, "it is gone", name)
+        raise UnreadableFileError(errno.ENOENT, "it is gone", name)
     return files.read_range(name, 0, min(nbytes, most_nbytes(array)))
 
 

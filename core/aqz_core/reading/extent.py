@@ -8,20 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import ResumeError
 from aqz_core.reading.chunks import chunks_per_shard, coordinates_in, indexes_of
+from aqz_core.reading.files import UnreadableFileError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.node import ChunkFile, Node
     from aqz_core.reading.planes import StoredPlanes
     from aqz_core.reading.stored_array import StoredArray
-    from aqz_core.reading.survey import ChunkFile, Node
 
 __all__ = [
     "axis_names",
     "declared_length",
+    "first_level",
     "level_factors",
     "level_name",
+    "level_names",
     "level_paths",
     "levels_of",
     "recorded_length",
@@ -34,13 +37,25 @@ def levels_of(owner: Node, nodes: Mapping[str, Node]) -> list[Node]:
     Parameters
     ----------
     owner
-        The image.
+        The image; an array is its own only level.
     nodes
         Those of the store, by name.
     """
-    names = (level_name(owner, path) for path in level_paths(owner))
-    found = (nodes.get(name) for name in names if name is not None)
+    found = (nodes.get(name) for name in level_names(owner) if name is not None)
     return [node for node in found if node is not None and node.array is not None]
+
+
+def first_level(owner: Node, nodes: Mapping[str, Node]) -> Node | None:
+    """Return what is stored where an image has its full resolution; parameters as `levels_of`."""
+    name = next(iter(level_names(owner)), None)
+    return None if name is None else nodes.get(name)
+
+
+def level_names(owner: Node) -> list[str | None]:
+    """Return the names in the store of an image's levels; None for a path that leads out of it."""
+    if owner.array is not None:
+        return [owner.name]
+    return [level_name(owner, path) for path in level_paths(owner)]
 
 
 def level_paths(owner: Node) -> list[str]:
@@ -141,9 +156,7 @@ def _layers(files: StoredFiles, base: Node, file: ChunkFile) -> set[tuple[int, .
         return set()
     try:
         indexes = indexes_of(files, array, file) if array.shard_shape is not None else None
-    except OSError:
-        if files.folder is None:
-            raise  # it is the service that failed: what the shard holds is not known
+    except UnreadableFileError:
         return set()
     return set(map(tuple, coordinates_in(array, file, indexes)[:, :-2].tolist()))
 

@@ -3,17 +3,24 @@
 Names are relative to the store, with "/" between their parts. Everything in `aqz_core.recovery`
 reads through this interface and does not know where the store is, except that objects are replaced
 as a whole: they have no second index, no half of a write, nothing that could be repaired in place.
+
+Two things can go wrong in reading. A file that cannot be read is a finding about that file, an
+`UnreadableFileError`; a service that fails says nothing about the store, and ends whatever was
+being done, as any other `StorageError`.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from aqz_core.errors import StorageError
 from aqz_core.settings.checks import store_text
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
+from aqz_core.settings.stream import StreamSettings
 from aqz_core.storage.lock import is_locked
 from aqz_core.storage.regular_files import open_regular
 
@@ -23,7 +30,29 @@ if TYPE_CHECKING:
 
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["LocalFiles", "StoredFiles", "open_files"]
+__all__ = ["LocalFiles", "StoredFiles", "UnreadableFileError", "open_files"]
+
+
+class UnreadableFileError(StorageError):
+    """A file of a store cannot be read, or is gone; the others may be as they should.
+
+    Parameters
+    ----------
+    number
+        Of the error, as in `errno`.
+    why
+        What is wrong with it.
+    file
+        Its name or path.
+    """
+
+    def __init__(self, number: int | None, why: str, file: str) -> None:
+        super().__init__(number, why, file)
+        self.why = why
+
+    def __str__(self) -> str:
+        """Return the file and what is wrong with it."""
+        return f"{self.filename}: {self.why}"
 
 
 class StoredFiles(Protocol):
@@ -33,15 +62,19 @@ class StoredFiles(Protocol):
     ----------
     url
         The place, for messages.
-    address
-        What opens it again: a URL with its password, if it has one.
-    folder
-        Its directory, or None where it is not on a filesystem.
+    settings
+        What opens it again; a URL has its password here.
+    is_local
+        Whether it is on a filesystem: files are changed in place, so that a shard has an index at
+        either end, and locks show everybody who writes.
+    reads_at_once
+        How many files are worth reading at the same time.
     """
 
     url: str
-    address: str
-    folder: Path | None
+    settings: StreamSettings
+    is_local: bool
+    reads_at_once: int
 
     def find(self) -> Iterator[tuple[str, int]]:
         """Yield the name and the size in bytes of every file.
@@ -56,10 +89,22 @@ class StoredFiles(Protocol):
         """Return the size of a file in bytes, or None when there is none."""
 
     def read(self, name: str) -> bytes | None:
-        """Return a file's bytes, or None when there is none; an `OSError` if it cannot be read."""
+        """Return a file's bytes, or None when there is none.
+
+        Raises
+        ------
+        UnreadableFileError
+            It cannot be read.
+        """
 
     def read_range(self, name: str, start: int, nbytes: int) -> bytes:
-        """Return some bytes of a file, fewer where it ends before; an `OSError` if it cannot be."""
+        """Return some bytes of a file, fewer where it ends before.
+
+        Raises
+        ------
+        UnreadableFileError
+            It cannot be read, or is gone.
+        """
 
     def check_inside(self) -> None:
         """Raise `StorageError` if anything that `find` gave is not a file of the store's own."""
@@ -72,6 +117,9 @@ class StoredFiles(Protocol):
 
         Where the store is on a filesystem, streams of other machines count, if it has locks.
         """
+
+    def is_at(self, settings: StreamSettings) -> bool:
+        """Return whether the `store_path` of some settings is this place."""
 
     def close(self) -> None:
         """Let go of connections."""
@@ -111,9 +159,12 @@ class LocalFiles:
         The directory.
     """
 
+    is_local = True
+    reads_at_once = 1
+
     def __init__(self, folder: Path) -> None:
-        self.folder: Path | None = folder
-        self.url = self.address = str(folder)
+        self.url = str(folder)
+        self.settings = StreamSettings(store_path=self.url)
         self._root = folder
         self.links: list[str] = []
 
@@ -138,8 +189,8 @@ class LocalFiles:
     def check_inside(self) -> None:
         """Raise if anything that was found leads out of the store, or is not a file.
 
-        To be asked before it is written: a store from elsewhere must not change what it is no part
-        of.
+        To be asked before it is written: a store from elsewhere must not change what is not
+        part of it.
 
         Raises
         ------
@@ -173,16 +224,29 @@ class LocalFiles:
     def read(self, name: str) -> bytes | None:
         """Return a file's bytes."""
         try:
-            with os.fdopen(open_regular(self._root / name, os.O_RDONLY, follow=True), "rb") as file:
+            with self._opened(name) as file:
                 return file.read()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except UnreadableFileError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return None
+            raise
 
     def read_range(self, name: str, start: int, nbytes: int) -> bytes:
         """Return some bytes of a file."""
-        with os.fdopen(open_regular(self._root / name, os.O_RDONLY, follow=True), "rb") as file:
+        with self._opened(name) as file:
             file.seek(start)
             return file.read(nbytes)
+
+    @contextlib.contextmanager
+    def _opened(self, name: str) -> Iterator[BinaryIO]:
+        """Open a file; whatever the operating system refuses is raised as of the file."""
+        path = self._root / name
+        try:
+            with os.fdopen(open_regular(path, os.O_RDONLY, follow=True), "rb") as file:
+                yield file
+        except OSError as error:
+            why = f"cannot be read: {error.strerror or error}"
+            raise UnreadableFileError(error.errno, why, str(path)) from error
 
     def unfinished(self) -> list[tuple[str, Callable[[], None]]]:
         """Return nothing: a directory shows what was being written."""
@@ -191,6 +255,13 @@ class LocalFiles:
     def is_written(self) -> bool:
         """Return whether somebody writes the store at this moment."""
         return is_locked(self._root)
+
+    def is_at(self, settings: StreamSettings) -> bool:
+        """Return whether a path leads to the same directory."""
+        return (
+            is_local(settings.store_path, settings.s3)
+            and local_path(settings.store_path).resolve() == self._root.resolve()
+        )
 
     def close(self) -> None:
         """Do nothing: no descriptor is kept."""

@@ -1,4 +1,4 @@
-"""Reading the log of frames: which frames it tells of, and their metadata.
+"""Reading the log of frames: which frames it lists, and their metadata.
 
 Lines that a crash cut off or something damaged are passed over. Numbers are those of the order of
 arrival, counted from 0.
@@ -7,17 +7,20 @@ arrival, counted from 0.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import AqzError, StorageError, UnknownArrayError
+from aqz_core.reading.extent import axis_names, level_names
+from aqz_core.reading.files import open_files
 from aqz_core.reading.json_documents import parse_json
+from aqz_core.reading.node import find_node
+from aqz_core.reading.survey import survey
 from aqz_core.settings.checks import check_key_text
 from aqz_core.settings.keys import join, normalise_key
-from aqz_core.storage.names import LOG_NAME, MAX_DOCUMENT_NBYTES, NODES
+from aqz_core.storage.names import LOG_NAME
 
 if TYPE_CHECKING:
     import os
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["LoggedFrames", "log_lines", "logged_frames", "read_frame_metadata"]
+__all__ = ["LoggedFrames", "frame_rows", "log_lines", "logged_frames", "read_frame_metadata"]
 
 Flags = npt.NDArray[np.bool_]
 
@@ -92,6 +95,9 @@ def logged_frames(
             found.skipped[frames] = found.lost[frames] = False
         elif kind == "appended":
             found.recorded[frames] |= ~found.skipped[frames]
+        elif kind == "resumed":  # earlier lines ran ahead of what was stored
+            for flags in (found.recorded, found.skipped, found.flushed, found.lost):
+                flags[first:] = False
         elif kind == "flushed":
             found.flushed[:] |= found.recorded
         else:
@@ -111,6 +117,8 @@ def _told_frames(
                 yield "index", number, number + 1
         elif "flushed" in entry:
             yield "flushed", 0, 0
+        elif type(first := entry.get("resumed")) is int and first >= 0:
+            yield "resumed", first, 0
         else:
             for kind in entry.keys() & {"appended", "skipped", "lost"}:
                 pair = [0, entry[kind]] if kind == "appended" else entry[kind]
@@ -157,34 +165,33 @@ def read_frame_metadata(
     SettingsError
         The store cannot be reached like that.
     """
-    from aqz_core.reading.files import open_files
-    from aqz_core.reading.survey import survey
-
     check_key_text(key)
     files = open_files(store, s3)
     try:
-        name = normalise_key(key)
-        for folder in (name, _first_level(files, name)):
-            if folder is None or (names := _axis_names(files, name, folder)) is None:
-                continue
-            rows = {}
-            for index, metadata in _lines(files, join(folder, LOG_NAME)):
-                rows[index] = _row(names, index, metadata)
-            return list(rows.values())
-        if all(files.size(node) is None for node in NODES):
-            raise StorageError(f"{files.url}: there is no Zarr store; is it the path of one?")
-        known = ", ".join(repr(node.name) for node in survey(files) if "axes" in node.aqz)
-        raise UnknownArrayError(
-            f"{files.url} has no array at {key!r}; it has {known or 'none that aqz recorded'}"
-        )
-    except AqzError:
-        raise
-    except OSError as error:
-        raise StorageError(
-            error.errno, f"{files.url}: cannot be read: {error.strerror or error}"
-        ) from error
+        owner = find_node(files, normalise_key(key))
+        base = owner
+        if owner.array is None and (name := next(iter(level_names(owner)), None)) is not None:
+            base = find_node(files, name)
+        if base.array is None:
+            raise _no_array(files, key)
+        names = [name or f"axis{n}" for n, name in enumerate(axis_names(owner, base.array))]
+        rows = {}
+        for index, metadata in frame_rows(files, join(base.name, LOG_NAME)):
+            rows[index] = _row(names, index, metadata)
+        return list(rows.values())
     finally:
         files.close()
+
+
+def _no_array(files: StoredFiles, key: str) -> AqzError:
+    """Return the error of a key at which there is no array."""
+    nodes = survey(files)
+    if not nodes[0].has_metadata:
+        return StorageError(f"{files.url}: there is no Zarr store; is it the path of one?")
+    known = ", ".join(repr(node.name) for node in nodes if "axes" in node.aqz)
+    return UnknownArrayError(
+        f"{files.url} has no array at {key!r}; it has {known or 'none that aqz recorded'}"
+    )
 
 
 def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> dict[str, Any]:
@@ -204,13 +211,15 @@ def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> 
     return row
 
 
-def _lines(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
-    """Yield what a log tells of single frames, by storage index."""
+def frame_rows(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
+    """Yield what a log says of single frames, by storage index."""
     for entry in _entries(files, log):
         try:
-            yield tuple(entry["index"]), entry.get("metadata", {})
+            index, metadata = tuple(entry["index"]), entry.get("metadata", {})
         except (KeyError, TypeError):
             continue
+        if isinstance(metadata, dict):
+            yield index, metadata
 
 
 def _entries(files: StoredFiles, log: str) -> Iterator[dict[str, Any]]:
@@ -224,14 +233,6 @@ def _entries(files: StoredFiles, log: str) -> Iterator[dict[str, Any]]:
             continue
         if isinstance(entry, dict):
             yield entry
-
-
-def _document(files: StoredFiles, name: str) -> Any:
-    """Return a JSON document of the store; `ValueError` if there is none that can be read."""
-    size = files.size(name)
-    if size is None or size > MAX_DOCUMENT_NBYTES:
-        raise ValueError(f"{name} is missing or too large")
-    return parse_json(files.read(name) or b"")
 
 
 def log_lines(files: StoredFiles, log: str) -> Iterator[bytes]:
@@ -249,50 +250,3 @@ def log_lines(files: StoredFiles, log: str) -> Iterator[bytes]:
             return
     if rest:
         yield rest
-
-
-def _first_level(files: StoredFiles, image: str) -> str | None:
-    """Return the folder of an image's full-resolution array; None if it is not an image."""
-    for document in ("zarr.json", ".zattrs"):
-        try:
-            found = _document(files, join(image, document))
-            attributes = found if document == ".zattrs" else found["attributes"]["ome"]
-            path = PurePosixPath(attributes["multiscales"][0]["datasets"][0]["path"])
-        except (ValueError, LookupError, TypeError):
-            continue
-        if not path.is_absolute() and ".." not in path.parts:
-            return join(image, path.as_posix())
-    return None
-
-
-def _axis_names(files: StoredFiles, image: str, folder: str) -> list[str] | None:
-    """Return the names of the axes of an image's, or its own, array; None if there is none."""
-    try:
-        document = _document(files, join(folder, "zarr.json"))
-        if document.get("node_type") != "array":
-            return None
-        names = document.get("dimension_names") or []
-        return [name or f"axis{number}" for number, name in enumerate(names)]
-    except (ValueError, AttributeError):
-        pass
-    try:
-        rank = len(_document(files, join(folder, ".zarray"))["shape"])
-    except (ValueError, KeyError, TypeError):
-        return None
-    return _names_of_v2(files, image, rank) or [f"axis{number}" for number in range(rank)]
-
-
-def _names_of_v2(files: StoredFiles, image: str, rank: int) -> list[str] | None:
-    """Return the names of the axes of a Zarr V2 array: those of the image, or of the recording."""
-    try:
-        attributes = _document(files, join(image, ".zattrs"))
-        if "multiscales" in attributes:
-            axes = attributes["multiscales"][0]["axes"]
-        else:
-            axes = attributes["aqz"]["axes"]
-        names = [str(axis["name"]) for axis in axes]
-        if "multiscales" not in attributes:
-            names = [str(name) for name in attributes["aqz"].get("storage_order") or names]
-    except (ValueError, LookupError, TypeError, AttributeError):
-        return None
-    return names if len(names) == rank else None

@@ -22,7 +22,7 @@ from aqz_core.reading.shard_indexes import INDEX_ENTRY_NBYTES
 
 if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import Node
+    from aqz_core.reading.node import Node
 
 __all__ = [
     "FrameRecord",
@@ -92,7 +92,7 @@ class FrameRecord:
     flushed: Flags
     lost: Flags
 
-    def proves(self, *, local: bool, idle: bool) -> bool:
+    def proves(self, *, idle: bool) -> bool:
         """Return whether every chunk of every frame that is `told` must be stored.
 
         Frames by index are logged before they are stored, so that the log proves nothing before
@@ -101,17 +101,16 @@ class FrameRecord:
 
         Parameters
         ----------
-        local
-            Whether the store is on a filesystem.
         idle
-            Whether nobody has written it since before it was listed.
+            Whether the store is on a filesystem, and nobody has written it since before it was
+            listed.
         """
         if self.closed:
             return self.has_log or (self.in_order and not self.gaps)
-        return self.in_order and not self.gaps and self.live and local and idle
+        return self.in_order and not self.gaps and self.live and idle
 
     def planes(self) -> Flags:
-        """Return which planes are told, by their storage index, as far as the array reaches."""
+        """Return which planes are on record, by storage index, as far as the array reaches."""
         planes = self.told.reshape(self.shape).transpose(self.order)
         return planes[: self.length] if self.order else planes
 
@@ -154,7 +153,7 @@ def read_record(files: StoredFiles, owner: Node, base: Node) -> FrameRecord:
     Raises
     ------
     StorageError
-        The record is malformed, or tells of more frames than there can be.
+        The record is malformed, or has more frames than there can be.
     """
     assert base.array is not None
     axes = _leading_axes(owner)

@@ -10,6 +10,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StorageError
+from aqz_core.settings.location import S3_SCHEMES, is_local, s3_location
+from aqz_core.settings.paths import url_scheme
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.store import check_store
 from aqz_core.storage.objects.connection import Connection
@@ -19,7 +21,6 @@ from aqz_core.storage.objects.probe import opening_policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from aqz_core.settings.s3 import S3Settings
     from aqz_core.storage.objects.service import Upload
@@ -43,12 +44,14 @@ class ObjectFiles:
         The service does not answer.
     """
 
+    is_local = False
+    reads_at_once = 8
+
     def __init__(self, url: str, s3: S3Settings | None) -> None:
         place = place_of(url, s3)
         self._given = url, s3
         self.url = place.url
-        self.address = place.address
-        self.folder: Path | None = None
+        self.settings = StreamSettings(store_path=place.address, s3=s3)
         self._root = f"{place.prefix}/" if place.prefix else ""
         self._service = place.service
         self._connection = Connection(place.service, place.where, place.policy, place.in_flight)
@@ -116,6 +119,15 @@ class ObjectFiles:
     def is_written(self) -> bool:
         """Return whether somebody on this machine writes the store; of others nobody knows."""
         return is_locked_on_this_machine(*self._given)
+
+    def is_at(self, settings: StreamSettings) -> bool:
+        """Return whether a URL, or a path in a bucket, names the same objects."""
+        path, s3 = settings.store_path, settings.s3
+        if is_local(path, s3):
+            return False
+        if s3 is not None or url_scheme(path) in S3_SCHEMES:
+            return s3_location(path, s3).url == self.url
+        return path.rstrip("/") == self.settings.store_path
 
     def close(self) -> None:
         """Let go of connections."""

@@ -31,14 +31,11 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import ChunkFile, Node
+    from aqz_core.reading.node import ChunkFile, Node
 
 __all__ = ["StoredPlanes"]
 
 Coordinate = tuple[int, ...]
-
-_AT_ONCE = 8
-"""Requests to a service at the same time."""
 
 
 class StoredPlanes:
@@ -80,7 +77,7 @@ class StoredPlanes:
         self._grid = [range(-(-size // chunk)) for size, chunk in rows_and_cols]
 
     def has(self, lead: Coordinate) -> bool:
-        """Return whether every chunk of the plane at a index is stored."""
+        """Return whether every chunk of the plane at an index is stored."""
         layer = self._layer_of(lead)
         if layer not in self._present:
             chunks = product(*self._grid)
@@ -116,13 +113,13 @@ class StoredPlanes:
 
     def look_ahead(self) -> None:
         """Read the index of every shard, several at once where each is a request to a service."""
-        if self._store.folder is None and self._array.shard_shape is not None:
-            with ThreadPoolExecutor(_AT_ONCE) as threads:
+        if self._store.reads_at_once > 1 and self._array.shard_shape is not None:
+            with ThreadPoolExecutor(self._store.reads_at_once) as threads:
                 found = threads.map(self._read_index, self._files.values())
                 self._indexes |= zip(self._files, found, strict=True)
 
     def read(self, lead: Coordinate) -> npt.NDArray[Any]:
-        """Return the plane at a index, shape (Y, X); missing chunks as the fill value.
+        """Return the plane at an index, shape (Y, X); missing chunks as the fill value.
 
         Raises
         ------
@@ -133,9 +130,9 @@ class StoredPlanes:
         layer = self._layer_of(lead)
         if layer != self._layer:
             self._layer, self._chunks = layer, {}
-            if self._store.folder is None:
+            if self._store.reads_at_once > 1:
                 chunks = ((*layer, row, col) for row, col in product(*self._grid))
-                with ThreadPoolExecutor(_AT_ONCE) as threads:
+                with ThreadPoolExecutor(self._store.reads_at_once) as threads:
                     list(threads.map(self._chunk, chunks))
         within = tuple(k % size for k, size in zip(lead, array.chunk_shape, strict=False))
         plane = np.full(array.shape[-2:], array.fill_value, array.dtype)
@@ -168,7 +165,7 @@ class StoredPlanes:
         if coordinate not in self._chunks:
             try:
                 decoded = self._decoded(coordinate)
-            except (StorageError, FileNotFoundError) as error:
+            except StorageError as error:
                 raise ResumeError(
                     f"{self._node.where}: chunk {coordinate} is damaged ({error}); `aqz validate` "
                     "shows what else is. Record into another store."
@@ -177,11 +174,11 @@ class StoredPlanes:
         return self._chunks[coordinate]
 
     def _decoded(self, coordinate: Coordinate) -> npt.NDArray[Any] | None:
-        """Return a chunk's pixels; looked for anew if a recording gave its shard another file."""
+        """Return a chunk's pixels; looked for again if a recording gave its shard another file."""
         place = self._locate(coordinate)
         try:
             return None if place is None else self._decoder.decode(self._bytes(*place))
-        except (StorageError, FileNotFoundError):
+        except StorageError:
             shard = tuple(k // n for k, n in zip(coordinate, self._extent, strict=True))
             before = self._indexes.pop(shard, None)
             place = self._locate(coordinate)

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.chunks.shard_format import MISSING
+from aqz_core.reading.files import UnreadableFileError
 from aqz_core.storage.alignment import align
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class ShardIndexes:
     spare: Entries | None = None
 
     def best(self, *, prefer_end: bool) -> Entries | None:
-        """Return the index that readers are told to use, or another if that one is damaged."""
+        """Return the index that readers use by the metadata, or another if that one is damaged."""
         order = (self.end, self.start) if prefer_end else (self.start, self.end)
         return next((entries for entries in (*order, self.spare) if entries is not None), None)
 
@@ -82,18 +83,18 @@ def read_indexes(
 
     Raises
     ------
-    OSError
-        The file cannot be read.
+    UnreadableFileError
+        The file cannot be read, or is gone.
     """
-    both = start or files.folder is not None
-    if files.folder is None:
+    both = start or files.is_local
+    if not files.is_local:
         found = _read_both(files, name, chunks, nbytes, both)
         if found.end is not None:
             return found
     size = files.size(name)
     if size is None:
-        raise FileNotFoundError(errno.ENOENT, "it is gone", name)
-    if files.folder is None and size == nbytes:
+        raise UnreadableFileError(errno.ENOENT, "it is gone", name)
+    if not files.is_local and size == nbytes:
         return found
     return _read_both(files, name, chunks, size, both)
 

@@ -13,9 +13,9 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -27,7 +27,9 @@ from aqz_core.storage.regular_files import open_regular
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["GROUP_MEMBERS", "StoredArray", "check_members", "read_node"]
+__all__ = ["StoredArray", "check_group"]
+
+T = TypeVar("T")
 
 COMPRESSIONS = ("blosc", "zstd", "gzip")
 _DATA_TYPES = frozenset(
@@ -41,7 +43,7 @@ _ARRAY_MEMBERS = frozenset(
         *("fill_value", "codecs", "attributes", "dimension_names", "storage_transformers"),
     )
 )
-GROUP_MEMBERS = frozenset(("zarr_format", "node_type", "attributes", "consolidated_metadata"))
+_GROUP_MEMBERS = frozenset(("zarr_format", "node_type", "attributes", "consolidated_metadata"))
 _MOST_CHUNKS_OF_A_SHARD = 2**24
 """The index of such a shard alone takes a quarter of a gigabyte."""
 
@@ -77,7 +79,7 @@ class StoredArray:
     key_prefix, key_separator
         What a chunk key begins with, and what stands between its numbers.
     attributes
-        What the ``attributes`` of ``zarr.json``, or the file ``.zattrs``, hold.
+        What the ``attributes`` of ``zarr.json`` hold; Zarr V2 has them in another file.
     """
 
     shape: tuple[int, ...]
@@ -91,7 +93,7 @@ class StoredArray:
     dimension_names: tuple[str | None, ...]
     key_prefix: str
     key_separator: str
-    attributes: Mapping[str, Any]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> StoredArray:
@@ -103,11 +105,11 @@ class StoredArray:
             There is no array, its metadata is broken, or it uses something that
             aqz does not write; the message names the file.
         """
-        return cls.parse(read_node(path), Path(path) / "zarr.json")
+        return cls.parse(_read_document(path), Path(path) / "zarr.json")
 
     @classmethod
     def parse(cls, document: Mapping[str, Any], file: Path | str) -> StoredArray:
-        """Return the array that a ``zarr.json`` document describes.
+        """Return the array that a ``zarr.json``, or a ``.zarray`` of Zarr V2, describes.
 
         Parameters
         ----------
@@ -121,30 +123,11 @@ class StoredArray:
         StorageError
             As `open`.
         """
-        return _checked(lambda: _parse(document), file)
-
-    @classmethod
-    def parse_v2(
-        cls, document: Mapping[str, Any], attributes: Mapping[str, Any], file: Path | str
-    ) -> StoredArray:
-        """Return the array that a ``.zarray`` document of Zarr V2 describes.
-
-        Parameters
-        ----------
-        document, attributes
-            The parsed JSON of ``.zarray`` and ``.zattrs``.
-        file
-            Where the first was read, for messages.
-
-        Raises
-        ------
-        StorageError
-            As `open`.
-        """
-        return _checked(lambda: _parse_v2(document, attributes), file)
+        parse = _parse_v2 if document.get("zarr_format") == 2 else _parse_v3
+        return _checked(lambda: parse(document), file)
 
 
-def read_node(path: str | os.PathLike[str]) -> dict[str, Any]:
+def _read_document(path: str | os.PathLike[str]) -> dict[str, Any]:
     """Return the ``zarr.json`` document of the group or array in the folder `path`.
 
     Raises
@@ -169,8 +152,13 @@ def read_node(path: str | os.PathLike[str]) -> dict[str, Any]:
     return document
 
 
-def _checked(parse: Callable[[], StoredArray], file: Path | str) -> StoredArray:
-    """Return what `parse` makes of a document, its errors told with the file's name."""
+def check_group(document: Mapping[str, Any], file: Path | str) -> None:
+    """Raise `StorageError` if the ``zarr.json`` of a group has what its readers must refuse."""
+    _checked(lambda: _check_members(document, _GROUP_MEMBERS), file)
+
+
+def _checked(parse: Callable[[], T], file: Path | str) -> T:
+    """Return what `parse` makes of a document; its errors name the file."""
     try:
         return parse()
     except KeyError as error:
@@ -179,11 +167,11 @@ def _checked(parse: Callable[[], StoredArray], file: Path | str) -> StoredArray:
         raise StorageError(f"{file}: {error}") from error
 
 
-def _parse(document: Mapping[str, Any]) -> StoredArray:
+def _parse_v3(document: Mapping[str, Any]) -> StoredArray:
     """Return the record of a document; any of the plain errors when it is malformed."""
     if document["node_type"] != "array":
         raise ValueError(f"a {document['node_type']}, not an array")
-    check_members(document, _ARRAY_MEMBERS)
+    _check_members(document, _ARRAY_MEMBERS)
     shape = _sizes(document["shape"])
     if not isinstance(document["data_type"], str) or document["data_type"] not in _DATA_TYPES:
         raise ValueError(f"unknown data_type {document['data_type']!r}")
@@ -225,10 +213,8 @@ def _parse(document: Mapping[str, Any]) -> StoredArray:
     )
 
 
-def _parse_v2(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> StoredArray:
+def _parse_v2(document: Mapping[str, Any]) -> StoredArray:
     """Return the record of a Zarr V2 document; any of the plain errors when it is malformed."""
-    if document["zarr_format"] != 2:
-        raise ValueError(f"zarr_format is {document['zarr_format']!r}, not 2")
     shape = _sizes(document["shape"])
     if not isinstance(document["dtype"], str) or not _V2_DTYPE.fullmatch(document["dtype"]):
         raise ValueError(f"unknown dtype {document['dtype']!r}")
@@ -250,11 +236,10 @@ def _parse_v2(document: Mapping[str, Any], attributes: Mapping[str, Any]) -> Sto
         dimension_names=(None,) * len(shape),
         key_prefix="",
         key_separator=_v2_separator(document.get("dimension_separator", ".")),
-        attributes=dict(attributes),
     )
 
 
-def check_members(document: Mapping[str, Any], known: frozenset[str]) -> None:
+def _check_members(document: Mapping[str, Any], known: frozenset[str]) -> None:
     """Raise `ValueError` if a V3 document has members that its readers must refuse."""
     for name, value in document.items():
         ignored = isinstance(value, dict) and value.get("must_understand") is False

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from aqz_core.plugins import CodecProvider
+    from aqz_core.reading.node import Node
     from aqz_core.reading.stored_array import StoredArray
-    from aqz_core.reading.survey import Node
 
 __all__ = ["differences", "stored_settings"]
 

@@ -17,16 +17,17 @@ from aqz_core.errors import (
     FrameExistsError,
     FrameIndexError,
     FrameShapeError,
-    MemoryBudgetError,
     OutOfBoundsError,
 )
 from aqz_core.pipeline.intake import Intake
 from aqz_core.pipeline.pyramid_writer import PyramidWriter
-from aqz_core.planning.frame_order import FrameRouter, WrittenFrames
+from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.recording.array_metadata import ArrayMetadata
 from aqz_core.recording.frame_input import FrameAssembler
 from aqz_core.recording.frame_log import FrameLog
+from aqz_core.recording.frame_register import FrameRegister
 from aqz_core.recording.publishing import ArrayPublication, TakenFrames
+from aqz_core.recording.replay import replay
 from aqz_core.settings.keys import join
 from aqz_core.storage.names import LOG_NAME
 
@@ -54,6 +55,9 @@ MAX_SKIPPED_FRAMES = 10_000_000
 
 class ArrayRecorder:
     """One array that takes frames.
+
+    Which frames came, `FrameRegister` knows; what readers see, `publication`. `append` is one long
+    method on purpose: at camera rates, a call costs as much as the copy of a small frame.
 
     Parameters
     ----------
@@ -112,8 +116,7 @@ class ArrayRecorder:
         )
         self._plain = process is None and not plan.transposed and self._router.in_order
         self._log = FrameLog(engine.sink, join(plan.level_name(0), LOG_NAME))
-        self._written: WrittenFrames | None = None
-        self._skipped = WrittenFrames(self._router, 0)
+        self._register = FrameRegister(self._router, self._intake, self._log, self._count_no_more)
         self.metadata = ArrayMetadata(plan, engine.sink, attributes, policy)
         self.publication = ArrayPublication(
             plan,
@@ -126,64 +129,17 @@ class ArrayRecorder:
             lambda: TakenFrames(self.frames, self._final_length(), self._intake.recorded),
         )
         if progress is not None:
-            self._take_up(progress)
-
-    def _take_up(self, progress: ResumePoint) -> None:
-        """Begin where an earlier recording ended; `restore` brings its last frames back."""
-        self.publication.take_up(progress)
-        if progress.gaps:
-            self._levels.expect_gaps()
-        if progress.written is not None:
-            written = WrittenFrames(self._router, 0)
-            for number in progress.written:
-                written.add(number)
-            self._go_by_index(written)
-            self._log_earlier_frames(progress)
-
-    def _log_earlier_frames(self, progress: ResumePoint) -> None:
-        """Let the log list all frames before the metadata stop counting them."""
-        if progress.appended:
-            self._log.add_appended(progress.appended)
-        self._log.add_lost(progress.lost)
-        self._log.add_flushed()
-        self._log.commit()
+            self.publication.resume_from(progress)
+            if progress.gaps:
+                self._levels.expect_gaps()
+            self._register.resume_from(progress)
 
     def restore(self) -> None:
-        """Read the stored frames of incomplete chunks back and record them once more.
-
-        Half-full chunks of every level, and planes of a pyramid that wait for others, are then as
-        they were when the earlier recording ended. What reading takes is set aside meanwhile.
-
-        Raises
-        ------
-        MemoryBudgetError
-            Reading back and storing anew do not both fit the budget.
-        AqzError
-            Something cannot be read or stored.
-        """
+        """Record the last frames of an earlier recording once more; errors as of `replay`."""
         progress, self._progress = self._progress, None
         if progress is None or not progress.replay:
             return
-        pool = self._engine.pixels
-        pool.capacity -= progress.read_nbytes
-        try:
-            self._replay(progress)
-        except MemoryBudgetError as error:
-            raise MemoryBudgetError(
-                f"array {self.plan.key!r}: to go on, the last chunks are read back while they are "
-                f"rewritten, which takes {progress.read_nbytes:,} bytes more than to record "
-                f"them ({error}). Raise max_memory, or record into another store."
-            ) from error
-        finally:
-            pool.capacity += progress.read_nbytes
-
-    def _replay(self, progress: ResumePoint) -> None:
-        """Record stored frames once more."""
-        if self._engine.pixels.capacity <= 0:
-            raise MemoryBudgetError("nothing is left for pixels")
-        for number in progress.replay:
-            lead = self._router.lead(number)
-            self._levels.base.add_plane(progress.read_plane(lead), lead)
+        replay(progress, self.plan.key, self._router, self._levels.base, self._engine)
         if self._is_live:  # so that readers see at every level what they see at the first
             self.publication.flush(sync=False)
 
@@ -245,14 +201,14 @@ class ArrayRecorder:
         turn = self._turn
         if turn.wanted:
             turn.give_way(me)
-        self._check_room(1)
+        self.check_room(1)
         return self._intake.begin_run()
 
     def _append_checked(self, data: object, metadata: object) -> int:
         """Take what is no plain frame."""
         self._intake.settle()
         array, count, begun = self._reader.check(data)
-        self._check_room(count + begun)
+        self.check_room(count + begun)
         checked = self._log.check(metadata)
         if checked is not None and (count != 1 or begun):
             raise FrameShapeError(
@@ -268,8 +224,8 @@ class ArrayRecorder:
         number = self._intake.frames
         lead = self._router.lead(number)
         note = None
-        if self._written is not None:
-            note = partial(self._note_by_index, number, FrameLog.line(lead, metadata))
+        if self._register.is_by_index:
+            note = partial(self._register.note, number, FrameLog.line(lead, metadata))
         elif metadata is not None:
             note = partial(self._log.add, FrameLog.line(lead, metadata))
         self._intake.take(self._prepared(frame, lead), number, note)
@@ -303,7 +259,7 @@ class ArrayRecorder:
         with (turn := self._turn):  # noqa: F841  # see `Turn`
             self._intake.pause()
             self._intake.check_open()
-            self._check_room(-(-(self._reader.pending_pixels + pixels) // self._reader.pixels))
+            self.check_room(-(-(self._reader.pending_pixels + pixels) // self._reader.pixels))
             if pixels // self._reader.pixels > MAX_SKIPPED_FRAMES:
                 raise OutOfBoundsError(
                     f"array {self.plan.key!r}: {pixels // self._reader.pixels:,} frames cannot be "
@@ -323,8 +279,7 @@ class ArrayRecorder:
         """Pass over whole frames."""
         first = self.frames
         self.publication.gaps = True
-        self._log.add_skipped(first, first + count)
-        self._skipped.add(first, first + count)
+        self._register.skip(first, first + count)
         while count:
             # Only frames that are stored one after the other can be passed over at once.
             at_once = count if self._router.in_order else 1
@@ -365,7 +320,7 @@ class ArrayRecorder:
                     f"array {self.plan.key!r}: the index {index} is that of frame {number:,}; an "
                     f"array has {MAX_FRAMES:,} frames at most."
                 )
-            if self._is_recorded(number) and not replace:
+            if self._register.is_recorded(number) and not replace:
                 raise FrameExistsError(
                     f"array {self.plan.key!r} has a frame at index {index} already; give "
                     "replace=True to write it again."
@@ -377,8 +332,8 @@ class ArrayRecorder:
             lead = self._router.lead(number)
             frame = self._prepared(given, lead)
             line = FrameLog.line(lead, checked)
-            if not self._is_recorded(number) and number not in self._skipped:
-                self._intake.take(frame, number, partial(self._note_by_index, number, line))
+            if not (self._register.is_recorded(number) or self._register.is_skipped(number)):
+                self._intake.take(frame, number, partial(self._register.note, number, line))
                 return
             frame = frame.copy()  # the caller's may change when the call is interrupted
         self._engine.delegates.run(self._write_again, frame, number, index, line)
@@ -388,7 +343,7 @@ class ArrayRecorder:
         with (turn := self._turn):  # noqa: F841  # see `Turn`
             self._intake.pause()
             self._intake.check_open()
-            recorded = self._is_recorded(number)
+            recorded = self._register.is_recorded(number)
             where = f"array {self.plan.key!r} has a frame at index {index} already"
             advice = "it cannot be replaced."
             if not recorded:
@@ -402,39 +357,19 @@ class ArrayRecorder:
                     "chunk that is a file of one frame can be written again (chunk_size_px=1, "
                     "shard_size_chunks=None)."
                 )
-            self._note_by_index(number, line)
+            self._register.note(number, line)
             if not recorded:
-                self._skipped.remove(number)
+                self._register.fill(number)
                 self._intake.count_filled()
 
-    def _is_recorded(self, number: int) -> bool:
-        """Return whether a frame was taken, and not skipped."""
-        if number in self._skipped:
-            return False
-        return number < self.frames if self._written is None else number in self._written
-
-    def _note_by_index(self, number: int, line: str) -> None:
-        """Note a frame of an array whose frames come by index; twice does no harm."""
-        if self._written is None:
-            appended = self._intake.run.frames
-            written = WrittenFrames(self._router, appended)
-            written.remove_all(self._skipped)
-            if appended:
-                self._log.add_appended(appended)
-            self._go_by_index(written)
-        assert self._written is not None
-        self._written.add(number)
-        self._log.add(line)
-
-    def _go_by_index(self, written: WrittenFrames) -> None:
+    def _count_no_more(self) -> None:
         """Do not count on the order of frames from now on."""
         self._plain = False
         self._levels.expect_gaps()
         self.publication.gaps = self.publication.by_index = True
-        self._written = written
 
-    def _check_room(self, count: int) -> None:
-        """Raise if `count` more frames reach past the declared size."""
+    def check_room(self, count: int) -> None:
+        """Raise `OutOfBoundsError` if `count` more frames reach past the declared size."""
         limit = self._router.limit
         if limit is not None and self.frames + count > limit:
             first = self.plan.axes[0].name if self.plan.lead_shape else None

@@ -66,7 +66,7 @@ class ArrayMetadata:
         self._stored: dict[str, bytes] = {}
         self._lock = threading.Lock()
 
-    def take_up(self, progress: ResumePoint) -> None:
+    def resume_from(self, progress: ResumePoint) -> None:
         """Resume the metadata of an earlier recording."""
         self.certain = progress.certain
         self._image_attributes = progress.image_attributes

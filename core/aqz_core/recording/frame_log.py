@@ -122,6 +122,10 @@ class FrameLog:
                 runs.append([number, number + 1])
         self._lines += [f'{{"lost":[{first},{stop}]}}' for first, stop in runs]
 
+    def add_resumed(self, first: int) -> None:
+        """Note that frames from a number on are taken anew, whatever earlier lines tell of them."""
+        self.add(f'{{"resumed":{first}}}')
+
     def add_flushed(self) -> None:
         """Note that every frame of which a line told is stored."""
         self._lines.append('{"flushed":true}')

@@ -61,7 +61,9 @@ def claim_nodes(
         would be removed is more than a recording.
     """
     if overwrite:
-        remove_recording(sink, (plan.key for plan in plans))
+        levels = ((plan, level) for plan in plans for level in range(len(plan.layouts)))
+        names = [plan.level_name(level) for plan, level in levels]
+        remove_recording(sink, [*names, *(plan.key for plan in plans)])
         return {}
     above = {group: plan.key for plan in reversed(plans) for group in ancestors(plan.key)}
     for group, key in above.items():

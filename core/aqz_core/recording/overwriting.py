@@ -76,7 +76,8 @@ class _Search:
         """Yield the names of foreign things, the first of each directory at least."""
         names = self._names("")
         # What an upload that was cut off left in a bucket has no metadata either.
-        if names and self._sink.random_access and names.isdisjoint(METADATA):
+        has_metadata = not names.isdisjoint(METADATA)
+        if names and not has_metadata and self._sink.random_access and not self._is_begun(names):
             yield min(names)
         yield from self._in_node("", names)
 
@@ -131,7 +132,31 @@ class _Search:
         """Return whether a group or array inside of a group is a part of the store."""
         if path in self._expected or (listed is not None and name in listed):
             return True
-        return listed is None and not _STORE.fullmatch(name)
+        return listed is None and not _STORE.fullmatch(name) and self._may_be_recorded(path)
+
+    def _may_be_recorded(self, path: str) -> bool:
+        """Return whether a node is a group of others, or tells that it was recorded by aqz."""
+        document = self._document(path)
+        attributes = document.get("attributes")
+        if document.get("node_type") == "array" and attributes is None:
+            attributes = _object(self._sink.read(join(path, ".zattrs")) or b"{}")
+        attributes = attributes if isinstance(attributes, dict) else {}
+        ome = attributes.get("ome", attributes)
+        holds_pixels = document.get("node_type") == "array" or "multiscales" in ome
+        return "aqz" in attributes or not holds_pixels
+
+    def _is_begun(self, names: set[str]) -> bool:
+        """Return whether a store without metadata is what an opening that was cut off leaves."""
+        return names <= self._expected and all(map(self._has_no_chunks, names))
+
+    def _has_no_chunks(self, node: str) -> bool:
+        """Return whether there are metadata alone."""
+        names = self._names(node)
+        if names.isdisjoint(METADATA) and any(_CHUNK.fullmatch(name) for name in names):
+            return False
+        return "c" not in names and all(
+            self._has_no_chunks(join(node, name)) for name in names - set(METADATA)
+        )
 
     def _document(self, node: str) -> dict[str, Any]:
         """Return the metadata of a node in the form of Zarr V3; empty if there are none."""

@@ -102,9 +102,9 @@ class ArrayPublication:
         self._publishing = threading.Lock()
         self._per_index = math.prod(plan.lead_shape[1:])
 
-    def take_up(self, progress: ResumePoint) -> None:
+    def resume_from(self, progress: ResumePoint) -> None:
         """Begin with what readers see of an earlier recording."""
-        self._metadata.take_up(progress)
+        self._metadata.resume_from(progress)
         self._metadata.gaps = self.gaps = progress.gaps
         if self._metadata.lengths is not None:
             self._flushed = TakenFrames(0, progress.lengths[0], 0)
@@ -133,7 +133,8 @@ class ArrayPublication:
             flushed = self._taken() if shows else None
             if self.by_index:  # what the log lists by now is what was flushed
                 self._show_flush(flushed, sync=sync)
-                self._engine.run(self._log_flush)
+                if self._shows_at_flush:  # or the log would tell so of hidden shards
+                    self._engine.run(self._log_flush)
                 return
         # Frames are taken meanwhile: a bucket may need seconds to show what it has.
         self._show_flush(flushed, sync=sync)

@@ -82,6 +82,9 @@ class OpenStore:
 class RecordingSession:
     """One open store and its arrays; made by `opening`, whose parts are all ready.
 
+    It has many short methods because it is where a stream's calls and the end of a recording meet:
+    each asks whether the session is open, and hands the work to a part.
+
     Parameters
     ----------
     store

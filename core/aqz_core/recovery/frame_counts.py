@@ -2,7 +2,7 @@
 
 A program may keep an object with ``state``, ``frames`` and ``planned_frames`` beside the attribute
 ``aqz``. When it was killed, the state is still ``recording`` and the counts are those of some time
-before: the frames that are stored tell the right ones.
+before: the frames that are stored give the right ones.
 """
 
 from __future__ import annotations
@@ -50,16 +50,16 @@ def count_frames(
     by_name = {node.name: node for node in survey(files)}
     for name, attribute in ended:
         owner = by_name[name]
-        levels = [owner] if owner.array is not None else levels_of(owner, by_name)
         try:
-            frames = len(listed(files, owner, levels[0], providers, idle=True).written)
+            base = levels_of(owner, by_name)[0]
+            frames = len(listed(files, owner, base, providers, idle=True).written)
         except (AqzError, IndexError):
             continue  # what cannot be counted was found fault with already
-        file, document = list(copy.deepcopy(owner.documents()).items())[-1]
-        before = to_json(document)
-        _count(document.get("attributes", document)[attribute], frames)
-        if (after := to_json(document)) != before:
-            changes.replace(file, after)
+        documents = copy.deepcopy(owner.documents)
+        _count(owner.format.attributes_in(documents, name)[attribute], frames)
+        for file, document in documents.items():
+            if document != owner.documents[file]:
+                changes.replace(file, to_json(document))
 
 
 def _count(said: dict[str, Any], frames: int) -> None:

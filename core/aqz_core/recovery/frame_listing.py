@@ -1,8 +1,8 @@
 """Which frames of a recording are stored and which are missing, read from the store alone.
 
-Three sources tell: the attribute ``aqz`` says how many frames came in order; the log of frames says
-which came by index and which were skipped; and where a recording ended early, frames of the log
-count only if their chunks are there.
+There are three sources: the attribute ``aqz`` says how many frames came in order; the log of frames
+says which came by index and which were skipped; and where a recording ended early, frames of the
+log count only if their chunks are there.
 """
 
 from __future__ import annotations
@@ -15,6 +15,12 @@ import numpy as np
 
 from aqz_core.errors import ResumeError, StorageError, UnknownArrayError
 from aqz_core.plugins import create_plugin_manager
+from aqz_core.reading.extent import first_level
+from aqz_core.reading.files import open_files
+from aqz_core.reading.frame_record import impossible_length, impossible_record, read_record
+from aqz_core.reading.planes import StoredPlanes
+from aqz_core.reading.survey import survey
+from aqz_core.recovery.missing_chunks import lost_frames
 from aqz_core.settings.checks import check_key_text
 from aqz_core.settings.keys import normalise_key
 
@@ -24,10 +30,11 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import Node
+    from aqz_core.reading.frame_record import Flags, FrameRecord
+    from aqz_core.reading.node import Node
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["FrameList", "list_frames", "listed", "missing_frames"]
+__all__ = ["FrameList", "list_frames", "listed", "missing_frames", "stored_frames"]
 
 Index = tuple[int, ...]
 
@@ -116,9 +123,6 @@ def list_frames(
         ended early, only frames count that are certainly stored. Frames whose chunks are gone are
         missing.
     """
-    from aqz_core.reading.files import open_files
-    from aqz_core.reading.survey import survey
-
     providers = create_plugin_manager(plugins).codecs()
     check_key_text(key)
     files = open_files(store, s3)
@@ -131,7 +135,7 @@ def list_frames(
             raise UnknownArrayError(
                 f"{files.url} has no array at {key!r} that aqz recorded; it has {known or 'none'}"
             )
-        base = owner if owner.array is not None else _first_level(owner, nodes)
+        base = first_level(owner, nodes)
         if base is None or base.array is None:
             raise StorageError(
                 f"{owner.where}: the metadata of its full-resolution array cannot be read; `aqz "
@@ -144,15 +148,6 @@ def list_frames(
         files.close()
 
 
-def _first_level(owner: Node, nodes: Mapping[str, Node]) -> Node | None:
-    """Return the full-resolution array of an image."""
-    from aqz_core.reading.extent import level_name, level_paths
-
-    paths = level_paths(owner)
-    name = level_name(owner, paths[0]) if paths else None
-    return None if name is None else nodes.get(name)
-
-
 def listed(
     files: StoredFiles,
     owner: Node,
@@ -162,28 +157,8 @@ def listed(
     idle: bool,
 ) -> FrameList:
     """List the frames of an array; `idle` where nobody wrote it when it was listed."""
-    from aqz_core.reading.frame_record import impossible_length, impossible_record, read_record
-    from aqz_core.reading.planes import StoredPlanes
-    from aqz_core.recovery.missing_chunks import lost_frames
-
     assert base.array is not None
-    local = files.folder is not None
-    idle = idle and not files.is_written()
-    problem = impossible_record(owner) or impossible_length(owner, base, idle=local and idle)
-    if problem:
-        raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
-    record = read_record(files, owner, base)
-    written = record.told
-    if record.proves(local=local, idle=idle) and (record.axes or record.closed):
-        written = written & ~lost_frames(record, files, base)
-    elif not record.closed and not (record.in_order and record.axes):
-        planes = StoredPlanes(files, base, providers)
-        # Nothing counts the frame of a single image before it is closed.
-        asked = written if record.axes else np.ones(1, bool)
-        written = np.zeros_like(asked)
-        for number in map(int, np.flatnonzero(asked)):
-            lead = record.router.lead(number)
-            written[number] = planes.is_stored(lead, certain=bool(record.flushed[number]))
+    record, written = stored_frames(files, owner, base, providers, idle=idle)
     absent = written.size - int(written.sum())
     if absent > _MOST_LISTED:
         raise StorageError(
@@ -197,3 +172,35 @@ def listed(
         tuple(index for index, there in zip(every, written, strict=True) if there),
         tuple(index for index, there in zip(every, written, strict=True) if not there),
     )
+
+
+def stored_frames(
+    files: StoredFiles,
+    owner: Node,
+    base: Node,
+    providers: Mapping[str, CodecProvider],
+    *,
+    idle: bool,
+) -> tuple[FrameRecord, Flags]:
+    """Return what is on record about an array, and which frames are stored, by number.
+
+    Parameters, errors: as `listed`.
+    """
+    assert base.array is not None
+    idle = idle and files.is_local and not files.is_written()
+    problem = impossible_record(owner) or impossible_length(owner, base, idle=idle)
+    if problem:
+        raise StorageError(f"{owner.where}: {problem}; `aqz validate` shows what else is damaged")
+    record = read_record(files, owner, base)
+    written = record.numbered(record.planes())  # no reader sees what lies behind the end
+    if record.proves(idle=idle) and (record.axes or record.closed):
+        return record, written & ~lost_frames(record, files, base)
+    if not record.closed and not (record.in_order and record.axes):
+        planes = StoredPlanes(files, base, providers)
+        # Nothing counts the frame of a single image before it is closed.
+        asked = written if record.axes else np.ones(1, bool)
+        written = np.zeros_like(asked)
+        for number in map(int, np.flatnonzero(asked)):
+            lead = record.router.lead(number)
+            written[number] = planes.is_stored(lead, certain=bool(record.flushed[number]))
+    return record, written

@@ -1,4 +1,4 @@
-"""Chunks that a recording stored and that are gone: told from what is on record about its frames.
+"""Chunks that a recording stored and that are gone, by what is on record about its frames.
 
 aqz stores every chunk of every frame, those of zeros, too. So a chunk may be absent only where no
 frame was ever recorded: where frames were left out, or never written by index.
@@ -14,15 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.reading.chunks import chunks_per_shard, coordinates_in, indexes_of
-from aqz_core.reading.extent import level_name, level_paths
+from aqz_core.reading.extent import first_level, level_name, level_names, level_paths
+from aqz_core.reading.files import UnreadableFileError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.frame_record import FrameRecord
+    from aqz_core.reading.node import ChunkFile, Node
     from aqz_core.reading.stored_array import StoredArray
-    from aqz_core.reading.survey import ChunkFile, Node
 
 __all__ = ["lost_chunks", "lost_files", "lost_frames", "missing_levels", "recorded_levels"]
 
@@ -32,8 +33,6 @@ Coordinates = npt.NDArray[np.int64]
 _MOST_CHUNKS = 2**27
 """A hundred megabytes of flags; more chunks than any array of a recording has."""
 _MOST_RANGES = 5
-_AT_ONCE = 8
-"""Requests to a service at the same time."""
 
 
 def recorded_levels(nodes: Mapping[str, Node]) -> dict[str, tuple[Node, Node]]:
@@ -46,11 +45,10 @@ def recorded_levels(nodes: Mapping[str, Node]) -> dict[str, tuple[Node, Node]]:
     for owner in nodes.values():
         if "axes" not in owner.aqz:
             continue
-        names = (level_name(owner, path) for path in level_paths(owner))
-        levels = [owner] if owner.array is not None else [nodes.get(name or "") for name in names]
-        if levels and levels[0] is not None and levels[0].array is not None:
-            arrays = (level.name for level in levels if level is not None)
-            found |= dict.fromkeys(arrays, (owner, levels[0]))
+        base = first_level(owner, nodes)
+        if base is not None and base.array is not None:
+            stored = (name for name in level_names(owner) if name is not None and name in nodes)
+            found |= dict.fromkeys(stored, (owner, base))
     return found
 
 
@@ -133,13 +131,11 @@ def lost_frames(record: FrameRecord, files: StoredFiles, base: Node) -> Flags:
     def stored(file: ChunkFile) -> Coordinates:
         try:
             indexes = indexes_of(files, array, file) if array.shard_shape is not None else None
-        except OSError:
-            if files.folder is None:
-                raise
+        except UnreadableFileError:
             return np.empty((0, len(array.shape)), np.int64)
         return coordinates_in(array, file, indexes)
 
-    with ThreadPoolExecutor(1 if files.folder is not None else _AT_ONCE) as threads:
+    with ThreadPoolExecutor(files.reads_at_once) as threads:
         lost = _lost(record, array, threads.map(stored, base.files))
     if lost is None:
         return np.zeros_like(record.told)
@@ -184,7 +180,7 @@ def _frames(record: FrameRecord, array: StoredArray, layers: Flags) -> Flags:
 
 
 def _planes_of_level(record: FrameRecord, array: StoredArray) -> Flags | None:
-    """Return which planes of a level have frames; None if its shape is none of such a pyramid."""
+    """Return which planes of a level have frames; None if its shape fits no such pyramid."""
     planes = record.planes()
     if len(array.shape) != planes.ndim + 2:
         return None

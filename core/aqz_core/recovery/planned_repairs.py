@@ -17,12 +17,13 @@ from aqz_core.errors import AqzError, StorageError
 from aqz_core.metadata import to_json
 from aqz_core.reading.chunks import chunks_per_shard, indexes_of
 from aqz_core.reading.extent import (
+    first_level,
     level_factors,
     level_name,
-    level_paths,
     levels_of,
     recorded_length,
 )
+from aqz_core.reading.files import UnreadableFileError
 from aqz_core.reading.frame_record import (
     FrameRecord,
     impossible_length,
@@ -40,8 +41,8 @@ if TYPE_CHECKING:
 
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.node import ChunkFile, Node
     from aqz_core.reading.stored_array import StoredArray
-    from aqz_core.reading.survey import ChunkFile, Node
     from aqz_core.recovery.changes import StoreChanges
 
 __all__ = ["Repairs"]
@@ -104,11 +105,14 @@ class Repairs:
     def plan(self, told: Collection[str] = ()) -> None:
         """Find out what is to be done: to shards, to leftovers, and then to metadata.
 
-        Nodes that are `told` of need no further word.
+        Nodes in `told` are reported already.
         """
         self.plan_files()
         levels = {
-            level.name for node in self._nodes if node.aqz for level in self._levels_below(node)
+            level.name
+            for node in self._nodes
+            if node.aqz and node.array is None
+            for level in levels_of(node, self._by_name)
         }
         for node in self._nodes:
             if node.problem and (node.has_metadata or node.files or node.foreign):
@@ -130,19 +134,18 @@ class Repairs:
             for path in missing_levels(node, self._by_name):
                 if (level_name(node, path) or "") not in told:
                     self.find(Severity.ERROR, node.name, f"the image's level {path!r} is missing")
-        local = self._files.folder is not None
-        idle = local and not self._files.is_written()
+        idle = self._files.is_local and not self._files.is_written()
         records: dict[str, FrameRecord | None] = {}
         for name, (owner, base) in recorded_levels(self._by_name).items():
             if owner.name not in records:
-                records[owner.name] = self._record(owner, base, local=local, idle=idle)
+                records[owner.name] = self._record(owner, base, idle=idle)
             record, level = records[owner.name], self._by_name.get(name)
             if record is not None and level is not None and (record.closed or level is base):
                 lost = lost_files(record, level)
                 if lost:
                     self.find(Severity.ERROR, name, f"{lost}. {_FILL_GAPS}")
 
-    def _record(self, owner: Node, base: Node, *, local: bool, idle: bool) -> FrameRecord | None:
+    def _record(self, owner: Node, base: Node, *, idle: bool) -> FrameRecord | None:
         """Return what is on record of an array's frames, or None if that proves nothing."""
         if impossible_record(owner) or impossible_length(owner, base, idle=idle):
             return None
@@ -151,7 +154,7 @@ class Repairs:
         except StorageError as error:
             self.find(Severity.ERROR, owner.name, str(error))
             return None
-        return record if record.proves(local=local, idle=idle) else None
+        return record if record.proves(idle=idle) else None
 
     def plan_files(self) -> None:
         """Plan only what is to be done to shards and leftovers."""
@@ -163,7 +166,7 @@ class Repairs:
             self._plan_frame_records(node)
 
     def plan_uploads(self, *, abort: bool) -> None:
-        """Tell of uploads that never ended, or plan to abort them."""
+        """Report uploads that never ended, or plan to abort them."""
         for name, abort_it in self._files.unfinished():
             if abort:
                 self._do(name, "abort its unfinished upload", partial(_without_changes, abort_it))
@@ -212,15 +215,13 @@ class Repairs:
         name, chunks = file.name, math.prod(chunks_per_shard(array))
         try:
             indexes = indexes_of(self._files, array, file)
-        except OSError as error:
-            if self._files.folder is None:
-                raise
-            self.find(Severity.ERROR, name, f"cannot be read: {error.strerror or error}")
+        except UnreadableFileError as error:
+            self.find(Severity.ERROR, name, error.why)
             return
         if indexes.nbytes == 0:
             self._plan_removal(name)
             return
-        if self._files.folder is None and indexes.end is None:
+        if not self._files.is_local and indexes.end is None:
             self._unfinished.add(node.name)
             self.find(Severity.ERROR, name, _NO_END)
             return
@@ -234,7 +235,7 @@ class Repairs:
             )
             return
         kept = self._kept(name, entries, indexes)
-        if self._files.folder is None:
+        if not self._files.is_local:
             return
         block = encode_index(kept)
         if indexes.end is None or not np.array_equal(indexes.end, kept):
@@ -243,7 +244,7 @@ class Repairs:
             self._do(name, "restore the index at the start", lambda to: to.write_start(name, block))
 
     def _kept(self, name: str, entries: Entries, indexes: ShardIndexes) -> Entries:
-        """Return the entries whose bytes are there; tell of the others."""
+        """Return the entries whose bytes are there; report the others."""
         inside = entries_within(entries, indexes.nbytes)
         lost = int((named(entries) & ~inside).sum())
         if not lost:
@@ -283,22 +284,16 @@ class Repairs:
         try:
             size = self._files.size(name) or 0
             cut = size > 0 and self._files.read_range(name, size - 1, 1) != b"\n"
-        except OSError:
-            if self._files.folder is None:
-                raise
+        except UnreadableFileError:
             return
         if cut:
             self._do(name, "end the line that was cut off", lambda to: to.add_to_end(name, b"\n"))
 
     # ---- metadata ---------------------------------------------------------------------------
 
-    def _levels_below(self, owner: Node) -> list[Node]:
-        """Return the arrays of an image; none for what is an array itself."""
-        return levels_of(owner, self._by_name) if owner.array is None else []
-
     def _plan_documents(self, owner: Node) -> None:
         """Plan the metadata of an image and its levels, or of an array."""
-        levels = [owner] if owner.array is not None else self._levels_below(owner)
+        levels = levels_of(owner, self._by_name)
         lengths = self._lengths(owner, levels)
         for node, length in zip(levels, lengths, strict=True):
             self._plan_node(node, owner, length)
@@ -307,8 +302,10 @@ class Repairs:
 
     def _plan_node(self, node: Node, owner: Node, length: int | None) -> None:
         """Plan to replace the metadata files of a node that say something new."""
-        main, *others = copy.deepcopy(node.documents()).items()
-        file, document = main
+        documents = copy.deepcopy(node.documents)
+        # The same file in Zarr V3, and in V2 without attributes.
+        file, attributes_file = next(iter(documents)), next(reversed(documents))
+        document = documents[file]
         what = []
         if node.array is not None and length not in (None, node.array.shape[0]):
             before = list(node.array.shape)
@@ -318,18 +315,17 @@ class Repairs:
         if node.array is not None and not node.array.index_at_end and is_finished:
             _point_to_the_end(document)
             what.append("the index is looked for at the end of shards")
-        attributes = others[0][1] if others else document.get("attributes", {})
+        attributes = node.format.attributes_in(documents, node.name)
         about_state = []
         if node is owner and node.aqz.get("state") == "recording":
             attributes["aqz"]["state"] = "interrupted"
             about_state.append("the state becomes 'interrupted'")
         if node is owner:
             about_state += self._end_attributes(node, attributes)
-        if others:
+        if attributes_file != file:
             self._plan_document(file, document, what)
-            self._plan_document(others[0][0], attributes, about_state)
-        else:
-            self._plan_document(file, document, what + about_state)
+            what = []
+        self._plan_document(attributes_file, documents[attributes_file], what + about_state)
 
     def _end_attributes(self, node: Node, attributes: dict[str, Any]) -> list[str]:
         """Say that what programs said of the recording in attributes of their own has ended."""
@@ -354,7 +350,7 @@ class Repairs:
 
     def _plan_rebuilt(self, node: Node) -> None:
         """Plan to store the metadata of a group that are missing."""
-        for name, document in node.documents().items():
+        for name, document in node.documents.items():
             self._plan_document(name, document, [])
 
     def _lengths(self, owner: Node, levels: list[Node]) -> list[int | None]:
@@ -363,12 +359,14 @@ class Repairs:
             return [None] * len(levels)
         base = levels[0]
         assert base.array is not None
-        idle = self._files.folder is not None
-        is_first = base is owner or level_name(owner, level_paths(owner)[0]) == base.name
+        idle = self._files.is_local
+        is_first = first_level(owner, self._by_name) is base
         impossible = impossible_record(owner) or impossible_length(owner, base, idle=idle)
         if impossible and is_first:  # it may be a smaller level, where that cannot be read
             self.find(Severity.ERROR, base.name, f"{impossible}; its length is left as it is")
             return [None] * len(levels)
+        if owner.aqz.get("state") == "complete" and type(owner.aqz.get("frames")) is int:
+            return [None] * len(levels)  # files behind the end are what an earlier crash left
         try:
             planes = StoredPlanes(self._files, base, self._providers)
         except AqzError as error:
@@ -386,7 +384,7 @@ def _advice(node: Node) -> str:
     """Say why a node cannot be read, and what to do."""
     assert node.problem is not None
     what = node.problem.replace(f"{node.where}/", "")
-    if node.document or not node.foreign:
+    if node.documents or not node.foreign:
         return what
     return (
         f"{what}, and nothing else in the store tells what its {len(node.foreign)} files are; they "

@@ -1,11 +1,11 @@
-"""Metadata files that are gone and that others tell: of levels of an image, and of plain groups.
+"""Metadata files that are gone and follow from others: of levels of an image, and of plain groups.
 
-Only what is gone is made again, never what is there and cannot be read: that may be one comma, or
+Only what is gone is rewritten, never what is there and cannot be read: that may be one comma, or
 the disk. The level of a pyramid follows from the levels that are there and the recording's state,
 which its image carries; it is made by the same plan as when it was recorded, and only if that plan
 gives the levels that are there as they are. A group without attributes, as above several arrays or
-in the rows of a plate, says nothing that could be lost; a well is told by its plate. What nothing
-tells is said, with what to do.
+in the rows of a plate, says nothing that could be lost; a well follows from its plate. What
+does not follow is reported, with what to do.
 """
 
 from __future__ import annotations
@@ -20,10 +20,12 @@ from aqz_core.planning.array import plan_array
 from aqz_core.planning.documents import array_documents
 from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.reading.chunks import ChunkDecoder, stored_chunks
-from aqz_core.reading.extent import axis_names, level_name, level_paths, levels_of
+from aqz_core.reading.extent import axis_names, level_names, levels_of
+from aqz_core.reading.files import UnreadableFileError
+from aqz_core.reading.node import ChunkFile
 from aqz_core.reading.stored_array import StoredArray
 from aqz_core.reading.stored_settings import stored_settings
-from aqz_core.reading.survey import ChunkFile, coordinate_of
+from aqz_core.reading.survey import coordinate_of
 from aqz_core.settings.stream import StreamSettings
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from aqz_core.planning.documents import IndexLocation
     from aqz_core.plugins import Hooks
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import Node
+    from aqz_core.reading.node import Node
 
 __all__ = ["Rebuilt", "rebuild", "stored_grids"]
 
@@ -47,7 +49,7 @@ _ADVICE = (
 
 @dataclass
 class Rebuilt:
-    """What became of metadata that are missing.
+    """What became of missing metadata.
 
     Attributes
     ----------
@@ -108,7 +110,7 @@ def _rebuild_levels(
     rebuilt: Rebuilt,
 ) -> None:
     """Make the metadata of an image's levels again that are missing."""
-    names = [level_name(owner, path) for path in level_paths(owner)]
+    names = level_names(owner)
     known = {name: by_name[name] for name in names if name in by_name}
     missing = [
         name for name in names if name and (name not in known or not known[name].has_metadata)
@@ -145,8 +147,7 @@ def _check_level(
     if node is None or not node.foreign:
         return
     ((file, document),) = found.items()
-    is_v2 = file.endswith(".zarray")
-    array = StoredArray.parse_v2(document, {}, file) if is_v2 else StoredArray.parse(document, file)
+    array = StoredArray.parse(document, file)
     chunk_files = [
         ChunkFile(name, place, files.size(name) or 0)
         for name in node.foreign
@@ -170,10 +171,8 @@ def _first_chunk(files: StoredFiles, array: StoredArray, file: ChunkFile) -> byt
     """Return the bytes of a chunk of a file, or None if it has none."""
     try:
         return next((data for _, data in stored_chunks(files, array, file)), None)
-    except OSError as error:
-        if files.folder is None:
-            raise  # it is the service that failed, or the connection to it
-        raise _UnknownError(f"its chunks cannot be read: {error.strerror or error}") from error
+    except UnreadableFileError as error:
+        raise _UnknownError(f"its chunks {error.why}") from error
 
 
 def _level_documents(

@@ -1,7 +1,7 @@
 """Finishing a store whose recording ended before it was closed.
 
 A repair only adds: a missing index behind the chunks of a shard, the length that stored chunks
-reach to the metadata, metadata files that are gone and that others tell. It removes nothing but
+reach to the metadata, metadata files that are gone and follow from others. It removes nothing but
 files without a pixel in them. Every step leaves the store at least as readable as before, so a
 repair that is interrupted can simply be run again: indexes first, metadata that point to them last.
 """
@@ -14,14 +14,11 @@ from aqz_core.errors import StorageError
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.reading.files import open_files
 from aqz_core.reading.survey import survey
-from aqz_core.recovery.changes import LocalChanges, ObjectChanges, changing
+from aqz_core.recovery.changes import changing, locked
 from aqz_core.recovery.frame_counts import count_frames
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.rebuilding import rebuild
 from aqz_core.recovery.report import RepairReport, Severity
-from aqz_core.settings.stream import StreamSettings
-from aqz_core.storage.lock import StoreLock
-from aqz_core.storage.opening import lock_store, open_sink
 
 if TYPE_CHECKING:
     import os
@@ -86,44 +83,16 @@ def repair_store(
                 what = "is being recorded now; wait until it is closed"
                 repairs.find(Severity.WARNING, "", what)
             return repairs.report(applied=False)
-        if files.folder is None:
-            return _repair_objects(files, hooks, abort_uploads, s3)
-        survey(files)  # no lock file beside something that is not a directory
-        with changing(files.url):
-            lock = StoreLock(files.folder)
-            try:
-                repairs = _planned(files, hooks, abort_uploads)
-                files.check_inside()
-                changes = LocalChanges(files.folder)
-                repairs.apply(changes)
-                count_frames(files, repairs.ended, hooks.codecs(), changes)
-                return repairs.report(applied=True)
-            finally:
-                lock.release()
+        with locked(files, hooks):
+            repairs = _planned(files, hooks, abort_uploads)
+            files.check_inside()
+            if repairs.is_needed:
+                with changing(files, hooks) as changes:
+                    repairs.apply(changes)
+                    count_frames(files, repairs.ended, hooks.codecs(), changes)
+            return repairs.report(applied=True)
     finally:
         files.close()
-
-
-def _repair_objects(
-    files: StoredFiles, hooks: Hooks, abort_uploads: bool, s3: S3Settings | None
-) -> RepairReport:
-    """Repair a store in an object store, through the sink that recordings go to."""
-    settings = StreamSettings(store_path=files.address, s3=s3)
-    lock = lock_store(settings, hooks.sinks())
-    try:
-        repairs = _planned(files, hooks, abort_uploads)
-        if repairs.is_needed:
-            sink = open_sink(settings, hooks.sinks())
-            try:
-                changes = ObjectChanges(sink)
-                repairs.apply(changes)
-                count_frames(files, repairs.ended, hooks.codecs(), changes)
-            finally:
-                sink.close()
-        return repairs.report(applied=True)
-    finally:
-        if lock is not None:
-            lock.release()
 
 
 def _planned(files: StoredFiles, hooks: Hooks, abort_uploads: bool) -> Repairs:

@@ -6,7 +6,6 @@ that finds another plane or channel on the way is closed, resized, and resumed.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +16,14 @@ from aqz_core.plugins import create_plugin_manager
 from aqz_core.reading.extent import axis_names, levels_of
 from aqz_core.reading.files import open_files
 from aqz_core.reading.survey import survey
-from aqz_core.recovery.changes import LocalChanges, ObjectChanges, StoreChanges, changing
+from aqz_core.recovery.changes import changing, locked
 from aqz_core.settings.keys import normalise_key
-from aqz_core.settings.stream import StreamSettings
-from aqz_core.storage.lock import StoreLock
-from aqz_core.storage.opening import lock_store, open_sink
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
-    from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import Node
+    from aqz_core.reading.node import Node
     from aqz_core.settings.array import Channel
     from aqz_core.settings.s3 import S3Settings
 
@@ -72,11 +67,11 @@ def resize_axes(
     """
     files = open_files(store, s3)
     try:
-        with _changes_of(files, s3) as changes:
-            nodes = survey(files)
-            by_name = {node.name: node for node in nodes}
+        hooks = create_plugin_manager(())
+        with locked(files, hooks), changing(files, hooks) as changes:
+            by_name = {node.name: node for node in survey(files)}
             owner = by_name.get(normalise_key(key))
-            levels = [] if owner is None else _levels(owner, by_name)
+            levels = [] if owner is None else levels_of(owner, by_name)
             if owner is None or len(levels) != 1:
                 what = "has a pyramid, whose levels would not fit" if levels else "is not there"
                 raise SettingsError(f"{files.url}: array {key!r} {what}; its axes cannot change")
@@ -84,29 +79,6 @@ def resize_axes(
                 changes.replace(name, to_json(document))
     finally:
         files.close()
-
-
-@contextlib.contextmanager
-def _changes_of(files: StoredFiles, s3: S3Settings | None) -> Iterator[StoreChanges]:
-    """Hold a store and hand out what changes it."""
-    with changing(files.url), contextlib.ExitStack() as stack:
-        if files.folder is not None:
-            stack.callback(StoreLock(files.folder).release)
-            yield LocalChanges(files.folder)
-            return
-        settings = StreamSettings(store_path=files.address, s3=s3)
-        hooks = create_plugin_manager(())
-        lock = lock_store(settings, hooks.sinks())
-        if lock is not None:
-            stack.callback(lock.release)
-        sink = open_sink(settings, hooks.sinks())
-        stack.callback(sink.close)
-        yield ObjectChanges(sink)
-
-
-def _levels(owner: Node, by_name: dict[str, Node]) -> list[Node]:
-    """Return the arrays of an image, or the array itself."""
-    return [owner] if owner.array is not None else levels_of(owner, by_name)
 
 
 def _documents(
@@ -118,18 +90,18 @@ def _documents(
     unknown = sorted(set(sizes) - set(names))
     if unknown:
         raise SettingsError(f"{owner.where}: there is no leading axis {unknown[0]!r} but {names}")
-    documents = copy.deepcopy(base.documents())
+    documents = copy.deepcopy(base.documents)
     document = next(iter(documents.values()))
     for name, size in sizes.items():
         document["shape"][names.index(name)] = size
-    documents |= {} if owner is base else copy.deepcopy(owner.documents())
-    for one in documents.values():
-        attributes = one.get("attributes", one)
+    documents |= {} if owner is base else copy.deepcopy(owner.documents)
+    for node in (base, owner):
+        attributes = node.format.attributes_in(documents, node.name)
         if "aqz" in attributes:
             for axis in attributes["aqz"]["axes"]:
                 if axis["size"]:  # 0 is an axis without an end
                     axis["size"] = sizes.get(axis["name"], axis["size"])
-        display = attributes.get("ome", attributes)
+        display = node.format.ome_in(attributes) or {}
         if channels and "omero" in display:
             display["omero"] = omero_attributes(channels, base.array.dtype)
     return documents

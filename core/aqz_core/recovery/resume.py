@@ -10,25 +10,22 @@ import copy
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from aqz_core.enums import ZarrVersion
 from aqz_core.errors import ResumeError
-from aqz_core.metadata.custom import RESERVED, RESERVED_V2
+from aqz_core.metadata.custom import RESERVED
+from aqz_core.metadata.zarr_format import zarr_format
 from aqz_core.planning.resume_point import ResumedStore
 from aqz_core.reading.extent import level_paths, levels_of
 from aqz_core.reading.files import open_files
 from aqz_core.reading.stored_settings import differences, stored_settings
-from aqz_core.reading.survey import MAX_TEXT_NBYTES, Node, survey
-from aqz_core.recovery.changes import LocalChanges, changing
+from aqz_core.reading.survey import MAX_TEXT_NBYTES, survey
+from aqz_core.recovery.changes import changing, lock_files
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.rebuilding import stored_grids
 from aqz_core.recovery.resume_search import find_resume_point
 from aqz_core.settings.keys import normalise_key
-from aqz_core.settings.location import S3_SCHEMES, is_local, s3_location
-from aqz_core.settings.paths import local_path, url_scheme, without_password
+from aqz_core.settings.paths import without_password
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate
-from aqz_core.storage.lock import StoreLock
-from aqz_core.storage.opening import lock_store
 
 if TYPE_CHECKING:
     import os
@@ -40,8 +37,10 @@ if TYPE_CHECKING:
     from aqz_core.planning.resume_point import ResumePoint
     from aqz_core.plugins import CodecProvider, Hooks
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.node import Node
     from aqz_core.settings.array import ArraySettings
     from aqz_core.settings.s3 import S3Settings
+    from aqz_core.storage.lock import StoreLock
 
 __all__ = ["open_resumed_store"]
 
@@ -74,7 +73,7 @@ class _Found:
             found.owner,
             found.levels,
             self.providers,
-            live=self.live and self.files.folder is not None,
+            live=self.live and self.files.is_local,
         )
         return replace(progress, image_attributes=_image_attributes(found.owner))
 
@@ -97,13 +96,8 @@ def open_resumed_store(
     files = open_files(store, s3)
     lock = None
     try:
-        if files.folder is not None:
-            survey(files)  # no lock file beside something that is not a directory
-            lock = StoreLock(files.folder)
-        else:
-            place = StreamSettings(store_path=files.address, s3=s3)
-            lock = lock_store(place, hooks.sinks())
-        return _read(files, s3, settings, hooks, lock)
+        lock = lock_files(files, hooks)
+        return _read(files, settings, hooks, lock)
     except BaseException:
         if lock is not None:
             lock.release()
@@ -113,7 +107,6 @@ def open_resumed_store(
 
 def _read(
     files: StoredFiles,
-    s3: S3Settings | None,
     given: StreamSettings | None,
     hooks: Hooks,
     lock: StoreLock | None,
@@ -137,9 +130,9 @@ def _read(
             f"first, with `aqz upload`; if it is lost, delete the object {name!r} to go on without "
             "it."
         )
-    if files.folder is not None:
-        with changing(files.url):
-            repairs.apply(LocalChanges(files.folder))
+    if files.is_local and repairs.is_needed:
+        with changing(files, hooks) as changes:
+            repairs.apply(changes)
     nodes = survey(files)
     recorded = {one.settings.output_key: one for one in _recordings(nodes)}
     if not recorded:
@@ -149,7 +142,7 @@ def _read(
         )
     if given is not None:
         recorded = _chosen(files, recorded, given, providers)
-    stream = _stream_settings(files, s3, recorded, given)
+    stream = _stream_settings(files, recorded, given)
     validate(stream)
     attributes = {key: _foreign_attributes(one.owner) for key, one in recorded.items()}
     found = _Found(files, recorded, providers, stream.live)
@@ -163,7 +156,7 @@ def _recordings(nodes: list[Node]) -> list[_Recorded]:
     for node in nodes:
         if "axes" not in node.aqz:
             continue
-        levels = [node] if node.array is not None else levels_of(node, by_name)
+        levels = levels_of(node, by_name)
         if not levels or (node.array is None and len(levels) != len(level_paths(node))):
             raise ResumeError(
                 f"{node.where}: not every array of the image can be read; `aqz validate` says why, "
@@ -177,14 +170,12 @@ def _image_attributes(owner: Node) -> Mapping[str, Any] | None:
     """Return the NGFF attributes of an image as they are stored; None for a plain array."""
     if owner.array is not None:
         return None
-    if owner.version is ZarrVersion.V2:
-        return {k: v for k, v in owner.attributes.items() if k in RESERVED_V2 and k != "aqz"}
-    return {"ome": owner.attributes["ome"]}
+    return owner.format.image_attributes(owner.attributes)
 
 
 def _foreign_attributes(owner: Node) -> Document:
     """Return the attributes of a node that are not the stream's."""
-    own = RESERVED_V2 if owner.version is ZarrVersion.V2 and owner.array is None else RESERVED
+    own = owner.format.reserved if owner.array is None else RESERVED
     return {k: v for k, v in owner.attributes.items() if k not in own}
 
 
@@ -195,7 +186,7 @@ def _chosen(
     providers: Mapping[str, CodecProvider],
 ) -> dict[str, _Recorded]:
     """Return the recordings that settings ask for, if they agree with them."""
-    if not _is_same_place(given, files):
+    if given.store_path and not files.is_at(given):
         raise ResumeError(
             f"the settings are for the store {without_password(given.store_path)!r}, not "
             f"for {files.url!r}"
@@ -221,7 +212,7 @@ def _chosen(
             recorded[key].settings,
             array,
             providers,
-            sharded=given.version is not ZarrVersion.V2,
+            sharded=zarr_format(given.version).has_shards,
             root_is_image=given.rules.root_is_image,
         )
         if found:
@@ -232,28 +223,14 @@ def _chosen(
     return chosen
 
 
-def _is_same_place(given: StreamSettings, files: StoredFiles) -> bool:
-    """Return whether settings name the store that is resumed, or none at all."""
-    if not given.store_path:
-        return True
-    if is_local(given.store_path, given.s3):
-        folder = files.folder
-        return folder is not None and local_path(given.store_path).resolve() == folder.resolve()
-    if given.s3 is not None or url_scheme(given.store_path) in S3_SCHEMES:
-        return s3_location(given.store_path, given.s3).url == files.url
-    return given.store_path.rstrip("/") == files.address
-
-
 def _stream_settings(
     files: StoredFiles,
-    s3: S3Settings | None,
     recorded: Mapping[str, _Recorded],
     given: StreamSettings | None,
 ) -> StreamSettings:
-    """Return the settings of the stream that goes on."""
+    """Return the settings of the resumed stream."""
     stream = StreamSettings() if given is None else copy.deepcopy(given)
-    stream.store_path = files.address
-    stream.s3 = s3
+    stream.store_path, stream.s3 = files.settings.store_path, files.settings.s3
     stream.overwrite = False
     # What was given agrees with what is stored, and `extend` compares with it.
     asked = {normalise_key(one.output_key): one for one in stream.arrays}
@@ -266,7 +243,7 @@ def _stream_settings(
             "one format"
         )
     stream.version = version
-    if files.folder is None:
+    if not files.is_local:
         return stream  # whether shards are live makes no difference there
     live = {bool(one.owner.aqz.get("live", False)) for one in recorded.values()}
     if len(live) > 1:

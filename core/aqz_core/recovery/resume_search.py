@@ -1,4 +1,4 @@
-"""How far one array of an earlier recording came, and which frames must be taken up again.
+"""How far one array of an earlier recording came, and which frames must be recorded again.
 
 Chunks may have been stored half-full, and planes of a pyramid may have waited in memory for others.
 So the append axis is looked at in *units*: steps at which chunks, and pairs of planes, begin at
@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from aqz_core.planning.array import ArrayPlan
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
-    from aqz_core.reading.survey import Node
+    from aqz_core.reading.frame_log import LoggedFrames
+    from aqz_core.reading.node import Node
 
 __all__ = ["find_resume_point"]
 
@@ -73,6 +74,17 @@ def find_resume_point(
         logged = logged_frames(files, levels[0].log, search.router, most_frames(levels[0]))
     except StorageError as error:
         raise ResumeError(f"{error}. Record into another store.") from error
+    found = _found(search, owner, levels, logged)
+    if owner.aqz.get("frames") is None:  # lines tell of every frame that comes
+        return found
+    told = logged.recorded | logged.skipped | logged.lost
+    return replace(found, forgets=bool(told[found.frames :].any()))
+
+
+def _found(
+    search: _Search, owner: Node, levels: Sequence[Node], logged: LoggedFrames
+) -> ResumePoint:
+    """Find out how far an array was recorded, in order or by index."""
     certain = owner.aqz.get("frames")
     closed = owner.aqz.get("state") == "complete"
     if certain is None:
@@ -180,6 +192,8 @@ class _Search:
         first, *others = self._lengths
         if self._plan.lead_order and self._plan.lead_order[0] == 0:
             first = max(first, self.router.length(frames))
+        elif self._plan.lead_order and frames:
+            first = self._plan.base.shape[0]
         return (first, *others)
 
     def _complete_length(self) -> int:

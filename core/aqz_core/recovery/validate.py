@@ -9,22 +9,13 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from aqz_core.enums import ZarrVersion
-from aqz_core.errors import AqzError, StorageError
+from aqz_core.errors import StorageError
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.reading.chunks import (
     ChunkDecoder,
-    chunk_coordinates,
-    chunks_per_shard,
-    coordinates_in,
     has_checksum,
-    indexes_of,
-    stored_chunks,
 )
-from aqz_core.reading.files import open_files
+from aqz_core.reading.files import UnreadableFileError, open_files
 from aqz_core.reading.frame_log import log_lines
 from aqz_core.reading.frame_record import (
     FrameRecord,
@@ -33,8 +24,8 @@ from aqz_core.reading.frame_record import (
     read_record,
 )
 from aqz_core.reading.json_documents import parse_json
-from aqz_core.reading.shard_indexes import Entries, ShardIndexes, entries_within, named
-from aqz_core.reading.survey import MAX_TEXT_NBYTES, ChunkFile, Node, survey
+from aqz_core.reading.survey import MAX_TEXT_NBYTES, survey
+from aqz_core.recovery.file_checks import FileChecker
 from aqz_core.recovery.missing_chunks import lost_chunks, missing_levels, recorded_levels
 from aqz_core.recovery.report import (
     ArraySummary,
@@ -49,14 +40,16 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    import numpy as np
+    import numpy.typing as npt
+
     from aqz_core.plugins import CodecProvider
     from aqz_core.reading.files import StoredFiles
+    from aqz_core.reading.node import Node
     from aqz_core.reading.stored_array import StoredArray
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["validate_store"]
-
-_MOST_FINDINGS_OF_A_FILE = 8
 
 
 def validate_store(
@@ -136,7 +129,7 @@ class _Checker:
 
     def check_store(self) -> ValidationReport:
         """Check everything."""
-        self._idle = not self._files.is_written()
+        self._idle = self._files.is_local and not self._files.is_written()
         nodes = survey(self._files)
         self._nodes = {node.name: node for node in nodes}
         self._recorded = recorded_levels(self._nodes)
@@ -148,7 +141,7 @@ class _Checker:
         self._above = {node.name.rpartition("/")[0] for node in nodes}
         self._total = sum(file.nbytes for node in nodes for file in node.files)
         root = nodes[0]
-        if not root.document and root.problem:
+        if not root.documents and root.problem:
             self.find(Severity.ERROR, "", root.problem)
         for node in nodes:
             self._check_node(node, is_root=node is root)
@@ -177,10 +170,9 @@ class _Checker:
 
     def _state(self, nodes: list[Node]) -> str | None:
         """Return the state of the store, and say what it means where it is not complete."""
-        is_remote = self._files.folder is None
         written = self._files.is_written()
         # Another machine may record to an object store, so its own word is taken.
-        recorded_now = written or is_remote
+        recorded_now = written or not self._files.is_local
         states = [str(node.aqz["state"]) for node in nodes if "state" in node.aqz]
         state = _overall_state(states, recorded_now=recorded_now)
         if state == "interrupted":
@@ -207,7 +199,7 @@ class _Checker:
     def _check_node(self, node: Node, *, is_root: bool) -> None:
         """Check one node and what lies in its folder."""
         found = node.has_metadata or node.files or node.foreign or node.name in self._above
-        is_something = node.document or (not is_root and found)
+        is_something = node.documents or (not is_root and found)
         if node.problem and is_something:
             self.find(Severity.ERROR, node.name, node.problem)
         elif node.problem is None and node.array is None:
@@ -231,10 +223,8 @@ class _Checker:
 
     def _check_image(self, node: Node) -> None:
         """Check that the levels that NGFF metadata name are there."""
-        is_v2 = node.version is ZarrVersion.V2
-        ome = node.attributes if is_v2 else node.attributes.get("ome", {})
         try:
-            images = ome.get("multiscales", [])
+            images = (node.format.ome_in(node.attributes) or {}).get("multiscales", [])
             [str(level["path"]) for image in images for level in image["datasets"]]
         except (AttributeError, KeyError, TypeError) as error:
             self.find(Severity.ERROR, node.name, malformed_ome(error))
@@ -251,29 +241,19 @@ class _Checker:
 
     def _check_array(self, node: Node, array: StoredArray) -> None:
         """Check every file of an array."""
-        decoder = self._decoder(node, array)
-        first = decoder is not None
-        stored: list[npt.NDArray[np.int64]] = []
-        decoded = nbytes = 0
+        checker = FileChecker(self._files, array, self._decoder(node, array), self.find)
         for file in node.files:
             try:
-                indexes = self._check_file(array, file)
-                stored.append(coordinates_in(array, file, indexes))
-                if decoder is not None:
-                    good = self._decode_file(decoder, file, indexes, round_trip=first)
-                    decoded += good
-                    first = first and not good
-            except OSError as error:
-                if self._files.folder is None:
-                    raise  # it is the service that failed, or the connection to it
-                self.find(Severity.ERROR, file.name, f"cannot be read: {error.strerror or error}")
-            nbytes += file.nbytes
+                checker.check(file)
+            except UnreadableFileError as error:
+                self.find(Severity.ERROR, file.name, error.why)
             self._advance(file.nbytes)
-        chunks = sum(map(len, stored))
-        if not self._check_record(node, stored) and (node.files or all(array.shape)):
+        chunks = sum(map(len, checker.stored))
+        if not self._check_record(node, checker.stored) and (node.files or all(array.shape)):
             self._check_extent(node, array, chunks)
+        nbytes = sum(file.nbytes for file in node.files)
         self.arrays.append(
-            ArraySummary(node.name, array.shape, len(node.files), chunks, decoded, nbytes)
+            ArraySummary(node.name, array.shape, len(node.files), chunks, checker.decoded, nbytes)
         )
 
     def _decoder(self, node: Node, array: StoredArray) -> ChunkDecoder | None:
@@ -285,92 +265,6 @@ class _Checker:
         except StorageError as error:
             self.find(Severity.ERROR, node.name, str(error))
             return None
-
-    def _check_file(self, array: StoredArray, file: ChunkFile) -> ShardIndexes | None:
-        """Check the indexes of a shard; return them, or None for a chunk file."""
-        if array.shard_shape is None:
-            return None
-        chunks = math.prod(chunks_per_shard(array))
-        indexes = indexes_of(self._files, array, file)
-        size = indexes.nbytes
-        if size < 16 * chunks + 4:
-            self.find(
-                Severity.ERROR,
-                file.name,
-                f"{size} bytes are fewer than the {16 * chunks + 4} of a shard's index; "
-                "the file was cut short",
-            )
-            return indexes
-        used = indexes.end if array.index_at_end else indexes.start
-        if used is None:
-            place = "end" if array.index_at_end else "start"
-            other = indexes.best(prefer_end=array.index_at_end)
-            hint = "; the other one is intact" if other is not None else ""
-            self.find(
-                Severity.ERROR,
-                file.name,
-                f"the index at the {place} of the shard does not match its checksum{hint}",
-            )
-        else:
-            self._check_entries(array, file, used, size)
-        return indexes
-
-    def _check_entries(
-        self, array: StoredArray, file: ChunkFile, entries: Entries, size: int
-    ) -> None:
-        """Check that chunks lie inside the file, do not overlap, and belong to the array."""
-        is_named = named(entries)
-        inside = entries_within(entries, size)
-        outside = np.flatnonzero(is_named & ~inside)
-        for number in outside[:_MOST_FINDINGS_OF_A_FILE].tolist():
-            offset, nbytes = map(int, entries[number])
-            self.find(
-                Severity.ERROR,
-                file.name,
-                f"chunk {number} should be {nbytes} bytes at {offset}, outside of the file's "
-                f"{size}",
-            )
-        if len(outside) > _MOST_FINDINGS_OF_A_FILE:
-            self.find(
-                Severity.ERROR, file.name, f"{len(outside)} chunks in all are outside of the file"
-            )
-        spans = entries[inside].astype(np.int64)
-        spans = spans[np.argsort(spans[:, 0], kind="stable")]
-        if (spans[1:, 0] < spans[:-1].sum(axis=1)).any():
-            self.find(Severity.ERROR, file.name, "chunks overlap")
-        coordinates = chunk_coordinates(array, file.coordinate, np.flatnonzero(inside))
-        grid = -(-np.array(array.shape) // np.array(array.chunk_shape))
-        beyond = (coordinates >= grid).any(axis=1).sum()
-        if beyond:
-            self.find(
-                Severity.NOTE,
-                file.name,
-                f"{beyond} chunks lie outside of the array's shape {array.shape}",
-            )
-
-    def _decode_file(
-        self,
-        decoder: ChunkDecoder,
-        file: ChunkFile,
-        indexes: ShardIndexes | None,
-        *,
-        round_trip: bool,
-    ) -> int:
-        """Decode every chunk of a file; return how many could be."""
-        good = bad = 0
-        for coordinate, data in stored_chunks(self._files, decoder.array, file, indexes):
-            try:
-                if round_trip and not good and not decoder.survives_round_trip(data):
-                    raise StorageError("the codecs do not give back what they were given")
-                decoder.decode(data)
-                good += 1
-            except AqzError as error:
-                bad += 1
-                if bad <= _MOST_FINDINGS_OF_A_FILE:
-                    self.find(Severity.ERROR, file.name, f"chunk {coordinate}: {error}")
-        if bad > _MOST_FINDINGS_OF_A_FILE:
-            self.find(Severity.ERROR, file.name, f"{bad} chunks in all cannot be decoded")
-        return good
 
     def _check_extent(self, node: Node, array: StoredArray, chunks: int) -> None:
         """Note how many of the chunks that the shape asks for were never written."""
@@ -385,12 +279,11 @@ class _Checker:
     # ---- what is on record ------------------------------------------------------------------
 
     def _check_record(self, node: Node, stored: list[npt.NDArray[np.int64]]) -> bool:
-        """Tell of chunks that are gone though frames in them are on record; return if any are."""
+        """Report chunks that are gone though their frames are on record; return whether any are."""
         owner, base = self._recorded.get(node.name, (None, None))
         if owner is None or base is None:
             return False
         record = self._records.get(owner.name)
-        local = self._files.folder is not None
         # Only when a stream is closed are all levels as long as the first.
         if record is None or not (record.closed or node is base):
             return False
@@ -401,7 +294,7 @@ class _Checker:
                 f"{int(record.lost.sum())} frames that were recorded were gone when the recording "
                 "was resumed, and were not written again; `missing_frames` lists them",
             )
-        if not record.proves(local=local, idle=self._idle):
+        if not record.proves(idle=self._idle):
             return False
         lost = lost_chunks(record, node, stored)
         if lost is not None:
@@ -410,11 +303,10 @@ class _Checker:
 
     def _read_records(self) -> Iterator[tuple[str, FrameRecord]]:
         """Yield what is on record of the frames of each array, by the name of its owner."""
-        idle = self._idle and self._files.folder is not None
         for owner, base in {pair[0].name: pair for pair in self._recorded.values()}.values():
             if impossible_record(owner):
                 continue
-            if impossible := impossible_length(owner, base, idle=idle):
+            if impossible := impossible_length(owner, base, idle=self._idle):
                 self.find(Severity.ERROR, base.name, impossible)
                 continue
             try:
@@ -433,13 +325,11 @@ class _Checker:
                 if problem := _line_problem(line):
                     self.find(Severity.WARNING, node.log, f"line {number} {problem}")
                     return
-        except OSError as error:
-            if self._files.folder is None:
-                raise
-            self.find(Severity.ERROR, node.log, f"cannot be read: {error.strerror or error}")
+        except UnreadableFileError as error:
+            self.find(Severity.ERROR, node.log, error.why)
 
     def _advance(self, nbytes: int) -> None:
-        """Tell how far the check is."""
+        """Report how far the check is."""
         self._done += nbytes
         if self._on_progress is not None:
             self._on_progress(self._done, self._total)
@@ -453,5 +343,5 @@ def _line_problem(line: bytes) -> str | None:
         return "is not valid JSON" if line.endswith(b"\n") else "is not complete"
     if not isinstance(record, dict):
         return "is not a JSON object"
-    known = {"index", "metadata", "appended", "skipped", "lost", "flushed"}
+    known = {"index", "metadata", "appended", "skipped", "lost", "flushed", "resumed"}
     return None if record.keys() & known - {"metadata"} else "says nothing of a frame"

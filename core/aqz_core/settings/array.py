@@ -19,7 +19,7 @@ from aqz_core.enums import (
 from aqz_core.errors import SettingsError, SettingsTypeError
 from aqz_core.settings import checks as check
 from aqz_core.settings.base import SettingsBase
-from aqz_core.settings.checks import UINT32_MAX, checked
+from aqz_core.settings.checks import UINT32_MAX, checked, second_name
 from aqz_core.settings.compression import CompressionSettings
 
 if TYPE_CHECKING:
@@ -36,8 +36,15 @@ PyramidZ: TypeAlias = Literal["chunks", "finer", "never"]
 
 _SIZE = check.whole_number(0, UINT32_MAX)
 
+# What these take is what the constructors take, for type checkers; the checks make lists of it.
 
-@attrs.define(init=False, kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+
+def _given_kind(kind: DimensionType | None) -> DimensionType:
+    """Read a missing kind as SPACE, which only the constructor does."""
+    return DimensionType.SPACE if kind is None else kind
+
+
+@attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class Dimension(SettingsBase):
     """One axis of an array, and how it is cut into chunks and shards.
 
@@ -71,6 +78,7 @@ class Dimension(SettingsBase):
     name: str = attrs.field(default="", metadata=checked(check.text(), required=True))
     kind: DimensionType = attrs.field(
         default=DimensionType.SPACE,
+        converter=_given_kind,
         metadata=checked(check.member(DimensionType), key="type", required=True),
     )
     unit: str | None = attrs.field(
@@ -83,35 +91,9 @@ class Dimension(SettingsBase):
         default=1, metadata=checked(check.optional(_SIZE), always=True, absent="none")
     )
     origin: float = attrs.field(default=0.0, metadata=checked(check.real_number()))
-
-    def __init__(
-        self,
-        *,
-        name: str = "",
-        kind: DimensionType | None = None,
-        unit: str | None = None,
-        scale: float = 1.0,
-        array_size_px: int = 0,
-        chunk_size_px: int = 0,
-        shard_size_chunks: int | None = 1,
-        origin: float = 0.0,
-        type: DimensionType | None = None,
-    ) -> None:
-        if kind is not None and type is not None and kind != type:
-            raise TypeError(
-                f"Dimension: kind={kind} and its alias type={type} differ; give one of them"
-            )
-        given = type if kind is None else kind
-        self.__attrs_init__(
-            name=name,
-            kind=DimensionType.SPACE if given is None else given,
-            unit=unit,
-            scale=scale,
-            array_size_px=array_size_px,
-            chunk_size_px=chunk_size_px,
-            shard_size_chunks=shard_size_chunks,
-            origin=origin,
-        )
+    _type: DimensionType | None = attrs.field(
+        default=None, alias="type", metadata=second_name("kind")
+    )
 
     @property
     def type(self) -> DimensionType:
@@ -121,9 +103,6 @@ class Dimension(SettingsBase):
     @type.setter
     def type(self, value: DimensionType) -> None:
         self.kind = value
-
-
-# What these take is what the constructors take, for type checkers; the checks make lists of it.
 
 
 def _given_window(window: Sequence[float] | None) -> tuple[float, ...] | None:
@@ -260,7 +239,9 @@ class ArraySettings(SettingsBase):
         converter=_given_order,
         metadata=checked(check.list_of("dimension names or positions", check.name_or_index())),
     )
-    _is_ngff: bool = attrs.field(default=False, metadata=checked(check.flag(), always=True))
+    _is_ngff: bool = attrs.field(
+        default=False, alias="is_ngff", metadata=checked(check.flag(), always=True)
+    )
     fill_value: float = attrs.field(default=0, metadata=checked(check.pixel_value()))
     channels: list[Channel] = attrs.field(
         factory=list,

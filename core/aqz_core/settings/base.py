@@ -3,7 +3,9 @@
 A settings class is a mutable, slotted attrs class whose fields carry a `Check` in their
 metadata. Every assignment passes through it, the ones that attrs writes into ``__init__``
 included, so a settings object never holds a value of the wrong type (only what is later
-appended to its lists has to be looked at again: `recheck`).
+appended to its lists has to be looked at again: `recheck`). A private field with the metadata
+`second_name` is a keyword of the constructor and nothing else; the property of its name is for
+everybody else.
 
 It knows nothing about the meaning of a field.
 """
@@ -12,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 import enum
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -21,9 +24,9 @@ from aqz_core.html import html_table
 from aqz_core.settings.checks import Check, Refused, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-__all__ = ["SettingsBase", "recheck"]
+__all__ = ["SettingsBase", "recheck", "settings_fields"]
 
 
 class SettingsBase:
@@ -43,12 +46,17 @@ class SettingsBase:
             for name in given:
                 if _field(cls, name) is None and name not in _known(cls):
                     raise TypeError(_unknown_setting(cls, name))
+            _check_second_names(cls, given)
             return object.__new__(cls)
 
         def __setattr__(self, name: str, value: object) -> None:
             """Check `value` and assign it; refuse names that are no setting."""
             field = _field(type(self), name)
-            if field is not None:
+            if field is not None and "second_name_of" in field.metadata:
+                if value is not None:
+                    setattr(self, field.metadata["second_name_of"], value)
+                value = None
+            elif field is not None:
                 value = _passed(self, field, value)
             elif not hasattr(type(self), name):
                 raise AttributeError(_unknown_setting(type(self), name), name=name, obj=self)
@@ -58,7 +66,7 @@ class SettingsBase:
         """Compare by value."""
         if type(other) is not type(self):
             return NotImplemented
-        names = map(_public_name, _fields(type(self)))
+        names = map(_public_name, settings_fields(type(self)))
         return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
     def _repr_html_(self) -> str:
@@ -79,7 +87,7 @@ class SettingsBase:
 
 def _shown(record: SettingsBase) -> Iterator[tuple[attrs.Attribute[Any], Any, str]]:
     """Yield the fields that are not secret and differ from their defaults, value and text."""
-    for field in _fields(type(record)):
+    for field in settings_fields(type(record)):
         value = getattr(record, field.name)
         if field.repr and not _same(value, _default(field)):
             yield field, value, field.repr(value) if callable(field.repr) else _literal(value)
@@ -100,7 +108,7 @@ def recheck(record: SettingsBase) -> None:
     SettingsTypeError
         If a list has an element of the wrong type.
     """
-    for field in _fields(type(record)):
+    for field in settings_fields(type(record)):
         value = getattr(record, field.name)
         _passed(record, field, value)
         for item in value if isinstance(value, list) else [value]:
@@ -108,15 +116,32 @@ def recheck(record: SettingsBase) -> None:
                 recheck(item)
 
 
-def _fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
+def settings_fields(cls: type) -> tuple[attrs.Attribute[Any], ...]:
     """Return the fields of a settings class, in the order of its definition."""
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)
-    return fields
+    return tuple(one for one in attrs.fields(cls) if "second_name_of" not in one.metadata)
 
 
 def _field(cls: type, name: str) -> attrs.Attribute[Any] | None:
     """Return the field of that attribute name, if there is one."""
-    return next((field for field in _fields(cls) if field.name == name), None)
+    return next((field for field in attrs.fields(cls) if field.name == name), None)
+
+
+def _check_second_names(cls: type, given: Mapping[str, object]) -> None:
+    """Raise `TypeError` if a setting is given under both of its names, with different values."""
+    for field in attrs.fields(cls):
+        name, second = field.metadata.get("second_name_of"), _public_name(field)
+        both = [_listed(given.get(key)) for key in (name, second)]
+        if name is not None and None not in both and both[0] != both[1]:
+            first, other = (textwrap.shorten(_literal(value), 60) for value in both)
+            raise TypeError(
+                f"{cls.__name__}: {name}={first} and its alias {second}={other} differ; give one "
+                "of them"
+            )
+
+
+def _listed(value: object) -> object:
+    """Return a collection as a list, and None for an empty one, which is as good as not given."""
+    return (list(value) or None) if isinstance(value, list | tuple) else value
 
 
 def _public_name(field: attrs.Attribute[Any]) -> str:
@@ -141,7 +166,7 @@ def _passed(record: SettingsBase, field: attrs.Attribute[Any], value: object) ->
 def _known(cls: type) -> list[str]:
     """Return the names of all settings, those with two names under both."""
     properties = [key for key in dir(cls) if isinstance(getattr(cls, key), property)]
-    return sorted({*map(_public_name, _fields(cls)), *properties})
+    return sorted({*map(_public_name, settings_fields(cls)), *properties})
 
 
 def _unknown_setting(cls: type, name: str) -> str:

@@ -44,6 +44,7 @@ __all__ = [
     "path_text",
     "pixel_value",
     "real_number",
+    "second_name",
     "store_text",
     "text",
     "text_or_flag",
@@ -118,6 +119,11 @@ class FileSpelling:
 def checked(check: Check, **spelling: Any) -> Mapping[str, Any]:
     """Return the ``metadata`` of an attrs field: its check, and the fields of `FileSpelling`."""
     return {"check": check, "file": FileSpelling(**spelling)}
+
+
+def second_name(of: str) -> Mapping[str, Any]:
+    """Return the ``metadata`` of an attrs field that is but another name of the field `of`."""
+    return {"second_name_of": of}
 
 
 def describe(value: object) -> str:

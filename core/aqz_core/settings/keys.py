@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from aqz_core.errors import SettingsError
+from aqz_core.file_names import windows_objection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -111,8 +112,12 @@ def check_segment(segment: str, where: str) -> None:
         raise SettingsError(
             f"{where}: {segment!r} starts with '__', which Zarr reserves; rename it"
         )
-    if segment in _RESERVED:
+    if segment.lower() in _RESERVED:
         raise SettingsError(f"{where}: {segment!r} is the name of a metadata file; rename it")
+    if objection := windows_objection(segment):
+        raise SettingsError(
+            f"{where}: {segment!r} {objection}: the store could not be copied there; rename it"
+        )
 
 
 def check_clashes(nodes: Iterable[Node]) -> None:

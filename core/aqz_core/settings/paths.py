@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from aqz_core.errors import SettingsError
+from aqz_core.file_names import ON_WINDOWS, longest_path, windows_objection
 
 __all__ = ["check_local_store", "local_path", "url_scheme", "without_password"]
 
@@ -21,6 +22,9 @@ _LOGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:/+)([^/:@]*):(.*)@([^@]*)\Z", re.
 
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\[^\\]")
 """A drive or a share in front of a path."""
+
+_INSIDE = 40
+"""Characters that are kept for names inside of a store, where paths are short."""
 
 _HALF_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+:)/([^/].*)", re.DOTALL)
 """No drive of Windows: those have one letter."""
@@ -104,7 +108,7 @@ def local_path(store_path: str) -> Path:
         slashes = "///" if half[1].lower() == "file:" else "//"
         right = without_password(f"{half[1]}{slashes}{half[2]}")
         raise SettingsError(f"{where}: a URL has two slashes; write {right}")
-    if os.name != "nt" and _WINDOWS.match(store_path):
+    if not ON_WINDOWS and _WINDOWS.match(store_path):
         raise SettingsError(
             f"{where} is a path of Windows, which here would be the name of one directory; give a "
             f"path of this system, such as {_posix_of(store_path)}"
@@ -138,6 +142,7 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
     """
     where = f"store_path {str(path)!r}"
     parent = path.parent
+    _check_name(path, where)
     try:
         for link in (parent, path):
             if link.is_symlink() and not link.exists():
@@ -162,6 +167,19 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
         _check_removable(path, where)
 
 
+def _check_name(path: Path, where: str) -> None:
+    """Check a path of Windows for what that system would refuse later, or understand otherwise."""
+    if ON_WINDOWS and (objection := windows_objection(path.name)):
+        raise SettingsError(f"{where}: {path.name!r} {objection}; choose another name")
+    longest = longest_path()
+    if longest is not None and len(str(path)) > longest - _INSIDE:
+        raise SettingsError(
+            f"{where} has {len(str(path))} characters, and Windows takes {longest} with the names "
+            f"inside of the store; choose a path of {longest - _INSIDE} at most, or enable long "
+            "paths in Windows"
+        )
+
+
 def _target(link: Path) -> str:
     """Return where a link leads, as a path that can be made."""
     return str(link.parent / link.readlink())
@@ -175,7 +193,7 @@ def _from_url(url: str, where: str) -> Path:
     path = unquote(rest)
     if "\0" in path:
         raise SettingsError(f"{where} has a null character in it; remove it")
-    on_drive = os.name == "nt" and re.match("[A-Za-z]:", path)
+    on_drive = ON_WINDOWS and re.match("[A-Za-z]:", path)
     return Path(path if on_drive else f"/{path}")
 
 

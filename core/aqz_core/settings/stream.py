@@ -11,7 +11,7 @@ them can be imported from here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias, cast
 
 import attrs
 
@@ -21,7 +21,7 @@ from aqz_core.settings import files
 from aqz_core.settings.acquire_zarr import NEWEST, V0_5, AcquireZarrRules
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.base import SettingsBase
-from aqz_core.settings.checks import UINT32_MAX, UINT64_MAX, checked
+from aqz_core.settings.checks import UINT32_MAX, UINT64_MAX, checked, second_name
 from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.paths import without_password
@@ -49,8 +49,35 @@ __all__ = [
 Durability: TypeAlias = Literal["shard", "flush", "none"]
 """When data are forced to the disk."""
 
+# What these take is what the constructor takes, for type checkers; the checks convert it.
 
-@attrs.define(init=False, kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
+
+def _given_path(path: str | os.PathLike[str]) -> str:
+    """Take a path object as well."""
+    return cast("str", path)
+
+
+def _given_optional_path(path: str | os.PathLike[str] | None) -> str | None:
+    """Take a path object as well."""
+    return cast("str | None", path)
+
+
+def _given_version(version: ZarrVersion | Literal[2, 3]) -> ZarrVersion:
+    """Take the number as well."""
+    return cast("ZarrVersion", version)
+
+
+def _given_arrays(arrays: Iterable[ArraySettings]) -> list[ArraySettings]:
+    """Take any collection."""
+    return cast("list[ArraySettings]", arrays)
+
+
+def _given_plates(plates: Iterable[Plate]) -> list[Plate]:
+    """Take any collection."""
+    return cast("list[Plate]", plates)
+
+
+@attrs.define(kw_only=True, eq=False, repr=False, on_setattr=attrs.setters.NO_OP)
 class StreamSettings(SettingsBase):
     """A store, and the arrays to record into it.
 
@@ -109,6 +136,7 @@ class StreamSettings(SettingsBase):
 
     store_path: str = attrs.field(
         default="",
+        converter=_given_path,
         repr=lambda url: repr(without_password(url)),
         metadata=checked(check.path_text(), required=True, written=without_password),
     )
@@ -116,7 +144,9 @@ class StreamSettings(SettingsBase):
         default=None, metadata=checked(check.optional(check.instance(S3Settings)))
     )
     version: ZarrVersion = attrs.field(
-        default=ZarrVersion.V3, metadata=checked(check.member(ZarrVersion), key="zarr_version")
+        default=ZarrVersion.V3,
+        converter=_given_version,
+        metadata=checked(check.member(ZarrVersion), key="zarr_version"),
     )
     max_threads: int = attrs.field(
         default=0, metadata=checked(check.whole_number(0, UINT32_MAX), always=True)
@@ -124,10 +154,13 @@ class StreamSettings(SettingsBase):
     overwrite: bool = attrs.field(default=False, metadata=checked(check.flag(), always=True))
     arrays: list[ArraySettings] = attrs.field(
         factory=list,
+        converter=_given_arrays,
         metadata=checked(check.list_of("ArraySettings", check.instance(ArraySettings))),
     )
     hcs_plates: list[Plate] = attrs.field(
-        factory=list, metadata=checked(check.list_of("Plate", check.instance(Plate)), key="plates")
+        factory=list,
+        converter=_given_plates,
+        metadata=checked(check.list_of("Plate", check.instance(Plate)), key="plates"),
     )
     max_memory: int | None = attrs.field(
         default=None, metadata=checked(check.optional(check.whole_number()))
@@ -140,54 +173,14 @@ class StreamSettings(SettingsBase):
     stall_timeout: float = attrs.field(default=120.0, metadata=checked(check.real_number()))
     keep_free: int = attrs.field(default=0, metadata=checked(check.whole_number(0, UINT64_MAX)))
     spill: str | None = attrs.field(
-        default=None, metadata=checked(check.optional(check.path_text()))
+        default=None,
+        converter=_given_optional_path,
+        metadata=checked(check.optional(check.path_text())),
     )
     bioformats2raw: bool = attrs.field(default=False, metadata=checked(check.flag()))
-
-    def __init__(
-        self,
-        *,
-        store_path: str | os.PathLike[str] = "",
-        s3: S3Settings | None = None,
-        version: ZarrVersion | Literal[2, 3] = ZarrVersion.V3,
-        max_threads: int = 0,
-        overwrite: bool = False,
-        arrays: Iterable[ArraySettings] = (),
-        hcs_plates: Iterable[Plate] = (),
-        max_memory: int | None = None,
-        durability: Durability = "shard",
-        flush_seconds: float | None = None,
-        live: bool = True,
-        stall_timeout: float = 120.0,
-        keep_free: int = 0,
-        spill: str | os.PathLike[str] | None = None,
-        bioformats2raw: bool = False,
-        plates: Iterable[Plate] | None = None,
-    ) -> None:
-        self.__attrs_init__(
-            store_path=store_path,  # type: ignore[arg-type]  # these become
-            arrays=arrays,  # type: ignore[arg-type]          # what the field says
-            hcs_plates=hcs_plates,  # type: ignore[arg-type]
-            s3=s3,
-            version=version,  # type: ignore[arg-type]
-            max_threads=max_threads,
-            overwrite=overwrite,
-            max_memory=max_memory,
-            durability=durability,
-            flush_seconds=flush_seconds,
-            live=live,
-            stall_timeout=stall_timeout,
-            keep_free=keep_free,
-            spill=spill,  # type: ignore[arg-type]
-            bioformats2raw=bioformats2raw,
-        )
-        if plates is not None:
-            given = self.hcs_plates
-            self.hcs_plates = plates  # type: ignore[assignment]  # becomes a list
-            if given and given != self.hcs_plates:
-                raise TypeError(
-                    "StreamSettings: hcs_plates and its alias plates differ; give one of them"
-                )
+    _plates: Iterable[Plate] | None = attrs.field(
+        default=None, alias="plates", metadata=second_name("hcs_plates")
+    )
 
     @property
     def rules(self) -> AcquireZarrRules:

@@ -16,7 +16,6 @@ import errno
 import json
 import logging
 import os
-import sys
 from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,9 +33,6 @@ __all__ = ["StoreLock", "is_locked", "lock_path"]
 _log = logging.getLogger("aqz")
 
 _BUSY = (errno.EACCES, errno.EAGAIN, errno.EDEADLK)
-_OPEN = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
-"""A file that is open for writing would keep its file system from being mounted read-only."""
-
 _ATTEMPTS = 100
 """How often a lock file may be removed by its owner just before we lock it."""
 
@@ -108,16 +104,7 @@ class StoreLock:
         if descriptor is None:
             return
         _held.discard(self._path)
-        if sys.platform == "win32":  # an open file cannot be removed there
-            os.close(descriptor)
-            with contextlib.suppress(OSError):
-                self._path.unlink()
-            return
-        with contextlib.suppress(OSError):  # the directory may be read-only by now, or gone
-            self._path.unlink()
-        with contextlib.suppress(OSError):
-            platform.unlock(descriptor)  # for a forked child's copy of the descriptor, too
-        os.close(descriptor)
+        platform.remove_locked(descriptor, self._path)
 
     def disown(self) -> None:
         """Forget the lock in a forked child: it is the parent's."""
@@ -170,7 +157,7 @@ def _lock_beside(resolved: Path) -> Path:
 def _is_held(path: Path) -> bool:
     """Return whether somebody holds the lock on a file."""
     try:
-        descriptor = open_regular(path, _OPEN)
+        descriptor = open_regular(path, platform.LOCK_FLAGS)
     except OSError:
         return False
     try:
@@ -241,7 +228,7 @@ def _has_chunks(folder: Path, name: str) -> bool:
 def _acquire(path: Path) -> int | None:
     """Return the descriptor of the locked file, or None when somebody else has it."""
     try:
-        return _acquire_open(path, _OPEN)
+        return _acquire_open(path, platform.LOCK_FLAGS)
     except OSError as error:
         if error.errno != errno.EBADF:
             raise

@@ -7,13 +7,17 @@ form that it understands.
 what                   Linux                       macOS                  Windows
 =====================  ==========================  =====================  =======================
 past the page cache    ``O_DIRECT``                (the page cache)       (the page cache)
+opened as binary       always                      always                 ``O_BINARY``
 positioned write       ``pwrite``                  ``pwrite``             seek and write
 flush a file           ``fdatasync``               ``F_FULLFSYNC``        ``_commit`` (``fsync``)
 flush names            the directory, ``syncfs``   the directory          done by NTFS
 room set aside         ``posix_fallocate``         a longer file          a longer file
 replace a file         ``rename``                  ``rename``             tried while it is open
 lock a file            ``flock``                   ``flock``              ``msvcrt.locking``
+remove a locked file   while it is locked          while it is locked     once it is closed
+own directory          by owner and mode           by owner and mode      the user's profile
 memory for buffers     ``mmap``, huge pages        ``mmap``               ``mmap``
+memory given back      ``MADV_DONTNEED``           ``MADV_FREE``          when it is unmapped
 =====================  ==========================  =====================  =======================
 """
 
@@ -24,15 +28,19 @@ import ctypes
 import errno
 import mmap
 import os
+import stat
 import sys
 import time
 
 __all__ = [
     "DIRECT",
+    "LOCK_FLAGS",
     "give_back",
+    "is_own_directory",
     "machine_nbytes",
     "map_memory",
     "pwrite",
+    "remove_locked",
     "replace",
     "set_aside",
     "sync_directory",
@@ -41,6 +49,10 @@ __all__ = [
     "try_lock",
     "unlock",
 ]
+
+LOCK_FLAGS = os.O_RDWR if sys.platform == "win32" else os.O_RDONLY
+"""How a file to be locked is opened: for writing, it would keep its file system from being mounted
+read-only, but Windows locks no other."""
 
 DIRECT = getattr(os, "O_DIRECT", 0)
 """Flag for writes past the page cache; 0 where there is none."""
@@ -62,7 +74,7 @@ if sys.platform == "win32":
     def sync_directory(path: str | os.PathLike[str]) -> None:
         """Do nothing: NTFS journals names, and directories cannot be opened."""
 
-    def replace(source: str, target: str) -> None:
+    def replace(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> None:
         """Give a file the name `target`; wait for programs that have the old one open.
 
         Raises
@@ -100,6 +112,16 @@ if sys.platform == "win32":
         os.lseek(descriptor, 0, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
+    def remove_locked(descriptor: int, path: str | os.PathLike[str]) -> None:
+        """Close a file that `try_lock` has locked, and remove it unless somebody has it open."""
+        os.close(descriptor)
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+    def is_own_directory(found: os.stat_result) -> bool:
+        """Return whether it is a directory; those of the user's profile are nobody else's."""
+        return stat.S_ISDIR(found.st_mode)
+
     def map_memory(nbytes: int, *, huge: bool) -> mmap.mmap:
         """Return zeroed memory that starts on a page."""
         return mmap.mmap(-1, nbytes)
@@ -128,14 +150,23 @@ else:
 
     pwrite = os.pwrite
     replace = os.replace
+    _UNUSED = mmap.MADV_FREE if sys.platform == "darwin" else mmap.MADV_DONTNEED
 
     def sync_directory(path: str | os.PathLike[str]) -> None:
         """Flush the names in a directory to the device."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            os.fsync(descriptor)
+            _flush(descriptor)
         finally:
             os.close(descriptor)
+
+    def _flush(descriptor: int) -> None:
+        """Flush all that is known of a file or a directory to the device."""
+        if sys.platform == "darwin":  # fsync leaves it in the cache of the drive
+            with contextlib.suppress(OSError):  # a network mount knows no such thing
+                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
+                return
+        os.fsync(descriptor)
 
     def try_lock(descriptor: int, *, shared: bool = False) -> bool:
         """Lock an open file for this descriptor alone; return False when another one has it.
@@ -155,6 +186,19 @@ else:
         """Undo `try_lock`."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
+    def remove_locked(descriptor: int, path: str | os.PathLike[str]) -> None:
+        """Remove a file that `try_lock` has locked, then unlock and close it."""
+        with contextlib.suppress(OSError):  # the directory may be read-only by now, or gone
+            os.unlink(path)
+        with contextlib.suppress(OSError):
+            unlock(descriptor)  # for a forked child's copy of the descriptor, too
+        os.close(descriptor)
+
+    def is_own_directory(found: os.stat_result) -> bool:
+        """Return whether it is a directory that this user alone can write."""
+        mine = found.st_uid == os.geteuid()
+        return stat.S_ISDIR(found.st_mode) and mine and not found.st_mode & 0o022
+
     def map_memory(nbytes: int, *, huge: bool) -> mmap.mmap:
         """Return zeroed memory that starts on a page, backed by huge pages if asked and possible.
 
@@ -168,7 +212,7 @@ else:
 
     def give_back(memory: mmap.mmap, start: int, nbytes: int) -> None:
         """Let the system have pages again, their content with them; the addresses stay."""
-        memory.madvise(mmap.MADV_DONTNEED, start, nbytes)
+        memory.madvise(_UNUSED, start, nbytes)
 
     def machine_nbytes() -> int | None:
         """Return the bytes of memory that the machine has, or None if it does not say."""
@@ -214,13 +258,7 @@ if sys.platform == "linux":
 
 else:
     if sys.platform == "darwin":
-
-        def sync_file(descriptor: int) -> None:
-            """Flush a file to the device: ``fsync`` leaves it in the cache of the drive."""
-            try:
-                fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)
-            except OSError:  # a network mount knows no such thing
-                os.fsync(descriptor)
+        sync_file = _flush
 
     else:
 

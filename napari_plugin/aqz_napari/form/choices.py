@@ -17,6 +17,7 @@ from aqz_napari.form.destination import is_remote
 from aqz_napari.form.place_edit import PlaceEdit
 from aqz_napari.form.recording_plan import CODECS, PYRAMIDS, StoragePlan
 from aqz_napari.recorder.recorder_status import StopRule
+from aqz_napari.recorder.take_rule import TakeRule
 from aqz_napari.sources.layer_source import CAPTURES, UPDATES
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Place",
     "Stop",
     "Storage",
+    "Take",
     "View",
     "choose",
     "chosen",
@@ -249,6 +251,40 @@ class Capture:
 
 
 @guiclass
+class Take:
+    """Which frames are recorded."""
+
+    gui: ClassVar[Any]
+    events: ClassVar[Any]
+
+    every: Annotated[
+        float,
+        {
+            "min": 0,
+            "max": 86400,
+            "step": 1,
+            "label": "Time-lapse (s)",
+            "tooltip": "Record one frame in this many seconds; 0 for every frame. Frames of an "
+            "acquisition are all recorded.",
+        },
+    ] = 0.0
+    from_rate: Annotated[
+        float,
+        {
+            "min": 0,
+            "max": 1e5,
+            "step": 1,
+            "label": "Start at (fps)",
+            "tooltip": "After Record, wait until frames come this fast; 0 to start at once",
+        },
+    ] = 0.0
+
+    def rule(self) -> TakeRule:
+        """Return it as a record."""
+        return TakeRule(every=self.every or None, from_rate=self.from_rate or None)
+
+
+@guiclass
 class View:
     """What is shown, and what is watched."""
 
@@ -290,6 +326,15 @@ class View:
             "tooltip": "Stored with each recording, under the attribute notes",
         },
     ] = ""
+    metadata: Annotated[
+        str,
+        {
+            "widget_type": "TextEdit",
+            "label": "Metadata",
+            "tooltip": "Lines such as sample: HeLa, stored with each recording under the "
+            "attribute metadata",
+        },
+    ] = ""
 
 
 class Choices:
@@ -297,13 +342,14 @@ class Choices:
 
     Attributes
     ----------
-    place, remote, stop, storage, capture, view
+    place, remote, stop, storage, capture, frames, view
         The parts; each has ``gui`` and ``events``.
     """
 
     def __init__(self) -> None:
         self.place, self.remote, self.stop = Place(), Remote(), Stop()
-        self.storage, self.capture, self.view = Storage(), Capture(), View()
+        self.storage, self.capture = Storage(), Capture()
+        self.frames, self.view = Take(), View()
 
     def parts(self) -> dict[str, Any]:
         """Return the parts by name."""

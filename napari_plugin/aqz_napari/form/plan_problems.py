@@ -13,7 +13,7 @@ import tempfile
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import aqz_core as aqz
 from aqz_napari.form.destination import (
@@ -26,6 +26,7 @@ from aqz_napari.form.destination import (
 )
 from aqz_napari.form.estimates import readable_bytes
 from aqz_napari.form.recording_plan import array_settings, suggested
+from aqz_napari.form.user_metadata import parse_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["FIELDS", "Field", "Problem", "problems", "store_path_of"]
 
-Field = Literal["source", "destination", "dimensions", "storage", "stop"]
-FIELDS: tuple[Field, ...] = ("source", "destination", "dimensions", "storage", "stop")
+Field = Literal["source", "destination", "dimensions", "storage", "stop", "advanced"]
+FIELDS: tuple[Field, ...] = get_args(Field)
 """Parts of the form that a message can stand beside."""
 
 _LARGE_CHUNK = 256 << 20
@@ -112,6 +113,10 @@ def problems(plan: RecordingPlan, exists: Callable[[str], bool] = exists_locally
     found.extend(_no_ngff(plan))
     path, destination = _destination_problems(plan, exists)
     found.extend(destination)
+    try:
+        parse_metadata(plan.metadata)
+    except ValueError as error:
+        found.append(Problem("advanced", str(error)))
     if not any(problem.is_error for problem in found):
         found.extend(_engine_problems(plan, path))
     return found

@@ -16,6 +16,7 @@ import numpy as np
 import aqz_core as aqz
 from aqz_napari.form.destination import is_remote
 from aqz_napari.recorder.recorder_status import StopRule
+from aqz_napari.recorder.take_rule import TakeRule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -138,6 +139,8 @@ class RecordingPlan:
         The same for all of them.
     stop : StopRule
         Limits.
+    take : TakeRule
+        Which frames are recorded.
     destination : str
         Path or URL, perhaps with templates.
     endpoint : str
@@ -147,15 +150,22 @@ class RecordingPlan:
         when the service fails; empty to let it fail.
     notes : str
         Stored with the recording, as the attribute ``notes`` of its root.
+    metadata : str
+        Lines of name and value, stored as the attribute ``metadata``.
+    is_snapshot : bool
+        Whether it is one frame: what layers show, and the next one of cameras.
     """
 
     arrays: tuple[ArrayPlan, ...] = ()
     storage: StoragePlan = field(default_factory=StoragePlan)
     stop: StopRule = field(default_factory=StopRule)
+    take: TakeRule = field(default_factory=TakeRule)
     destination: str = ""
     endpoint: str = ""
     spill_folder: str = ""
     notes: str = ""
+    metadata: str = ""
+    is_snapshot: bool = False
 
     def settings(self, store_path: str) -> aqz.StreamSettings:
         """Return the engine's settings for this plan.
@@ -170,7 +180,7 @@ class RecordingPlan:
         TypeError, SettingsError
             A number or name is none that the engine knows.
         """
-        arrays = [array_settings(array, self.storage) for array in self.arrays]
+        arrays = [array_settings(self._timed(array), self.storage) for array in self.arrays]
         return aqz.StreamSettings(
             store_path=store_path,
             version=aqz.ZarrVersion(self.storage.version),
@@ -179,6 +189,27 @@ class RecordingPlan:
             spill=self._spill(store_path),
             # Readers find several images where NGFF lists them; plain arrays cannot be listed.
             bioformats2raw=len(arrays) > 1 and all(array.is_ngff for array in arrays),
+        )
+
+    def _timed(self, array: ArrayPlan) -> ArrayPlan:
+        """Return the array with the interval of a time-lapse on its axis of time."""
+        every = self.take.every
+        if every is None or array.axes[0].kind != "time" or array.axes[0].size:
+            return array
+        first = replace(array.axes[0], scale=every, unit="second")
+        return replace(array, axes=(first, *array.axes[1:]))
+
+    def snapshot(self) -> RecordingPlan:
+        """Return the plan of one frame, under a name of its own."""
+        stem, dot, suffix = self.destination.partition(".ome.zarr")
+        if not dot:
+            stem, dot, suffix = self.destination.partition(".zarr")
+        return replace(
+            self,
+            destination=f"{stem}_snap{dot}{suffix}",
+            stop=replace(self.stop, frames=1, seconds=None, nbytes=None),
+            take=TakeRule(),
+            is_snapshot=True,
         )
 
     def _spill(self, store_path: str) -> str | None:

@@ -11,14 +11,15 @@ import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import aqz_core as aqz
 from aqz_napari.form.destination import exists_locally, is_remote
 from aqz_napari.form.plan_problems import store_path_of
 from aqz_napari.form.recording_plan import array_keys, array_plan, for_sites
 from aqz_napari.form.remote_place import names_beside
 from aqz_napari.form.said_axes import merge_axes
+from aqz_napari.form.user_metadata import UserMetadata
 from aqz_napari.recorder.recorder import Recorder
 from aqz_napari.sources.acquisition_source import NextAcquisition
+from aqz_napari.sources.layer_source import LayerSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,18 +29,6 @@ if TYPE_CHECKING:
     from aqz_napari.sources.frame_source import FrameSource, SourceSpec
 
 __all__ = ["RecordingStart"]
-
-
-class _Notes:
-    """Adds notes to the attributes of a store."""
-
-    def __init__(self, notes: str) -> None:
-        self._notes = notes
-
-    @aqz.hookimpl
-    def aqz_metadata(self, settings: aqz.StreamSettings) -> dict[str, str]:
-        """Return the attributes."""
-        return {"notes": self._notes}
 
 
 class RecordingStart:
@@ -144,9 +133,12 @@ class RecordingStart:
                 },
                 stop_rule=self.plan.stop,
                 publish_every=self._publish_every,
-                plugins=[_Notes(self.plan.notes)] if self.plan.notes else [],
+                take_rule=self.plan.take,
+                plugins=[UserMetadata(self.plan.notes, self.plan.metadata)],
             )
             recorder.start()
+            if self.plan.is_snapshot:
+                self._deliver_now()
         except Exception as error:
             self.error = error
         if recorder is not None and (recorder.state.is_running or recorder.state.is_over):
@@ -154,6 +146,12 @@ class RecordingStart:
         else:
             self._stop_sources()
         self._done.set()
+
+    def _deliver_now(self) -> None:
+        """Record what layers show: nobody may change them while a snapshot waits for a frame."""
+        for source, _ in self._sources:
+            if isinstance(source, LayerSource):
+                source.deliver_now()
 
     def _prepare_sources(self) -> None:
         """Let sources that can begin at once, and take over what is known only then.

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from aqz_napari.recorder.recorder_life import RecorderLife
     from aqz_napari.recorder.recorder_status import StopRule
     from aqz_napari.recorder.source_tap import SourceTap
+    from aqz_napari.recorder.take_rule import TakeRule
 
 __all__ = ["FrameIntake"]
 
@@ -26,16 +27,24 @@ class FrameIntake:
         Where frames go.
     stop_rule : StopRule
         Limits of frames and bytes are watched here.
+    take_rule : TakeRule
+        Which frames are taken.
     wait : float
         Seconds that a producer may be held up when the queue is full.
     """
 
     def __init__(
-        self, life: RecorderLife, queue: FrameQueue, stop_rule: StopRule, wait: float
+        self,
+        life: RecorderLife,
+        queue: FrameQueue,
+        stop_rule: StopRule,
+        take_rule: TakeRule,
+        wait: float,
     ) -> None:
         self.life = life
         self.queue = queue
         self.stop_rule = stop_rule
+        self.take_rule = take_rule
         self.wait = wait
         self.taps: Mapping[str, SourceTap] = {}
         self._nbytes = 0

@@ -29,6 +29,7 @@ from aqz_napari.recorder.recorder_status import (
 )
 from aqz_napari.recorder.source_tap import SourceTap
 from aqz_napari.recorder.stream_end import StreamEnd
+from aqz_napari.recorder.take_rule import TakeRule
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,6 +55,8 @@ class Recorder:
         frames by `push`.
     stop_rule : StopRule
         Limits at which the recording ends by itself.
+    take_rule : TakeRule, optional
+        Which frames are recorded: from which one on, and one in how many seconds.
     queue_nbytes : int, optional
         Bound on the frames that wait to be stored; by default 1 GiB, or a quarter of the
         memory if that is less.
@@ -80,6 +83,7 @@ class Recorder:
         sources: Mapping[str, FrameSource] | None = None,
         *,
         stop_rule: StopRule | None = None,
+        take_rule: TakeRule | None = None,
         queue_nbytes: int | None = None,
         wait: float = 0.05,
         publish_every: float | None = None,
@@ -87,13 +91,14 @@ class Recorder:
     ) -> None:
         self.settings = settings
         self.stop_rule = stop_rule or StopRule()
+        self.take_rule = take_rule or TakeRule()
         self._sources = dict(sources or {})
         self._end = StreamEnd()
         self._plugins = (*plugins, self._end)
         self._publish_every = publish_every
         self._life = RecorderLife()
         queue = FrameQueue(default_capacity() if queue_nbytes is None else queue_nbytes)
-        self._intake = FrameIntake(self._life, queue, self.stop_rule, wait)
+        self._intake = FrameIntake(self._life, queue, self.stop_rule, self.take_rule, wait)
         self._stream: aqz.ZarrStream | None = None
         self._writer: FrameWriter | None = None
         self._report: RecordingReport | None = None
@@ -141,7 +146,7 @@ class Recorder:
             )
             with self._life.lock:
                 self._stream, self._writer, self._intake.taps = stream, writer, taps
-                self._life.begin()
+                self._life.begin(armed=self.take_rule.waits)
                 writer.start()
         except BaseException:
             self._stream, self._writer, self._intake.taps = None, None, {}
@@ -302,6 +307,7 @@ class Recorder:
                 queue_fill=fill,
                 nbytes=nbytes,
                 free_disk=None if writer is None else writer.free_disk,
+                is_armed=life.is_armed,
                 pauses=life.pause_count,
                 waiting=len(self._intake.queue),
                 was_planned=life.was_planned,

@@ -40,6 +40,8 @@ class RecorderLife:
         Whether it ended as the user wanted: by Stop, at a limit, or because a source was complete.
     pauses : list of Pause
         Those that are over.
+    is_armed : bool
+        Whether frames come, but the one that the recording begins with has not.
     """
 
     def __init__(self) -> None:
@@ -49,6 +51,7 @@ class RecorderLife:
         self.error: BaseException | None = None
         self.was_planned = False
         self.pauses: list[Pause] = []
+        self.is_armed = False
         self._stop_asked = threading.Event()
         self._over = threading.Event()
         self._sources_may_finish = False
@@ -68,11 +71,18 @@ class RecorderLife:
             self.state = RecorderState.STARTING
             self._over.clear()
 
-    def begin(self) -> None:
-        """Begin to record."""
+    def begin(self, *, armed: bool = False) -> None:
+        """Begin to record; if armed, with the frame that `trigger` is called for."""
         with self.lock:
             self._started = time.monotonic()
+            self.is_armed = armed
             self.state = RecorderState.RECORDING
+
+    def trigger(self) -> None:
+        """Begin with this frame what was armed."""
+        with self.lock:
+            if self.is_armed:
+                self._started, self.is_armed = time.monotonic(), False
 
     def could_not_begin(self) -> None:
         """Be as before `prepare`; those who wait already are woken."""
@@ -84,7 +94,7 @@ class RecorderLife:
     @property
     def seconds(self) -> float:
         """Since the start, up to the moment it was asked to end: finishing is not recording."""
-        if self.state in (RecorderState.IDLE, RecorderState.STARTING):
+        if self.is_armed or self.state in (RecorderState.IDLE, RecorderState.STARTING):
             return 0.0
         return max(0.0, (self._ended or time.monotonic()) - self._started)
 

@@ -115,6 +115,8 @@ class RecorderStatus:
         Bytes of pixels handed to the store.
     free_disk : int or None
         Bytes free where the store is; None for stores elsewhere.
+    is_armed : bool
+        Whether the frame that the recording begins with has not come yet.
     pauses : int
         How often it was paused.
     waiting : int
@@ -138,6 +140,7 @@ class RecorderStatus:
     queue_fill: float = 0.0
     nbytes: int = 0
     free_disk: int | None = None
+    is_armed: bool = False
     pauses: int = 0
     waiting: int = 0
     was_planned: bool = False

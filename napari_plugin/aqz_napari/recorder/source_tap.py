@@ -16,6 +16,7 @@ import numpy as np
 
 from aqz_napari.recorder.frame_queue import QueuedFrame
 from aqz_napari.recorder.recorder_status import ArrayCount
+from aqz_napari.recorder.take_rule import FrameChoice
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from aqz_napari.recorder.frame_queue import FrameQueue
     from aqz_napari.recorder.recorder_life import RecorderLife
     from aqz_napari.recorder.recorder_status import StopRule
+    from aqz_napari.recorder.take_rule import TakeRule
     from aqz_napari.sources.frame_source import SourceSpec
 
 __all__ = ["SourceTap"]
@@ -39,6 +41,7 @@ class Intake(Protocol):
     life: RecorderLife
     queue: FrameQueue
     stop_rule: StopRule
+    take_rule: TakeRule
     wait: float
 
     def reserve(self, nbytes: int, wait: float) -> bool:
@@ -86,6 +89,7 @@ class SourceTap:
         self.end_message = ""
         self.is_complete = False
         self._intake, self._life = intake, intake.life
+        self._choice = FrameChoice(intake.take_rule, intake.life)
         self._spec = spec
         self._sizes = None if array is None else tuple(d.array_size_px for d in array.dimensions)
         self.axes = [] if array is None else [d.name for d in array.dimensions]
@@ -185,6 +189,8 @@ class SourceTap:
         pixels = np.asarray(frame)
         if problem := self._problem_with(pixels):
             life.ask_to_stop(problem)
+            return False
+        if not self._choice.takes(pixels, index):
             return False
         number = self.count.received
         if not intake.reserve(pixels.nbytes, self._patience):

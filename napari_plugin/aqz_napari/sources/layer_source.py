@@ -167,6 +167,11 @@ class LayerSource:
         if thread is not None and thread is not threading.current_thread():
             thread.join(5.0)
 
+    def deliver_now(self) -> None:
+        """Deliver what the layer shows, although nothing has changed."""
+        self._seen -= self._update == "added"  # the newest is what is there
+        self._record()
+
     def changed_unseen(self) -> bool:
         """Return whether pixels were changed in a way that this capture does not see."""
         if self._capture != "update" or self._update == "added":

@@ -141,7 +141,7 @@ class _Row:
             field.min_width = letters * letter + 16
         self.unit.native.setPlaceholderText("unit")
         first = line(self.name.native, self.kind.native, self.up, self.out, stretch=0)
-        times = QLabel("of")
+        times = QLabel("\u00d7")  # the sign of multiplication
         times.setToolTip("So many pixels or frames, each of this size or time")
         second = line(self.size.native, times, self.scale.native, self.unit.native, stretch=2)
         self._lines = [first, second, self._label, self.chunk.native, self.shard.native]

@@ -40,11 +40,16 @@ class Header(QWidget):  # type: ignore[misc]  # Qt is not typed here
 
     Parameters
     ----------
-    on_record, on_pause : callable
+    on_record, on_pause, on_snap : callable
         Called, without arguments, when a button is pressed.
     """
 
-    def __init__(self, on_record: Callable[[], None], on_pause: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        on_record: Callable[[], None],
+        on_pause: Callable[[], None],
+        on_snap: Callable[[], object],
+    ) -> None:
         super().__init__()
         self.dot = QLabel("●")
         self.state = QElidingLabel("Ready")
@@ -58,6 +63,10 @@ class Header(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self.pause.setToolTip("Take no frames for a while; the gap is noted in the recording")
         self.pause.setStyleSheet("padding: 6px;")
         self.pause.clicked.connect(lambda: on_pause())
+        self.snap = QPushButton("Snap")
+        self.snap.setToolTip("Record one frame: what a layer shows, or the next of a camera")
+        self.snap.setStyleSheet("padding: 6px;")
+        self.snap.clicked.connect(lambda: on_snap())
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.numbers = wrapping_label()
@@ -76,6 +85,7 @@ class Header(QWidget):  # type: ignore[misc]  # Qt is not typed here
         first.addWidget(self.clock)
         buttons.addWidget(self.record, 1)
         buttons.addWidget(self.pause)
+        buttons.addWidget(self.snap)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(8, 4, 8, 4)
         layout.setSpacing(4)
@@ -138,8 +148,10 @@ class Header(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self._show_record("Finishing…" if finishing else "Stop", not finishing, pause=not finishing)
         self.record.setToolTip(f"Stop recording ({SHORTCUT})")
         self.pause.setText("Resume" if paused else "Pause")
-        state = "Finishing" if finishing else "Paused" if paused else "Recording"
-        colour = ERROR if status.lost else WARNING if paused or finishing else GOOD
+        armed = status.is_armed and not paused and not finishing
+        going = "Armed: waits for frames" if armed else "Recording"
+        state = "Finishing" if finishing else "Paused" if paused else going
+        colour = ERROR if status.lost else WARNING if state != "Recording" else GOOD
         self.show_state(state, colour)
         self._show_numbers(status)
         if finishing:
@@ -181,6 +193,8 @@ class Header(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self.record.setEnabled(enabled)
         self.pause.setEnabled(pause)
         self.pause.setVisible(pause)
+        self.snap.setEnabled(enabled)
+        self.snap.setVisible(text == "Record")
         if not pause:
             self.pause.setText("Pause")
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from aqz_napari.form.destination import exists_locally, free_bytes, is_remote
+from aqz_napari.form.destination import exists_locally, is_remote
 from aqz_napari.form.estimates import readable_bytes
-from aqz_napari.form.plan_problems import store_path_of
 from aqz_napari.form.remote_place import RemoteNames
 from aqz_napari.widget.form_parts import button, fields
 
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QWidget
 
     from aqz_napari.form.choices import Choices
-    from aqz_napari.form.recording_plan import RecordingPlan
 
 __all__ = ["PlaceForm"]
 
@@ -68,14 +66,8 @@ class PlaceForm:
         """Forget which remote names are taken."""
         self.names = RemoteNames(self._choices.remote.endpoint.strip())
 
-    def next_file(self, plan: RecordingPlan) -> tuple[str, str]:
-        """Return where the next store will be, empty if that is not known, and a note."""
-        try:
-            path = store_path_of(plan, self.exists)
-        except (ValueError, RuntimeError):
-            return "", ""
-        free = free_bytes(path)
-        note = "" if free is None else f"\n{readable_bytes(free)} free"
+    def note(self, path: str, free: int | None) -> str:
+        """Return what is known of the place of the next store, for its tip."""
         if is_remote(path) and self.names.is_asking(path):
-            note = "\nasking which names are taken…"
-        return path, note
+            return "\nasking which names are taken…"
+        return "" if free is None else f"\n{readable_bytes(free)} free"

@@ -1,12 +1,14 @@
 """The form of the dock, and what happens when something in it is pressed.
 
 It decides nothing itself: what can be chosen is in `form.choices`, the plan and its problems come
-from `recording_plan` and `plan_problems`, and recordings are those of the viewer's
-`RecordingSession`. There is one panel for each viewer, which goes from dock to dock.
+from `recording_plan` and `plan_problems`, buttons that change or use a plan are in `plan_tools`,
+and recordings are those of the viewer's `RecordingSession`. There is one panel for each viewer,
+which goes from dock to dock.
 """
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import asdict, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,22 +17,18 @@ from qtpy.QtCore import QSize, Signal
 from qtpy.QtWidgets import QApplication, QFrame, QScrollArea, QVBoxLayout, QWidget
 from superqt.utils import qdebounced
 
-import aqz_core as aqz
 from aqz_napari.form import memory
 from aqz_napari.form.choices import Choices, Storage, choose
-from aqz_napari.form.destination import free_bytes
+from aqz_napari.form.disk_look import DiskLook, PlanLook
 from aqz_napari.form.estimates import describe_need, describe_plan
-from aqz_napari.form.plan_problems import FIELDS, Field, Problem, problems, store_path_of
-from aqz_napari.form.presets import apply_preset, load_choices, load_preset, save_preset
-from aqz_napari.form.recording_plan import RecordingPlan, suggested
-from aqz_napari.form.remote_place import storage_options, try_remote
+from aqz_napari.form.plan_problems import FIELDS, Field, Problem
+from aqz_napari.form.recording_plan import RecordingPlan
 from aqz_napari.recorder.error_text import first_line
 from aqz_napari.sources.frame_source import SourceError
 from aqz_napari.widget.arrays_form import ArraysForm
 from aqz_napari.widget.background import Background
 from aqz_napari.widget.form_parts import (
     ERROR,
-    GOOD,
     WARNING,
     NoWheel,
     Section,
@@ -42,14 +40,16 @@ from aqz_napari.widget.form_parts import (
 )
 from aqz_napari.widget.header import Header, notify_of_end
 from aqz_napari.widget.place_form import PlaceForm
-from aqz_napari.widget.result_view import open_below
+from aqz_napari.widget.plan_tools import PlanTools
+from aqz_napari.widget.result_view import open_recording
 from aqz_napari.widget.run_watch import RunWatch
 from aqz_napari.widget.session import RecordingSession
 from aqz_napari.widget.source_list import SourceList
-from aqz_napari.widget.storage_tools import CodecTrial, PresetBox, copy_script, current_frame
 from aqz_napari.widget.take_row import TakeRow
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from aqz_napari.recorder.recorder import Recorder
     from aqz_napari.recorder.recorder_status import RecorderStatus
     from aqz_napari.widget.window_guard import WindowGuard
@@ -77,7 +77,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         The viewer's recordings.
     choices : Choices
         What is chosen in the form, apart from sources and their axes.
-    header, take, sources, arrays, place, sections, presets, codecs
+    header, take, sources, arrays, place, sections, tools, presets, codecs
         The parts.
     gone : Signal
         The window has closed, and the panel with it.
@@ -91,10 +91,12 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self._start_problem: Problem | None = None
         self._filling = self._is_closed = False
         self._ticks = 0
+        self.sections: dict[Field | str, Section] = {}  # none before the form is built
         self.session = RecordingSession()
         self.choices = Choices()
         self.choices.take(memory.recall())
         self._background = Background(self)
+        self.disk = DiskLook()
         self._watch = RunWatch(viewer, self._window_closes)
         self._no_wheel = NoWheel(self)
         # One question of the user is many signals of the form: they are answered once.
@@ -111,24 +113,28 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
     def _build(self) -> None:
         """Make the parts."""
         c = self.choices
-        self.header = Header(self.toggle, self.session.pause)
+        self.header = Header(self.toggle, self.session.pause, self.snap)
         self.take = TakeRow(self._background, self.header.say, self.open_result)
         self.sources = SourceList(self._viewer, c.capture, self._sources_changed)
         self.arrays = ArraysForm(self.sources, self._axes_edited)
-        self.place = PlaceForm(c, self._try_place)
-        self.presets = PresetBox(self._preset, self._load_preset, self._save_preset)
+        self.place = PlaceForm(c, lambda: self.tools.try_place())
+        self.tools = PlanTools(
+            c,
+            self.sources,
+            self.arrays,
+            self.place,
+            self._background,
+            plan=self.plan,
+            show_plan=self.show_plan,
+            filling=self._fills,
+            say=self.header.say,
+        )
+        self.presets, self.codecs = self.tools.presets, self.tools.codecs
         if c.storage == Storage():
             self.presets.show_preset(_USUAL_PRESET)
         self.reset_button = button("Reset", self.reset, "Choose what a new user finds")
         self.need = wrapping_label()
         self.estimates = wrapping_label()
-        self.codecs = CodecTrial(self._background, self._try_codecs)
-        self.suggest = button(
-            "Suggest layout", self._suggest, "Choose chunks and shards for what the source delivers"
-        )
-        self.script = button(
-            "Copy as Python", self._copy_script, "Copy a script that records with these settings"
-        )
         self._stop_line = self._make_stop_line()
         self._capture = fields(c.capture.gui)
         sections: dict[Field | str, tuple[str, list[QWidget], bool]] = {
@@ -142,7 +148,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
                 [
                     fields(c.storage.gui),
                     self.arrays.table.tiling,
-                    self.suggest,
+                    self.tools.suggest_button,
                     *self.codecs.rows,
                     self.estimates,
                 ],
@@ -150,12 +156,17 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
             ),
             "advanced": (
                 "Advanced",
-                [self._capture, fields(c.view.gui), self.script],
+                [
+                    self._capture,
+                    fields(c.frames.gui),
+                    fields(c.view.gui),
+                    self.tools.script_button,
+                ],
                 True,
             ),
         }
         self.sections = {
-            name: Section(title, widgets, self._fix, folded=folded)
+            name: Section(title, widgets, self.tools.fix, folded=folded)
             for name, (title, widgets, folded) in sections.items()
         }
         self._show_parts()
@@ -231,16 +242,17 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
             self.arrays.plans(),
             c.storage.plan(),
             c.stop.rule(c.view.keep_free),
+            c.frames.rule(),
             c.place.destination,
             c.remote.endpoint.strip() if c.place.is_remote else "",
             c.remote.spill_folder.strip() if c.remote.spill else "",
             c.view.notes.strip(),
+            c.view.metadata.strip(),
         )
 
     def show_plan(self, plan: RecordingPlan) -> None:
         """Fill the form in from a plan for the sources that are chosen."""
-        self._filling = True
-        try:
+        with self._fills():
             if plan.destination:
                 self.choices.place.destination = plan.destination
             if plan.endpoint:
@@ -250,19 +262,23 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
                 self.choices.remote.spill_folder = plan.spill_folder
             choose(self.choices.storage, asdict(plan.storage))
             self.arrays.take(plan.arrays)
+        self.check()
+
+    @contextlib.contextmanager
+    def _fills(self) -> Iterator[None]:
+        """Take what changes in the form meanwhile as no edit of the user's."""
+        self._filling = True
+        try:
+            yield
         finally:
             self._filling = False
-        self.check()
 
     def reset(self) -> None:
         """Choose what a new user finds: settings, axes, and the source."""
-        self._filling = True
-        try:
+        with self._fills():
             self.choices.reset()
             self.arrays.forget_typed()
             self.presets.show_preset(_USUAL_PRESET)
-        finally:
-            self._filling = False
         self.sources.forget_choice()
         self._remember_soon()
         self._show_parts()
@@ -273,7 +289,8 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         if self.session.is_busy:
             return []  # what is recorded is settled; the next take is looked at when it is over
         plan = self.plan()
-        found = problems(plan, self.place.exists)
+        look = self.disk.look(plan, self.place.exists)
+        found = list(look.problems)
         if self.arrays.problem:
             source = Problem("source", self.arrays.problem)
             found = [source, *(p for p in found if plan.arrays or p.field != "source")]
@@ -283,8 +300,8 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         for field in FIELDS:
             self.sections[field].show_problem(next((p for p in shown if p.field == field), None))
         errors = [problem for problem in found if problem.is_error]
-        self._show_ready(plan, errors[0].message if errors else "")
-        self._show_estimates(plan, errors)
+        self._show_ready(look, errors[0].message if errors else "")
+        self._show_estimates(plan, look.free, errors)
         self._no_wheel.watch(self)
         return found
 
@@ -304,7 +321,7 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
             found.append(Problem("source", hint, False, "Record the camera", use_it))
         return found
 
-    def _show_ready(self, plan: RecordingPlan, problem: str) -> None:
+    def _show_ready(self, look: PlanLook, problem: str) -> None:
         """Say whether recording can start, and where the next one goes."""
         self.header.show_ready(problem)
         if self.recorder is None and self._start_problem is None:
@@ -313,16 +330,15 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
                 self.header.say(f"{_FIRST}{problem}", WARNING)
             elif self.header.message.text().startswith(_FIRST):
                 self.header.say("")
-        self.header.show_file(*self.place.next_file(plan))
+        self.header.show_file(look.path, self.place.note(look.path, look.free))
 
-    def _show_estimates(self, plan: RecordingPlan, errors: list[Problem]) -> None:
+    def _show_estimates(self, plan: RecordingPlan, free: int | None, errors: list[Problem]) -> None:
         """Say what the plan comes to."""
         known = not any(problem.field in ("dimensions", "source") for problem in errors)
         array, shown = self.arrays.shown_plan(), self.arrays.shown()
         rate = self.sources.rate(shown) if shown is not None else None
         self.estimates.setText(describe_plan(plan, array, rate) if array and known else "")
-        rates = [self.sources.rate(source) for source in self.arrays.chosen()]
-        free = free_bytes(plan.destination) if plan.destination else None
+        rates = [plan.take.rate(self.sources.rate(source)) for source in self.arrays.chosen()]
         if free is not None:
             free = max(0, free - (plan.stop.disk_floor or 0))
         self.need.setText(describe_need(plan, rates, free) if known else "")
@@ -344,12 +360,9 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
 
     def _sources_changed(self) -> None:
         """Follow the choice of sources, and what they say of themselves."""
-        if hasattr(self, "sections") and not self._filling and not self.session.is_busy:
-            self._filling = True
-            try:
+        if self.sections and not self._filling and not self.session.is_busy:
+            with self._fills():
                 self.arrays.describe_again()
-            finally:
-                self._filling = False
             self._show_parts()
             self._edited()
 
@@ -383,48 +396,6 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         """Keep the settings for the next time."""
         memory.remember(self.choices.as_dict())
 
-    def _suggest(self) -> None:
-        """Choose chunks and shards for all arrays."""
-        plan = self.plan()
-        self.show_plan(replace(plan, arrays=tuple(map(suggested, plan.arrays))))
-
-    def _fix(self, problem: Problem) -> None:
-        """Mend a problem."""
-        assert problem.fix is not None
-        try:
-            self.show_plan(problem.fix(self.plan()))
-        except OSError as error:
-            self.header.say(str(error), ERROR)
-
-    def _preset(self, name: str) -> None:
-        """Apply a built-in preset."""
-        self.show_plan(apply_preset(self.plan(), name))
-        self.presets.show_preset(name)
-
-    def _load_preset(self, path: str) -> None:
-        """Apply a preset of a file, with the choices that only this form knows."""
-        try:
-            plan, more = load_preset(self.plan(), path), load_choices(path)
-        except (aqz.AqzError, OSError, TypeError, ValueError) as error:
-            self.header.say(str(error), ERROR)
-            return
-        self._filling = True
-        try:
-            self.choices.take(more)
-        finally:
-            self._filling = False
-        self.show_plan(plan)
-        self.presets.show_preset()
-
-    def _save_preset(self, path: str) -> None:
-        """Save the form as a file."""
-        try:
-            save_preset(self.plan(), path, self.choices.as_dict())
-        except (aqz.AqzError, OSError, TypeError, ValueError) as error:
-            self.header.say(str(error), ERROR)
-            return
-        self.header.say(f"Saved to {path}.", GOOD)
-
     # ---- recording ---------------------------------------------------------------------------
 
     def is_busy(self) -> bool:
@@ -438,7 +409,20 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         else:
             self.start()
 
-    def start(self) -> bool:
+    def snap(self) -> bool:
+        """Record one frame of each source, what a layer shows, under a name of its own.
+
+        Returns
+        -------
+        bool
+            As for `start`.
+        """
+        if "acquisition" in self.sources.chosen():
+            self.header.say("A snapshot is of a layer or a camera: choose one as source.", ERROR)
+            return False
+        return self.start(snapshot=True)
+
+    def start(self, *, snapshot: bool = False) -> bool:
         """Check once more, and open the store on another thread.
 
         Returns
@@ -455,7 +439,8 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         self._watch.guard_window_of(self)  # from now on closing the window matters
         self.take.hide()
         follow = _FOLLOW_SECONDS if self.choices.view.follow else None
-        starting = self.session.start(self.plan(), self.arrays.made(), follow)
+        plan = self.plan().snapshot() if snapshot else self.plan()
+        starting = self.session.start(plan, self.arrays.made(), follow)
         self._set_form_enabled(False)
         if starting.is_waiting:
             self.header.show_waiting()
@@ -533,24 +518,13 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
         """Open the last recording below the other layers; a message says why if that fails."""
         if self.recorder is None:
             return []
-        settings = self.recorder.settings
-        path = str(settings.store_path)  # with the password that `store_path` leaves out
-        options = storage_options(path, settings.s3.endpoint if settings.s3 else "")
-        try:
-            layers = open_below(self._viewer, path, **options)
-        except Exception as error:  # a reader can raise anything; the store is not at fault
-            why = str(error).replace(path, self.recorder.store_path)
-            self.header.say(f"The recording could not be opened: {why}", ERROR)
-            return []
-        if not layers:
-            self.header.say("There are no frames to open.", WARNING)
-        return layers
+        return open_recording(self._viewer, self.recorder, self.header.say)
 
     def _look_at_sources(self) -> None:
-        """Once a second, follow layers that changed, and answers about remote names."""
+        """Once a second, follow layers that changed; at once, late answers about the place."""
         self._ticks += 1
-        if self.place.names.changed:
-            self.place.names.changed = False
+        if self.place.names.changed or self.disk.changed:
+            self.place.names.changed = self.disk.changed = False
             self.check()
         if self._ticks % 4 == 0:
             self.sources.refresh()
@@ -565,46 +539,6 @@ class RecordPanel(QWidget):  # type: ignore[misc]  # Qt is not typed here
             self.header.record.setFocus()
         for section in self.sections.values():
             section.body.setEnabled(enabled)
-
-    # ---- tools -------------------------------------------------------------------------------
-
-    def _try_place(self) -> None:
-        """Try to write where a remote store would be, without holding up the window."""
-        plan = self.plan()
-        try:
-            path = store_path_of(plan, self.place.exists)
-        except (ValueError, RuntimeError) as error:
-            self.header.say(str(error), ERROR)
-            return
-        shown = aqz.without_password(path)
-        self.header.say(f"Trying {shown} …")
-
-        def finished(problem: Any) -> None:
-            found = str(problem)
-            self.header.say(found or f"{shown} can be written.", ERROR if found else GOOD)
-
-        self._background.do(lambda: try_remote(path, plan.endpoint), finished)
-
-    def _try_codecs(self) -> None:
-        """Compress the current frame with every codec, and show a table."""
-        plan, chosen = self.plan(), self.sources.chosen()
-        frame = current_frame(chosen)
-        if frame is None or not plan.arrays:
-            self.header.say("Choose a layer first: codecs are tried on its frame.", ERROR)
-            return
-        rates = zip(plan.arrays, self.arrays.chosen(), strict=True)
-        needed = sum((self.sources.rate(s) or 0.0) * a.update_nbytes / 1e6 for a, s in rates)
-        self.codecs.begin(frame, plan, needed)
-
-    def _copy_script(self) -> str:
-        """Copy a script that records with these settings; returns it."""
-        try:
-            script = copy_script(self.plan(), self.place.exists)
-        except (aqz.AqzError, TypeError, ValueError, IndexError) as error:
-            self.header.say(f"There is no script yet: {error}", ERROR)
-            return ""
-        self.header.say("The script is in the clipboard.", GOOD)
-        return script
 
     # ---- the end -----------------------------------------------------------------------------
 

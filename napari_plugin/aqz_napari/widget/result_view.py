@@ -6,12 +6,16 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from aqz_napari.form.remote_place import storage_options
 from aqz_napari.ome_zarr.reader import read_layers
+from aqz_napari.widget.form_parts import ERROR, WARNING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["LiveView", "open_below", "open_result"]
+    from aqz_napari.recorder.recorder import Recorder
+
+__all__ = ["LiveView", "open_below", "open_recording", "open_result"]
 
 _log = logging.getLogger("aqz.napari")
 
@@ -64,6 +68,28 @@ def open_below(viewer: Any, store_path: str, **options: Any) -> list[Any]:
         viewer.layers.selection = selected
         viewer.layers.selection.active = active if active in viewer.layers else None
     return added
+
+
+def open_recording(viewer: Any, recorder: Recorder, say: Callable[[str, str], None]) -> list[Any]:
+    """Open what was recorded below the other layers; `say` why, if that fails.
+
+    Returns
+    -------
+    list of napari.layers.Layer
+        The new layers.
+    """
+    settings = recorder.settings
+    path = str(settings.store_path)  # with the password that `store_path` leaves out
+    options = storage_options(path, settings.s3.endpoint if settings.s3 else "")
+    try:
+        layers = open_below(viewer, path, **options)
+    except Exception as error:  # a reader can raise anything; the store is not at fault
+        why = str(error).replace(path, recorder.store_path)
+        say(f"The recording could not be opened: {why}", ERROR)
+        return []
+    if not layers:
+        say("There are no frames to open.", WARNING)
+    return layers
 
 
 class LiveView:

@@ -92,14 +92,16 @@ class RunWatch:
     def silence(self, status: RecorderStatus) -> tuple[str, bool]:
         """Say that no frame has come for a while, and whether another capture would see them."""
         received = sum(count.received for count in status.arrays.values())
-        if received != self._last_frame[0] or status.state is not RecorderState.RECORDING:
+        waits = status.is_armed or status.state is not RecorderState.RECORDING
+        if received != self._last_frame[0] or waits:
             self._last_frame, self._seen_unseen = (received, status.seconds), 0
             return "", False
         for source in self._sources:
             look = getattr(source, "changed_unseen", None)
             self._seen_unseen += bool(look is not None and self._looks % 2 == 0 and look())
         quiet = status.seconds - self._last_frame[1]
-        if quiet < _NO_FRAME_SECONDS:
+        every = self._recorder.take_rule.every if self._recorder is not None else None
+        if quiet < _NO_FRAME_SECONDS + (every or 0.0):
             return "", False
         said = f"No frame has come for {quiet:.0f} s."
         if self._seen_unseen:

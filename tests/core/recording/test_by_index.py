@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 import subprocess
 import sys
 import threading
@@ -197,55 +195,3 @@ def test_what_lies_beyond_the_array_is_the_fill_value(tmp_path):
     assert tensorstore.open(spec).result().read().result().all()
     for file in (path / "new").rglob("*"):
         assert file.is_dir() or b"\xcd\xcd\xcd\xcd" not in file.read_bytes()
-
-
-@pytest.mark.parametrize("seed", range(int(os.environ.get("AQZ_PROGRAMS", "40"))))
-def test_random_programs_store_what_a_slow_model_says(tmp_path, seed):
-    """What was written last is stored; gaps are 0. `AQZ_PROGRAMS` says how many programs."""
-    chance = random.Random(seed)
-    planes, chunks = chance.choice([1, 2, 3, 8]), chance.choice([1, 2, 4])
-    z = chance.choice([0, 0, 3])
-    pyramid = chance.random() < 0.3
-    method = aqz.DownsamplingMethod.MEAN if pyramid else None
-    given = settings(
-        tmp_path / "a.zarr",
-        planes=planes,
-        chunks=chunks,
-        z=z,
-        chunk=8 if pyramid else 16,
-        v2=chance.random() < 0.3,
-        downsampling_method=method,
-    )
-    model: dict[int, int] = {}
-    skipped: set[int] = set()
-    frames = 0
-    depth = z or 1
-    with aqz.ZarrStream(given) as stream:
-        for value in range(1, 40):
-            act = chance.choice(["append", "append", "write", "replace", "skip", "flush", "fill"])
-            number = frames
-            if act == "append":
-                stream.append(frame(value))
-            elif act == "skip":
-                count = chance.randrange(1, 5)
-                stream.skip_frames(count)
-                skipped.update(range(frames, frames + count))
-                frames += count
-                continue
-            elif act == "flush":
-                stream.flush()
-                continue
-            else:
-                number = chance.randrange(frames + 4)
-                index = {"t": number // depth, **({"z": number % depth} if z else {})}
-                try:
-                    stream.write(frame(value), index, replace=act == "replace")
-                except aqz.errors.FrameExistsError:
-                    assert number in model or number in skipped
-                    continue
-            model[number] = value
-            frames = max(frames, number + 1)
-            assert stream.statistics().frames == frames
-    stored = np.array(values(tmp_path / "a.zarr")).ravel().tolist()
-    assert len(stored) >= frames
-    assert stored == [model.get(number, 0) for number in range(len(stored))]

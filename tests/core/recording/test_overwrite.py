@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 import aqz_core as aqz
+from tests.faults.stopped_disk import Stop, stopping
 from tests.support.decoders import read_with_zarr_python
 from tests.support.finished import stored_files
 from tests.support.plans import ArrayPlan, StreamPlan, axes, frames_of, settings_for
@@ -195,3 +198,37 @@ def test_to_continue_and_to_overwrite_exclude_each_other(tmp_path):
         record(tmp_path / "s", mode="append", overwrite=True)
     assert "mode" in str(caught.value)
     np.testing.assert_array_equal(recorded(tmp_path / "s"), FRAMES)
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_results_of_others_in_a_group_of_arrays_are_not_removed(tmp_path, version):
+    plan = ArrayPlan(axes=axes("tyx", (0, 16, 16), (2, 8, 8), None), key="raw", frames=3)
+    options = {"version": aqz.ZarrVersion(version)}
+    with aqz.ZarrStream(settings_for(aqz, StreamPlan((plan,), options), tmp_path / "s")) as stream:
+        stream.append(frames_of(plan))
+    group = zarr.open_group(tmp_path / "s", mode="a", zarr_format=version)
+    group.create_array("segmented", data=OTHERS)
+    plan = replace(plan, key="again")  # what was recorded under another name goes
+    settings = settings_for(aqz, StreamPlan((plan,), options), tmp_path / "s")
+    settings.overwrite = True
+    with pytest.raises(aqz.StoreExistsError, match="segmented"):
+        aqz.ZarrStream(settings)
+    del group["segmented"]
+    aqz.ZarrStream(settings).close()
+    assert not (tmp_path / "s" / "raw").exists()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_store_whose_opening_was_cut_off_is_replaced(tmp_path, version):
+    for after in range(40):
+        settings, _ = plate_settings(tmp_path / str(after), version, overwrite=True)
+        stop = Stop("kill", after)
+        with stopping(stop):
+            try:
+                aqz.ZarrStream(settings).close()
+            except aqz.AqzError:
+                assert stop.is_dead
+        aqz.ZarrStream(settings).close()
+        if not stop.is_dead:
+            break
+    assert after > 5

@@ -40,7 +40,12 @@ class Camera(Protocol):
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Data type of a pixel."""
+        """Data type of a pixel, or of one of its components."""
+        ...
+
+    @property
+    def components(self) -> int:
+        """Values of a pixel: 1, or 3 in colour."""
         ...
 
     @property
@@ -63,7 +68,8 @@ class Camera(Protocol):
         Yields
         ------
         ndarray
-            One frame, shape ``(Y, X)``, C-contiguous.
+            One frame, shape ``(Y, X)``, or ``(3, Y, X)`` in colour: red, green, blue.
+            C-contiguous.
 
         Raises
         ------

@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
 __all__ = ["INSTALL", "MicroManagerCamera", "configured_camera", "demo_camera", "is_installed"]
 
-_PIXEL_TYPES: dict[int, np.dtype[Any]] = {
-    1: np.dtype("uint8"),
-    2: np.dtype("uint16"),
-    4: np.dtype("uint32"),
+_PIXEL_TYPES: dict[tuple[int, int], np.dtype[Any]] = {
+    (1, 1): np.dtype("uint8"),
+    (1, 2): np.dtype("uint16"),
+    (1, 4): np.dtype("uint32"),
+    (4, 4): np.dtype("uint8"),
+    (4, 8): np.dtype("uint16"),
 }
+"""Data types by components and bytes of a pixel; of four components one is empty."""
+
 _FIRST_FRAME_SECONDS = 10.0  # beyond a few exposures, a camera that has sent nothing is stuck
 _POLL_SECONDS = 0.0005
 _ENDLESS = 2**31 - 1  # the core has no endless sequence that also stops on overflow
@@ -50,14 +54,14 @@ class MicroManagerCamera:
     ----------
     core
         A configured core with a camera device that sends grey pixels of 8, 16 or 32
-        bits.
+        bits, or colour of 8 or 16 bits for each component.
     name
         What to call the camera in messages; its device label when not given.
 
     Raises
     ------
     CameraError
-        There is no camera, or its pixels are coloured.
+        There is no camera, or its pixels are others.
     """
 
     def __init__(self, core: pymmcore.CMMCore, name: str | None = None) -> None:
@@ -69,11 +73,17 @@ class MicroManagerCamera:
                 "configuration: Property,Core,Camera,LABEL"
             )
         self.name = name or label
-        if core.getNumberOfComponents() != 1 or core.getBytesPerPixel() not in _PIXEL_TYPES:
+        if self._pixel not in _PIXEL_TYPES:
             raise CameraError(
                 f"camera {self.name!r} sends {core.getNumberOfComponents()} components in "
-                f"{core.getBytesPerPixel()} bytes a pixel; set it to grey 8, 16 or 32 bit pixels"
+                f"{core.getBytesPerPixel()} bytes a pixel; set it to grey 8, 16 or 32 bit pixels, "
+                "or to colour of 8 or 16 bits"
             )
+
+    @property
+    def _pixel(self) -> tuple[int, int]:
+        """Components of a pixel, and its bytes."""
+        return self._core.getNumberOfComponents(), self._core.getBytesPerPixel()
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -82,8 +92,13 @@ class MicroManagerCamera:
 
     @property
     def dtype(self) -> np.dtype[Any]:
-        """Data type of a pixel."""
-        return _PIXEL_TYPES[self._core.getBytesPerPixel()]
+        """Data type of a pixel, or of one of its components."""
+        return _PIXEL_TYPES[self._pixel]
+
+    @property
+    def components(self) -> int:
+        """Values of a pixel: 1, or 3 in colour."""
+        return 1 if self._pixel[0] == 1 else 3
 
     @property
     def pixel_size_um(self) -> float | None:
@@ -123,7 +138,8 @@ class MicroManagerCamera:
         try:
             for number in count_from() if count is None else range(count):
                 self._wait_for(number, patience)
-                yield self._take(number)
+                frame = self._take(number)
+                yield frame if self.components == 1 else self._colors(frame)
         finally:
             # An error while stopping must not hide the one that ended the sequence.
             with contextlib.suppress(RuntimeError):
@@ -169,6 +185,11 @@ class MicroManagerCamera:
                     f"camera {self.name!r} sent frame {found} where frame {number} was due"
                 )
         return frame
+
+    def _colors(self, frame: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Return red, green and blue of a frame, which the core packs in the opposite order."""
+        packed = np.ascontiguousarray(frame).view(self.dtype).reshape(*self.shape, -1)
+        return np.ascontiguousarray(np.moveaxis(packed[..., 2::-1], -1, 0))
 
 
 def _hold_for_a_while(core: pymmcore.CMMCore) -> None:
@@ -261,7 +282,7 @@ def configured_camera(
     Raises
     ------
     CameraError
-        Packages are missing, or the configuration cannot be loaded, or has no grey camera.
+        Packages are missing, or the configuration cannot be loaded, or its camera is unfit.
     """
     if importlib.util.find_spec("pymmcore") is None or (adapters is None and not is_installed()):
         raise CameraError(f"pymmcore and mm-test-adapters are not installed; run: {INSTALL}")

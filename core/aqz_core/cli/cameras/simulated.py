@@ -56,6 +56,7 @@ class SimulatedCamera:
 
     name = "simulated cells"
     dtype: np.dtype[Any] = np.dtype("uint16")
+    components = 1
 
     def __init__(
         self, shape: tuple[int, int] = (512, 512), *, seed: int = 0, pixel_size_um: float = 0.65

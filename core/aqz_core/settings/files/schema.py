@@ -6,9 +6,9 @@ value as it is, unless its metadata say otherwise (`FileSpelling`).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-import attrs
+from aqz_core.settings.base import settings_fields
 
 if TYPE_CHECKING:
     import enum
@@ -52,9 +52,8 @@ class FileField(NamedTuple):
 def file_fields(cls: type[SettingsBase]) -> list[FileField]:
     """Return the fields of a settings class, in the order of its definition."""
     fresh = cls()
-    fields: tuple[attrs.Attribute[Any], ...] = attrs.fields(cls)  # type: ignore[arg-type]
     found = []
-    for one in fields:
+    for one in settings_fields(cls):
         name = one.alias or one.name
         own: FileSpelling = one.metadata["file"]
         check = one.metadata["check"]

@@ -1,10 +1,8 @@
 """One writer on this machine for a store in an object store.
 
-Object stores have no locks that end with their owner, and guards made of objects and clocks fail in
-both ways: a recording that was killed blocks its store, and one that stood still loses it. What can
-be ruled out soundly is the likeliest accident, two programs of one machine that record to the same
-place: by a file in the directory for temporary files, which the operating system unlocks when a
-process dies.
+Object stores have no locks that end with their owner. The likeliest accident, two programs of one
+machine that record to the same place, is ruled out by a file in the directory for temporary files,
+which the operating system unlocks when a process dies. For other machines there is `lease`.
 """
 
 from __future__ import annotations
@@ -15,21 +13,21 @@ import getpass
 import hashlib
 import logging
 import os
-import stat
-import sys
 import tempfile
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import StoreBusyError
 from aqz_core.settings.location import described
 from aqz_core.settings.paths import url_scheme
+from aqz_core.storage import platform
 from aqz_core.storage.lock import StoreLock, is_locked
 
 if TYPE_CHECKING:
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["is_locked_on_this_machine", "lock_on_this_machine"]
+__all__ = ["is_locked_on_this_machine", "lock_on_this_machine", "locks_of_this_machine"]
 
 _log = logging.getLogger("aqz")
 
@@ -75,6 +73,15 @@ def is_locked_on_this_machine(url: str, s3: S3Settings | None) -> bool:
         return False
 
 
+def locks_of_this_machine() -> str:
+    """Return what tells the directory for locks from that of any other machine or container."""
+    try:
+        found = _own_directory(make=True).lstat()
+    except (OSError, KeyError, RuntimeError):
+        return uuid.uuid4().hex  # nothing is locked, so nobody is known to be absent
+    return f"{uuid.getnode():x}-{found.st_dev}-{found.st_ino}"
+
+
 def _name(url: str, where: str) -> str:
     """Return the name of the file whose lock stands for a store."""
     own = f"{os.getpid()} " if url_scheme(url) == "memory" else ""  # each process has its own
@@ -117,7 +124,4 @@ def _is_own(folder: Path) -> bool:
         found = folder.lstat()
     except OSError:
         return False
-    if sys.platform == "win32":
-        return stat.S_ISDIR(found.st_mode)
-    mine = found.st_uid == os.geteuid()
-    return stat.S_ISDIR(found.st_mode) and mine and not found.st_mode & 0o022
+    return platform.is_own_directory(found)

@@ -97,11 +97,11 @@ def _whole_object_service(url: str) -> FsspecService | ObstoreService:
 
 def _in_bucket(url: str, s3: S3Settings | None) -> ObjectLocation:
     """Return the place of a store in a bucket."""
-    from aqz_core.storage.objects.s3_service import S3Service
+    from aqz_core.storage.objects.fast_s3_service import FastS3Service
 
     location = s3_location(url, s3)
     return ObjectLocation(
-        S3Service(location, s3),
+        FastS3Service(location, s3),
         location.prefix,
         location.url,
         location.described,

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
 import s3fs
@@ -24,9 +26,10 @@ if TYPE_CHECKING:
     from aqz_core.settings.location import S3Location
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["S3Service"]
+__all__ = ["CONNECTIONS", "S3Service", "check_answer"]
 
 _GONE = {"404", "NoSuchKey", "NotFound"}
+_CONDITION_FAILED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
 _NO_BATCHES = {"MissingContentMD5", "InvalidDigest", "NotImplemented", "MethodNotAllowed", "501"}
 """Answers of services that want another checksum with a batch delete, or know none."""
 
@@ -65,7 +68,11 @@ class S3Service:
 
     async def open(self) -> None:
         """Find credentials and set up the client."""
-        self._client = await self._filesystem.set_session()
+        await self._log_in(refresh=False)
+
+    async def _log_in(self, *, refresh: bool) -> None:
+        """Set up a client, with credentials that are read now."""
+        self._client = await self._filesystem.set_session(refresh=refresh)
         self._creators.append(self._filesystem._s3creator)
 
     async def close(self) -> None:
@@ -78,8 +85,7 @@ class S3Service:
         """Read the credentials again, unless they were given in the settings."""
         if not self._renewable:
             return False
-        self._client = await self._filesystem.set_session(refresh=True)
-        self._creators.append(self._filesystem._s3creator)
+        await self._log_in(refresh=True)
         return True
 
     # ---- objects ----------------------------------------------------------------------------
@@ -92,7 +98,7 @@ class S3Service:
             if _code(error) in _GONE:
                 return None
             raise
-        _check(answer, "ETag", "LastModified")
+        check_answer(answer, "ETag", "LastModified")
         async with answer["Body"] as stream:
             data: bytes = await stream.read()
         return data
@@ -101,7 +107,7 @@ class S3Service:
         """Return some bytes of an object."""
         wanted = f"bytes={start}-{stop - 1}"
         answer = await self._client.get_object(Bucket=self._bucket, Key=key, Range=wanted)
-        _check(answer, "ETag", "ContentRange")
+        check_answer(answer, "ETag", "ContentRange")
         async with answer["Body"] as stream:
             data: bytes = await stream.read()
         return data
@@ -114,7 +120,7 @@ class S3Service:
             if _code(error) in _GONE:
                 return None
             raise
-        _check(answer, "ETag", "LastModified")
+        check_answer(answer, "ETag", "LastModified")
         return int(answer["ContentLength"])
 
     async def put(self, key: str, body: PartBody) -> None:
@@ -122,7 +128,7 @@ class S3Service:
         answer = await self._client.put_object(
             Bucket=self._bucket, Key=key, Body=body, **self._checksum(body)
         )
-        _check(answer, "ETag")
+        check_answer(answer, "ETag")
 
     async def list_page(self, prefix: str, *, deep: bool, page: str | None) -> Listing:
         """List a page of up to 1000 keys."""
@@ -130,7 +136,7 @@ class S3Service:
         if page is not None:
             options["ContinuationToken"] = page
         answer = await self._client.list_objects_v2(Bucket=self._bucket, Prefix=prefix, **options)
-        _check(answer, "IsTruncated", "Name", "KeyCount")
+        check_answer(answer, "IsTruncated", "Name", "KeyCount")
         return Listing(
             tuple(item["Key"] for item in answer.get("Contents", ())),
             tuple(item["Prefix"].rstrip("/") for item in answer.get("CommonPrefixes", ())),
@@ -159,13 +165,45 @@ class S3Service:
         for told in answer.get("Errors", ()):
             raise ClientError({"Error": told}, "DeleteObjects")
 
+    # ---- conditions -------------------------------------------------------------------------
+
+    async def claim(self, key: str, content: bytes, etag: str | None) -> str | None:
+        """Store an object if it is as it was, or if there is none."""
+        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        try:
+            answer = await self._client.put_object(
+                Bucket=self._bucket, Key=key, Body=content, **condition
+            )
+        except ClientError as error:
+            if _code(error) in _CONDITION_FAILED or (etag is not None and _code(error) in _GONE):
+                return None
+            raise
+        check_answer(answer, "ETag")
+        return str(answer["ETag"])
+
+    async def claimed(self, key: str) -> tuple[bytes, str, float] | None:
+        """Return an object and its age by the service's clock."""
+        try:
+            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
+        except ClientError as error:
+            if _code(error) in _GONE:
+                return None
+            raise
+        check_answer(answer, "ETag", "LastModified")
+        async with answer["Body"] as stream:
+            content: bytes = await stream.read()
+        told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
+        now = parsedate_to_datetime(told) if told else datetime.now(UTC)
+        stored = answer.get("LastModified") or now
+        return content, answer["ETag"], (now - stored).total_seconds()
+
     # ---- uploads in parts -------------------------------------------------------------------
 
     async def begin(self, key: str) -> Upload:
         """Start an upload."""
         options = {"ChecksumAlgorithm": "CRC32C"} if self._checksums else {}
         answer = await self._client.create_multipart_upload(Bucket=self._bucket, Key=key, **options)
-        _check(answer, "UploadId")
+        check_answer(answer, "UploadId")
         return Upload(key, answer["UploadId"])
 
     async def put_part(self, upload: Upload, number: int, body: PartBody) -> object:
@@ -179,7 +217,7 @@ class S3Service:
             Body=body,
             **checksum,
         )
-        _check(answer, "ETag")
+        check_answer(answer, "ETag")
         return {"PartNumber": number, "ETag": answer["ETag"], **checksum}
 
     async def copy_part(self, upload: Upload, number: int, start: int, stop: int) -> object:
@@ -192,9 +230,9 @@ class S3Service:
             CopySource={"Bucket": self._bucket, "Key": upload.key},
             CopySourceRange=f"bytes={start}-{stop - 1}",
         )
-        _check(answer, "CopyPartResult")
+        check_answer(answer, "CopyPartResult")
         told = answer["CopyPartResult"]
-        _check(told, "ETag")
+        check_answer(told, "ETag")
         checksum = {"ChecksumCRC32C": told["ChecksumCRC32C"]} if "ChecksumCRC32C" in told else {}
         return {"PartNumber": number, "ETag": told["ETag"], **checksum}
 
@@ -206,7 +244,7 @@ class S3Service:
             UploadId=upload.upload_id,
             MultipartUpload={"Parts": list(parts)},
         )
-        _check(answer, "Key", "ETag", "Location")
+        check_answer(answer, "Key", "ETag", "Location")
 
     async def abort(self, upload: Upload) -> None:
         """Give up an upload."""
@@ -238,7 +276,7 @@ class S3Service:
         return {"ChecksumCRC32C": base64.b64encode(crc32c(body)).decode("ascii")}
 
 
-def _check(answer: Mapping[str, Any], *names: str) -> None:
+def check_answer(answer: Mapping[str, Any], *names: str) -> None:
     """Raise if an answer of success has none of what the service would say.
 
     Proxies and login pages answer every request with status 200 and a page.

@@ -7,14 +7,14 @@ through: deadlines, repetition and words for the user are in `retry` and `faults
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aqz_core.storage.objects.request_body import PartBody
 
-__all__ = ["Listing", "NoServiceError", "ObjectService", "PartService", "Upload"]
+__all__ = ["ClaimService", "Listing", "NoServiceError", "ObjectService", "PartService", "Upload"]
 
 
 class NoServiceError(Exception):
@@ -120,3 +120,17 @@ class PartService(ObjectService, Protocol):
 
     async def uploads(self, prefix: str) -> list[Upload]:
         """List uploads that have begun and not ended, of keys that start with `prefix`."""
+
+
+@runtime_checkable
+class ClaimService(PartService, Protocol):
+    """A connection to an object store that stores objects on conditions."""
+
+    async def claim(self, key: str, content: bytes, etag: str | None) -> str | None:
+        """Store an object if it has this ETag now, or if there is none where that is None.
+
+        Returns the new ETag, or None if the condition did not hold.
+        """
+
+    async def claimed(self, key: str) -> tuple[bytes, str, float] | None:
+        """Return an object, its ETag and how many seconds ago the service stored it."""

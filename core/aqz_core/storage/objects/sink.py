@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import SettingsError
 from aqz_core.storage.objects.part_sizes import PART_NBYTES, part_size
 from aqz_core.storage.objects.place import place_of
+from aqz_core.storage.objects.service import ClaimService
 from aqz_core.storage.sink import Sink, as_view
 from aqz_core.storage.whole_logs import WholeLogs
 
@@ -55,6 +56,7 @@ class ObjectStoreSink(Sink):
 
     def __init__(self, place: ObjectLocation) -> None:
         from aqz_core.storage.objects.connection import Connection
+        from aqz_core.storage.objects.lease import LOCK_SUFFIX, Lease
         from aqz_core.storage.objects.parts import PartPool
         from aqz_core.storage.objects.probe import probe
         from aqz_core.storage.objects.unfinished import UnfinishedUploads
@@ -66,8 +68,12 @@ class ObjectStoreSink(Sink):
         self._pool = PartPool(DEFAULT_MEMORY, self._connection.check)
         self._unfinished = UnfinishedUploads(self._connection)
         self._logs = WholeLogs()
+        self._lock_suffix = LOCK_SUFFIX
+        self._lease: Lease | None = None
         try:
             probe(self._connection, self._root, self._unfinished)
+            if isinstance(place.service, ClaimService):
+                self._lease = Lease(self._connection, place.service, place.prefix)
         except BaseException:
             self._connection.close()
             raise
@@ -94,7 +100,7 @@ class ObjectStoreSink(Sink):
         for page in self._connection.pages(start, deep=False):
             for key in (*page.keys, *page.groups):
                 name = key[len(start) :]
-                if name:
+                if name and not name.endswith(self._lock_suffix):
                     yield name
 
     # ---- writing ----------------------------------------------------------------------------
@@ -209,6 +215,8 @@ class ObjectStoreSink(Sink):
                 self.commit()
         finally:
             self._unfinished.abort()
+            if self._lease is not None:
+                self._lease.release()
             self._connection.close()
             self._pool.drop()
 

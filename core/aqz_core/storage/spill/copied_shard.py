@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from aqz_core.errors import StorageError
+from aqz_core.storage import platform
 from aqz_core.storage.names import PARTIAL
 from aqz_core.storage.sink import as_view
 
@@ -188,7 +189,7 @@ class CopiedShard:
                 shutil.copyfileobj(more, file)
             file.flush()
             os.fsync(file.fileno())
-        shown.replace(self._path)
+        platform.replace(shown, self._path)
 
     # ---- the end ----------------------------------------------------------------------------
 

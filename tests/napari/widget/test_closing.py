@@ -15,14 +15,14 @@ from tests.napari.window import needs_display
 pytest.importorskip("napari", reason="needs the extra `napari`")
 pytestmark = needs_display
 
-CHECKOUT = Path(__file__).parent.parent.parent
+CHECKOUT = Path(__file__).parents[3]
 
 
 def test_closing_asks_goes_on_if_told_so_and_finishes(tmp_path):
     store = tmp_path / "live.ome.zarr"
     environment = {**os.environ, "NAPARI_CONFIG": str(tmp_path / "settings.yaml")}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.napari.closing_session", str(store), "no,yes"],
+        [sys.executable, "-m", "tests.napari.widget.closing_session", str(store), "no,yes"],
         cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=110, check=False,
     )  # fmt: skip
     said = done.stdout.split("\n")

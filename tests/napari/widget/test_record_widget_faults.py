@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from tests.s3 import fault_endpoint
 pytest.importorskip("napari", reason="needs the extra `napari`")
 pytestmark = needs_display
 
-CHECKOUT = Path(__file__).parent.parent.parent
+CHECKOUT = Path(__file__).parents[3]
 
 
 @contextmanager
@@ -344,3 +345,23 @@ def test_after_an_exception_while_sources_are_described_the_form_still_checks(
             widget._sources_changed()
     widget.choices.place.destination = ""
     pump(lambda: "say where" in notice(widget, "destination"))
+
+
+def test_a_disk_that_does_not_answer_holds_up_no_window(widget, live, monkeypatch, tmp_path):
+    answers = threading.Event()
+
+    def exists(path):
+        answers.wait(60)  # as a network disk that is gone
+        return False
+
+    monkeypatch.setattr("aqz_napari.widget.place_form.exists_locally", exists)
+    monkeypatch.setattr(widget.disk, "patience", 0.01)
+    widget.choices.place.destination = str(tmp_path / "elsewhere.ome.zarr")
+    widget.check()
+    assert "does not answer" in notice(widget, "destination")
+    assert not widget.header.record.isEnabled()
+    assert not widget.start()
+    answers.set()
+    pump(widget.header.record.isEnabled)
+    assert notice(widget, "destination") == ""
+    assert widget.header.file.text() == "→ elsewhere.ome.zarr"

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import zarr
 
 import aqz_core as aqz
 from aqz_napari.form import memory
@@ -277,10 +278,10 @@ def test_presets_in_files_hold_limits_captures_and_flags(widget, live, tmp_path)
     c = widget.choices
     c.stop.unit, c.stop.amount, c.capture.how, c.view.follow = "GB", 2.0, "in_place", True
     path = str(tmp_path / "mine.yaml")
-    widget._save_preset(path)
+    widget.tools.save_preset(path)
     assert aqz.StreamSettings.from_file(path).arrays  # still the engine's own
     widget.reset()
-    widget._load_preset(path)
+    widget.tools.load_preset(path)
     assert (c.stop.rule(0).nbytes, c.capture.how, c.view.follow) == (
         2_000_000_000,
         "in_place",
@@ -312,6 +313,52 @@ def test_a_limit_shows_a_bar_and_what_is_left(widget, live, frame_of):
     assert widget.header.progress.isVisibleTo(widget)
     assert widget.header.progress.value() == 500
     assert "left" in widget.header.clock.text()
+
+
+def test_a_snapshot_is_what_the_layer_shows(widget, live, frame_of):
+    live.data = frame_of(3)
+    stores = []
+    for _ in range(2):
+        assert widget.snap()
+        pump(lambda: widget.session.starting is None)
+        finish(widget)
+        assert widget.recorder.report.status.is_complete
+        stores.append(widget.recorder.store_path)
+        pixels = zarr.open_array(f"{stores[-1]}/0", mode="r")
+        assert np.array_equal(pixels[:], [frame_of(3)])
+    assert [Path(store).name for store in stores] == [
+        "live_001_snap.ome.zarr",
+        "live_002_snap.ome.zarr",
+    ]
+    assert widget.choices.stop.unit == ""  # the next recording is one
+
+
+def test_metadata_are_stored_with_their_names(widget, live, frame_of):
+    widget.choices.view.metadata = "sample: HeLa, passage 7\ntemperature: 37.5\n\ndyes: [1, 2]"
+    recorder = take(widget, live, [frame_of(1)])
+    document = json.loads((Path(recorder.store_path) / "zarr.json").read_text())
+    assert document["attributes"]["metadata"] == {
+        "sample": "HeLa, passage 7",
+        "temperature": 37.5,
+        "dyes": [1, 2],
+    }
+    widget.choices.view.metadata = "sample HeLa"
+    widget.check()
+    assert "line 1 of the metadata, 'sample HeLa'" in notice(widget, "advanced")
+    assert not widget.header.record.isEnabled()
+
+
+def test_record_waits_for_the_rate_that_is_asked_for(widget, live, frame_of):
+    widget.choices.frames.from_rate = 1e-3  # any three frames in half an hour
+    recorder = start(widget)
+    widget.tick()
+    assert widget.header.state.text() == "Armed: waits for frames"
+    for number in range(1, 6):
+        live.data = frame_of(number)
+    widget.stop()
+    finish(widget)
+    pixels = zarr.open_array(f"{recorder.store_path}/0", mode="r")
+    assert np.array_equal(pixels[:], [frame_of(number) for number in (3, 4, 5)])
 
 
 def test_notes_are_stored(widget, live, frame_of):

@@ -36,7 +36,7 @@ def test_a_recording_behind_a_password_opens_and_shows_no_password(
     widget.place.try_place.click()
     pump(lambda: "can be written" in widget.header.message.text())
     told.append(said(widget))
-    script = widget._copy_script()
+    script = widget.tools.copy_script()
     start(widget)
     live.data = frame_of(3)
     widget.stop()

@@ -345,7 +345,7 @@ def test_the_shortcut_starts_and_stops(viewer, widget, live):
 def test_buttons_beside_recording(widget, live, frame_of, tmp_path):
     from qtpy.QtWidgets import QApplication
 
-    compile(widget._copy_script(), "script", "exec")
+    compile(widget.tools.copy_script(), "script", "exec")
     assert "aqz.ZarrStream(settings)" in QApplication.clipboard().text()
     widget.codecs.button.click()
     pump(lambda: "blosc-zstd" in widget.codecs.table.text())

@@ -1,6 +1,6 @@
 """A napari session of its own, that is closed while it records; run by test_closing.py.
 
-    python -m tests.napari.closing_session STORE SCENARIO
+    python -m tests.napari.widget.closing_session STORE SCENARIO
 
 Feeds a layer, records it, closes the window as a window manager does, and answers the question as
 the scenario says: "no, yes" or "yes". Prints what happened, a word a line.

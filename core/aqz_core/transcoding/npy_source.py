@@ -1,0 +1,95 @@
+"""An array in an npy file as what is transcoded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from aqz_core.errors import SettingsError, StorageError
+from aqz_core.planning.suggestion import AXIS_KINDS
+from aqz_core.transcoding.source import SourceGroup, SourceImage, SourceLevel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from aqz_core.reading.regions import Box
+
+__all__ = ["NpySource", "file_identity", "ngff_axes"]
+
+_USUAL = "tczyx"
+
+
+class NpySource:
+    """An npy file, read where it lies.
+
+    Parameters
+    ----------
+    path
+        The file.
+    axes
+        A letter for each axis; the last of tczyx, or tyx, if empty.
+    """
+
+    groups: tuple[SourceGroup, ...] = ()
+    left_out: tuple[str, ...] = ()
+
+    def __init__(self, path: Path, axes: str) -> None:
+        self._given = path, axes
+        self.url = str(path)
+        try:
+            self._array = np.load(path, mmap_mode="r", allow_pickle=False)
+        except (ValueError, OSError) as error:
+            raise StorageError(f"{path}: cannot be read as an npy file: {error}") from error
+        shape, dtype = self._array.shape, self._array.dtype
+        if len(shape) < 2 or dtype.kind not in "biuf":
+            raise StorageError(f"{path}: {dtype} of shape {shape} is not an image")
+        native = dtype.newbyteorder("=")
+        ones, zeros = (1.0,) * len(shape), (0.0,) * len(shape)
+        pixel = (1,) * len(shape)  # any part of it can be read alone
+        level = SourceLevel(shape, native, 0, pixel, None, ones, zeros)
+        axes_found = ngff_axes(axes, len(shape), self.url)
+        self.images: tuple[SourceImage, ...] = (SourceImage("", axes_found, (level,)),)
+        self.identity = file_identity(path)
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        return type(self), self._given
+
+    def read(self, image: int, level: int, box: Box) -> npt.NDArray[Any]:
+        """Return the pixels of a box."""
+        part = self._array[tuple(slice(*ends) for ends in box)]
+        return np.array(part, part.dtype.newbyteorder("="))
+
+    def recorded(self, image: int) -> None:
+        """Return None: all planes are there."""
+
+    def close(self) -> None:
+        """Do nothing: the file is closed when nothing of it is used."""
+
+
+def ngff_axes(letters: str, rank: int, where: str) -> tuple[dict[str, Any], ...]:
+    """Return axes as NGFF has them, from a letter for each; usual ones if none are given.
+
+    Raises
+    ------
+    SettingsError
+        There are too many axes to guess, or the letters do not fit.
+    """
+    usual = "tyx" if rank == 3 else _USUAL[-rank:]
+    names = letters or usual
+    if len(names) != rank or len(set(names)) != rank:
+        raise SettingsError(
+            f"{where} has {rank} axes; give a different letter for each, for example "
+            f"axes={usual!r} (--axes)"
+        )
+    return tuple(
+        {"name": name, **({"type": AXIS_KINDS[name].name.lower()} if name in AXIS_KINDS else {})}
+        for name in names
+    )
+
+
+def file_identity(path: Path) -> str:
+    """Return what changes when a file does."""
+    found = path.stat()
+    return f"{path}:{found.st_size}:{found.st_mtime_ns}"

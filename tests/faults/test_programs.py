@@ -1,0 +1,29 @@
+"""Random programs store what a slow model says, wherever they are stopped.
+
+``AQZ_PROGRAMS=5000`` tries more of them than a run in CI does, ``AQZ_FIRST_PROGRAM`` others.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.faults.programs import carry_out, draw
+from tests.support.decoders import DECODERS
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Zarr V2 is deprecated:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning"),
+]
+
+FIRST = int(os.environ.get("AQZ_FIRST_PROGRAM", "0"))
+PROGRAMS = int(os.environ.get("AQZ_PROGRAMS", "50"))
+
+
+@pytest.mark.parametrize("seed", range(FIRST, FIRST + PROGRAMS))
+def test_a_program_stores_what_the_model_says(tmp_path: Path, seed: int) -> None:
+    carry_out(draw(seed), tmp_path / "s", [sorted(DECODERS)[seed % len(DECODERS)]])
+    shutil.rmtree(tmp_path)
