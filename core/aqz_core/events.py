@@ -1,4 +1,4 @@
-"""What a stream tells the world: statistics, events and reports.
+"""What a stream reports: statistics, events and reports.
 
 All are frozen records of plain values, made by the stream and read by scripts,
 observers and windows. An event is the one argument of an observer hook
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
+
+from aqz_core.html import HtmlTable
 
 __all__ = [
     "ArrayReport",
@@ -26,7 +28,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True)
-class StreamStatistics:
+class StreamStatistics(HtmlTable):
     """How a stream is doing at one moment.
 
     Attributes
@@ -61,7 +63,7 @@ class StreamStatistics:
 
 
 @dataclass(frozen=True, slots=True)
-class ArrayReport:
+class ArrayReport(HtmlTable):
     """What was recorded into one array.
 
     Attributes
@@ -92,7 +94,7 @@ class ArrayReport:
 
 
 @dataclass(frozen=True, slots=True)
-class StreamReport:
+class StreamReport(HtmlTable):
     """What a stream recorded, told when it is closed.
 
     Attributes

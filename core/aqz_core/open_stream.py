@@ -12,12 +12,14 @@ from aqz_core.enums import (
 )
 from aqz_core.errors import SettingsError, SettingsTypeError
 from aqz_core.planning.suggestion import AXIS_KINDS, check_frame_axes, suggest_layout
+from aqz_core.progress import ProgressDisplay
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.checks import (
     UINT32_MAX,
     Check,
     argument,
     check_plugins,
+    flag,
     list_of,
     optional,
     path_text,
@@ -104,6 +106,7 @@ def open_stream(
     s3: S3Settings | None = None,
     spill: str | os.PathLike[str] | None = None,
     plugins: Iterable[object] = (),
+    progress: bool = False,
 ) -> ZarrStream:
     """Open a stream that records an OME-Zarr image, or one for each of several positions.
 
@@ -179,6 +182,9 @@ def open_stream(
         Folder on this machine where the recording goes on when an object store fails.
     plugins : iterable of object
         As for `ZarrStream`.
+    progress : bool, default False
+        Show frames and rates while recording: in the output of a notebook cell, or on a terminal's
+        standard error.
 
     Returns
     -------
@@ -232,6 +238,8 @@ def open_stream(
             "the two"
         )
     check_plugins(plugins)
+    if argument("progress", flag(), progress):
+        plugins = (*plugins, ProgressDisplay())
     array = ArraySettings(
         dimensions=[
             Dimension(

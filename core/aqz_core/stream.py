@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, MetadataError, SettingsTypeError
+from aqz_core.html import html_table
 from aqz_core.plugins import create_plugin_manager
 from aqz_core.process import ParentsRecording, leave_to_parent
+from aqz_core.progress import statistics_rows
 from aqz_core.recording.opening import extend, open_new, open_resumed
 from aqz_core.settings.acquire_zarr import NEWEST
 from aqz_core.settings.checks import check_plugins, describe, store_text
@@ -49,7 +51,8 @@ class ZarrStream:
         What to record and where. They are copied: changing them later has no effect.
     plugins : iterable of object
         Plug-ins for this stream, beside the installed ones: modules or objects with functions
-        marked by `aqz_core.hookimpl`.
+        marked by `aqz_core.hookimpl`, and frame processors (see `aqz_core.processors`), which
+        run in the order given.
 
     Raises
     ------
@@ -432,6 +435,10 @@ class ZarrStream:
             "copied; give the other process the StreamSettings, which can, and open the stream "
             "there, or send the frames here"
         )
+
+    def _repr_html_(self) -> str:
+        """Show how it is doing, for notebooks."""
+        return html_table(repr(self), statistics_rows(self.statistics()))
 
     def __repr__(self) -> str:
         """Say where it records to and whether it is open."""

@@ -25,10 +25,11 @@ import pytest
 from aqz_core.codecs import PluginCompression
 from aqz_core.codecs.base import Codec, CodecProvider
 from aqz_core.plugins import FrameProcessor, FrameSpec, frame_function
-from aqz_core.storage.sink import Sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from aqz_core.storage.sink import Bytes, Sink
 
 __all__ = ["CodecContract", "ProcessorContract", "SinkContract", "SourceContract"]
 
@@ -187,7 +188,7 @@ class SinkContract(abc.ABC):
 
     @pytest.fixture
     def empty(self) -> Iterable[Sink]:
-        """A sink for one test, closed afterwards."""
+        """Open a sink for one test, and close it afterwards."""
         sink = self.sink()
         yield sink
         sink.close()
@@ -207,7 +208,12 @@ class SinkContract(abc.ABC):
 
     def test_every_form_of_bytes_is_stored(self, empty: Sink) -> None:
         """Chunks come as views and arrays, metadata as bytes."""
-        forms = (b"abc", bytearray(b"abc"), memoryview(b"abc"), np.frombuffer(b"abc", "u1"))
+        forms: tuple[Bytes, ...] = (
+            b"abc",
+            bytearray(b"abc"),
+            memoryview(b"abc"),
+            np.frombuffer(b"abc", "u1"),
+        )
         for number, data in enumerate(forms):
             empty.write(str(number), data, sync=True)
             assert empty.read(str(number)) == b"abc"

@@ -540,7 +540,8 @@ def bench(
         bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
     ] = False,
     json: Annotated[
-        Path | None, typer.Option(dir_okay=False, help="Write the figures to this file.")
+        Path | None,
+        typer.Option(dir_okay=False, help="Write the figures to this file; - prints them."),
     ] = None,
     plot: Annotated[
         Path | None, typer.Option(dir_okay=False, help="Draw the figures into this PNG file.")

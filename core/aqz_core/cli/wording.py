@@ -35,10 +35,11 @@ def visible(text: object) -> str:
     )
 
 
-def open_console() -> Console:
-    """Return a console on standard output; lines are not cut short for a file or a pipe."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_WIDTH_OF_A_FILE)
+def open_console(*, stderr: bool = False) -> Console:
+    """Return a console on standard output or error; files and pipes get whole lines."""
+    console = Console(highlight=False, stderr=stderr)
+    width = None if console.is_terminal else _WIDTH_OF_A_FILE
+    return Console(highlight=False, stderr=stderr, width=width)
 
 
 def write_bytes(nbytes: float) -> str:

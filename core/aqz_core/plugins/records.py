@@ -2,8 +2,8 @@
 
 A provider hook returns records, the engine resolves them once when a stream
 opens and afterwards calls the plain functions inside. Fields may be added in
-later releases with defaults; `HOOK_API` counts changes that a plug-in could
-notice. A downsampler's record is `aqz_core.downsampling.methods.Downsampler`.
+later releases with defaults; each hook says since which version of the hooks it
+is there. A downsampler's record is `aqz_core.downsampling.methods.Downsampler`.
 """
 
 from __future__ import annotations

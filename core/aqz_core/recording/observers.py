@@ -137,7 +137,7 @@ class EventDispatcher:
             plugin, hook_name = self._calling or ("unknown", "unknown")
             _log.warning(
                 "observer %s of plug-in %s is still busy %g s after close; "
-                "%d events behind it are not told",
+                "%d events behind it are not delivered",
                 hook_name,
                 plugin,
                 timeout,

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from aqz_core.html import HtmlTable
+
 __all__ = [
     "Action",
     "ArraySummary",
@@ -43,7 +45,7 @@ class Severity(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(HtmlTable):
     """One thing that was found.
 
     Attributes
@@ -62,7 +64,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class ArraySummary:
+class ArraySummary(HtmlTable):
     """What is stored of one array.
 
     Attributes
@@ -90,7 +92,7 @@ class ArraySummary:
 
 
 @dataclass(frozen=True, slots=True)
-class ValidationReport:
+class ValidationReport(HtmlTable):
     """Everything that `validate_store` found.
 
     Attributes
@@ -124,7 +126,7 @@ class ValidationReport:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class Action(HtmlTable):
     """One change that a repair makes.
 
     Attributes
@@ -140,7 +142,7 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True)
-class RepairReport:
+class RepairReport(HtmlTable):
     """What `repair_store` did, or would do.
 
     Attributes

@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from aqz_core.errors import SettingsError, SettingsTypeError
+from aqz_core.html import html_table
 from aqz_core.settings.checks import Check, Refused, describe
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 __all__ = ["SettingsBase", "recheck", "settings_fields"]
 
@@ -68,15 +69,28 @@ class SettingsBase:
         names = map(_public_name, settings_fields(type(self)))
         return all(_same(getattr(self, name), getattr(other, name)) for name in names)
 
+    def _repr_html_(self) -> str:
+        """Show what differs from the defaults as a table, without secrets."""
+        return html_table(
+            type(self).__name__,
+            [
+                (_public_name(field), text if callable(field.repr) else value)
+                for field, value, text in _shown(self)
+            ],
+        )
+
     def __repr__(self) -> str:
         """Show what differs from the defaults, as a constructor call."""
-        shown = []
-        for field in settings_fields(type(self)):
-            value = getattr(self, field.name)
-            if field.repr and not _same(value, _default(field)):
-                text = field.repr(value) if callable(field.repr) else _literal(value)
-                shown.append(f"{_public_name(field)}={text}")
-        return f"{type(self).__name__}({', '.join(shown)})"
+        shown = ", ".join(f"{_public_name(field)}={text}" for field, _, text in _shown(self))
+        return f"{type(self).__name__}({shown})"
+
+
+def _shown(record: SettingsBase) -> Iterator[tuple[attrs.Attribute[Any], Any, str]]:
+    """Yield the fields that are not secret and differ from their defaults, value and text."""
+    for field in settings_fields(type(record)):
+        value = getattr(record, field.name)
+        if field.repr and not _same(value, _default(field)):
+            yield field, value, field.repr(value) if callable(field.repr) else _literal(value)
 
 
 def recheck(record: SettingsBase) -> None:

@@ -350,7 +350,7 @@ def test_a_frame_processor_that_is_installed_and_fails_is_an_error_before_the_fi
     installed, tmp_path, monkeypatch
 ):
     installed("odd", plugin("Odd", aqz_frame_processors=lambda: 1 / 0), "aqz-odd")
-    with pytest.raises(PluginError, match="aqz-odd 1.2.*AQZ_DISABLE_PLUGINS"):
+    with pytest.raises(PluginError, match=r"aqz-odd 1\.2.*AQZ_DISABLE_PLUGINS"):
         open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1")
     monkeypatch.setenv("AQZ_DISABLE_PLUGINS", "odd")  # as the message says
     open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1").close()

@@ -141,9 +141,15 @@ def test_an_observer_that_fails_is_logged_once_and_disturbs_nobody(error, caplog
 
     assert before.events == after.events == events
     first, last = [record for record in caplog.records if record.name == "aqz"]
-    assert "observer aqz_shard_written of plug-in 'Broken' failed" in first.getMessage()
+    assert (
+        "observer aqz_shard_written of plug-in 'Broken' (passed in plugins=) failed"
+        in first.getMessage()
+    )
     assert first.exc_info[1] is error
-    assert last.getMessage() == "observer aqz_shard_written of plug-in 'Broken' failed 3 times"
+    assert (
+        last.getMessage()
+        == "observer aqz_shard_written of plug-in 'Broken' (passed in plugins=) failed 3 times"
+    )
 
 
 def test_a_stuck_observer_is_named_and_given_up(caplog):
@@ -157,8 +163,8 @@ def test_a_stuck_observer_is_named_and_given_up(caplog):
     assert not dispatcher.close(timeout=0.01)
 
     assert [record.getMessage() for record in caplog.records if record.name == "aqz"] == [
-        "observer aqz_stream_opened of plug-in 'Recorder' is still busy 0.01 s after close; "
-        "2 events behind it are not told"
+        "observer aqz_stream_opened of plug-in 'Recorder' (passed in plugins=) is still busy "
+        "0.01 s after close; 2 events behind it are not delivered"
     ]
     recorder.released.set()
     assert not dispatcher.close(WAIT)

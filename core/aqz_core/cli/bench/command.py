@@ -13,6 +13,7 @@ from rich.table import Table
 
 from aqz_core.cli.bench.measure import CodecTrial, Verdict, judge, measure
 from aqz_core.cli.bench.plot import check_plot, write_plot
+from aqz_core.cli.json_output import print_json
 from aqz_core.cli.wording import open_console, write_bytes, write_shape
 from aqz_core.errors import StorageError
 from aqz_core.planning.suggestion import suggest_layout
@@ -47,7 +48,7 @@ class BenchOptions:
     pyramid
         Whether smaller versions are recorded, too.
     json, plot
-        Files for the figures and for a picture of them.
+        Files for the figures and for a picture of them; ``-`` prints the figures.
     """
 
     folder: Path
@@ -67,9 +68,10 @@ def run_bench(options: BenchOptions) -> int:
     AqzError
         There is too little room, the folder cannot be written, or the plot cannot be made.
     """
-    console = open_console()
+    to_output = str(options.json) == "-"
+    console = open_console(stderr=to_output)
     for file in (options.json, options.plot):
-        if file is not None and not file.absolute().parent.is_dir():
+        if file is not None and str(file) != "-" and not file.absolute().parent.is_dir():
             raise StorageError(f"the folder of {file} is not there; make it, or name another file")
     if options.plot is not None:
         check_plot(options.plot)
@@ -90,7 +92,9 @@ def run_bench(options: BenchOptions) -> int:
         return 130
     verdicts = judge(camera, trials)
     _report(console, camera, trials, verdicts)
-    if options.json is not None:
+    if to_output:
+        print_json(_document(options, trials, verdicts))
+    elif options.json is not None:
         _write(options.json, json.dumps(_document(options, trials, verdicts), indent=2) + "\n")
     if options.plot is not None:
         write_plot(options.plot, camera, trials)

@@ -1,0 +1,1 @@
+"""A codec, a frame processor, a sink and an observer for aqz."""
