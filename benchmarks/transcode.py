@@ -5,8 +5,8 @@
 Makes a store of raw pixels, as a camera with shot noise gives them, and from it, in turn, stores of
 zstd with a pyramid: with `aqz_core.transcode` in threads and in two processes; with Dask's
 `rechunk` and zarr-python, the levels by `coarsen`; and with ngff-zarr. Each is a process of its
-own, so that its peak of memory is its own. What is compared is the median of each; the ratio of neighbours in
-time says more than any of both where a machine is not idle.
+own, so that its peak of memory is its own. Medians are compared; on a machine that is not idle the
+ratio of neighbours in time says more.
 """
 
 from __future__ import annotations
@@ -120,6 +120,7 @@ def measure(route, source, made):
         raise SystemExit(f"{route} failed")
     seconds = time.perf_counter() - began
     stored = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
+    print(f"{route}: {seconds:.1f} s, {peak / 1e6:.0f} MB", flush=True)
     return {
         "route": route,
         "seconds": seconds,

@@ -58,4 +58,4 @@ def test_view_opens_napari_or_says_how_to_get_it(tmp_path, monkeypatch, capsys):
     assert main(["view", str(tmp_path / "nowhere.zarr")]) == 1
     monkeypatch.setattr(view, "find_spec", lambda name: None)
     assert main(["view", str(path)]) == 1
-    assert "aqz[napari]" in capsys.readouterr().err
+    assert ".[napari]" in capsys.readouterr().err

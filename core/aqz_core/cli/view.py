@@ -24,8 +24,9 @@ def run_view(store: str) -> int:
     """
     if find_spec("napari") is None:
         raise SettingsError(
-            'napari is not installed; install it with: python -m pip install "aqz[napari]". A '
-            "picture without it: aqz info STORE --picture out.png"
+            'napari is not installed; install it with python -m pip install ".[napari]", in the '
+            "folder that aqz was installed from. A picture without it: aqz info STORE --picture "
+            "out.png"
         )
     with open_dataset(store) as dataset:
         dataset.images  # noqa: B018  # before a window opens: is there anything to show?
