@@ -55,10 +55,12 @@ class StoreView:
         self.files: StoredFiles = open_files(store, s3)
         self.providers: Mapping[str, CodecProvider] = create_plugin_manager(plugins).codecs()
         self._lock = threading.Lock()
+        # Connections end with the view: few people close what they only read.
+        self._closing = weakref.finalize(self, self.files.close)
         try:
             self._survey()
         except BaseException:
-            self.files.close()
+            self.close()
             raise
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
@@ -107,7 +109,7 @@ class StoreView:
 
     def close(self) -> None:
         """Let go of connections."""
-        self.files.close()
+        self._closing()
 
 
 def _reopened(
