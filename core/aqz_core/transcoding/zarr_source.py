@@ -99,7 +99,7 @@ class ZarrSource:
 
     def document(self, image: int) -> Mapping[str, Any]:
         """Return the document of that array."""
-        return self._described[image].levels[0].node.document
+        return next(iter(self._described[image].levels[0].node.documents.values()))
 
     def level_names(self, image: int) -> list[str]:
         """Return the folders of the levels of an image."""
