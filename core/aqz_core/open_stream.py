@@ -130,7 +130,7 @@ def open_stream(
         object store if `store_path` is the URL of one, when left out: see `suggest_layout`.
     compression : {"blosc-lz4", "blosc-zstd", "zstd", "gzip", "none", ...}
         How chunks are compressed: one of `COMPRESSION_NAMES`, see `compression_settings`.
-    pyramid : {"mean", "decimate", "min", "max"}, optional
+    pyramid : {None, "mean", "decimate", "min", "max"}
         Record smaller versions of the image as well: rows and columns are halved until they are
         no larger than a chunk.
     pyramid_z : {"finer", "never", "chunks"}

@@ -9,6 +9,7 @@ nothing stands between a chunk and its compressor.
 from __future__ import annotations
 
 import dataclasses
+from importlib.metadata import packages_distributions
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.codecs.base import ChunkBuffer, Codec, NamedCompression, PluginCompression
@@ -29,8 +30,36 @@ def _encoder(codecs: tuple[Codec, ...]) -> Callable[[ChunkBuffer], bytes]:
     if not codecs:
         return bytes
     if len(codecs) == 1:
-        return codecs[0].encode
-    return _Sequence(tuple(codec.encode for codec in codecs))
+        return _encode_of(codecs[0])
+    return _Sequence(tuple(map(_encode_of, codecs)))
+
+
+def _encode_of(codec: Codec) -> Callable[[ChunkBuffer], bytes]:
+    """Return the method that encodes; of a plug-in's codec, one whose errors say whose they are."""
+    is_ours = type(codec).__module__.startswith("aqz_core.")
+    return codec.encode if is_ours else _PluginEncoder(codec)
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class _PluginEncoder:
+    """The encoder of a codec that a plug-in brought."""
+
+    codec: Codec
+
+    def __call__(self, data: ChunkBuffer) -> bytes:
+        """Return the encoded chunk."""
+        try:
+            return self.codec.encode(data)
+        except MemoryError:
+            raise
+        except Exception as error:
+            module = type(self.codec).__module__
+            owners = packages_distributions().get(module.partition(".")[0], [])
+            origin = f"distribution {', '.join(owners)}" if owners else f"module {module}"
+            raise PluginError(
+                f"The recording stopped: codec {self.codec.name!r} ({origin}) failed to encode a "
+                f"chunk: {error!r}. Record with another codec, or repair the plug-in"
+            ) from error
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

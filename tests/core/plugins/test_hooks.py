@@ -12,7 +12,16 @@ from importlib.metadata import EntryPoint
 import numpy as np
 import pytest
 
-from aqz_core import ZarrArrayReader, ZarrStream, open_stream
+from aqz_core import (
+    ArraySettings,
+    Dimension,
+    DimensionType,
+    StreamSettings,
+    ZarrArrayReader,
+    ZarrStream,
+    list_frames,
+    open_stream,
+)
 from aqz_core.codecs import PluginCompression, chain_for
 from aqz_core.downsampling.methods import BUILTIN_DOWNSAMPLERS, Downsampler
 from aqz_core.errors import PluginError
@@ -354,6 +363,33 @@ def test_a_frame_processor_that_is_installed_and_fails_is_an_error_before_the_fi
         open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1")
     monkeypatch.setenv("AQZ_DISABLE_PLUGINS", "odd")  # as the message says
     open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u1").close()
+
+
+def test_a_codec_that_fails_while_recording_is_named_and_what_was_stored_stays(tmp_path):
+    class Fragile(Reverse):
+        def encode(self, data):
+            if bytes(data)[0] == 2:
+                raise ZeroDivisionError("two is too many")
+            return super().encode(data)
+
+    codecs = plugin(aqz_codecs=lambda: CodecProvider("reverse", lambda *_: Fragile()))
+    array = ArraySettings(
+        data_type="u1",
+        compression=PluginCompression("reverse"),
+        dimensions=[
+            Dimension(name="t", kind=DimensionType.TIME, chunk_size_px=1, shard_size_chunks=1),
+            Dimension(name="y", array_size_px=4, chunk_size_px=4),
+            Dimension(name="x", array_size_px=4, chunk_size_px=4),
+        ],
+    )
+    settings = StreamSettings(store_path=str(tmp_path / "a.zarr"), arrays=[array])
+    stream = ZarrStream(settings, plugins=[codecs])
+    stream.append(np.ones((4, 4), "u1"))
+    stream.flush()
+    stream.append(np.full((4, 4), 2, "u1"))
+    with pytest.raises(PluginError, match=r"codec 'reverse' \(.*two is too many"):
+        stream.close()
+    assert list_frames(settings.store_path, plugins=[codecs]).written == ((0,),)
 
 
 def test_of_two_installed_codecs_of_one_name_neither_is_taken(installed, caplog):
