@@ -107,7 +107,7 @@ class StoreView:
         self._nodes: Mapping[str, Node] = nodes
         self.idle = idle
         ended = time.monotonic()
-        is_deserted = idle and self.files.folder is not None
+        is_deserted = idle and self.files.is_local
         least = _DESERTED_SECONDS if is_deserted else _LEAST_SECONDS
         self._next = ended + max(least, ended - began)
 
