@@ -7,7 +7,8 @@ The first measures the client alone, the second both sides: a local server takes
 machine. Each writer runs in a process of its own, `--repeat` times, the writers in turn; the table
 shows medians. Writers:
 
-* ``aqz``: this package; ``aqz-spill``: with a folder to go on in, which costs a copy of open shards
+* ``aqz``: this package; ``aqz-s3fs``: with every request made by s3fs; ``aqz-flush``: with
+  ``flush_seconds=2``; ``aqz-spill``: with a folder to go on in, which costs a copy of open shards
 * ``acquire``: acquire-zarr 0.10.0, which works with one chunk per shard in time only
 * ``zarr-python``: whole shards assigned through its fsspec store
 * ``s3fs``, ``obstore``: no Zarr; the same bytes in parts of 8 MiB, eight in flight. A ceiling.
@@ -68,7 +69,7 @@ CASES = {
     "shard64": Case(1000, 1024, (8, 512, 512), (4, 2, 2)),
     "open64": Case(320, 2048, (1, 256, 256), (80, 1, 1), max_memory=768 << 20),
 }
-WRITERS = ("aqz", "aqz-spill", "acquire", "zarr-python", "s3fs", "obstore")
+WRITERS = ("aqz", "aqz-s3fs", "aqz-flush", "aqz-spill", "acquire", "zarr-python", "s3fs", "obstore")
 SKIPPED = {("acquire", "shard64"), ("acquire", "open64"), ("zarr-python", "open64")}
 
 
@@ -83,7 +84,12 @@ class Place:
 
 
 def record(
-    module: str, case: Case, place: Place, frames: np.ndarray, spill: str | None = None
+    module: str,
+    case: Case,
+    place: Place,
+    frames: np.ndarray,
+    spill: str | None = None,
+    flush_seconds: float | None = None,
 ) -> None:
     """Record with aqz or with acquire-zarr, which share a vocabulary."""
     aqz = importlib.import_module(module)
@@ -102,6 +108,7 @@ def record(
     s3 = aqz.S3Settings(endpoint=place.endpoint, bucket_name=place.bucket, region="us-east-1")
     more = {"max_memory": case.max_memory} if module == "aqz_core" and case.max_memory else {}
     more |= {"spill": spill} if spill else {}
+    more |= {"flush_seconds": flush_seconds} if flush_seconds else {}
     settings = aqz.StreamSettings(
         store_path=f"{uuid.uuid4().hex}.zarr", s3=s3, arrays=[array], **more
     )
@@ -115,6 +122,15 @@ def record_with_spill(case: Case, place: Place, frames: np.ndarray) -> None:
     """Record with aqz, a folder of the working directory at hand."""
     with tempfile.TemporaryDirectory(dir=".") as folder:
         record("aqz_core", case, place, frames, spill=str(Path(folder) / "spill"))
+
+
+def record_through_s3fs(case: Case, place: Place, frames: np.ndarray) -> None:
+    """Record with aqz, every request made by s3fs."""
+    from aqz_core.storage.objects import fast_s3_service
+
+    never = property(lambda _: False)
+    fast_s3_service.SignedRequests.ready = never  # type: ignore[assignment]
+    record("aqz_core", case, place, frames)
 
 
 def assign(case: Case, place: Place, frames: np.ndarray) -> None:
@@ -214,6 +230,8 @@ def run_one(writer: str, case_name: str, place: Place) -> dict[str, float]:
     }
     write: Any = {
         "aqz": lambda *a: record("aqz_core", *a),
+        "aqz-s3fs": record_through_s3fs,
+        "aqz-flush": lambda *a: record("aqz_core", *a, flush_seconds=2.0),
         "aqz-spill": record_with_spill,
         "acquire": lambda *a: record("acquire_zarr", *a),
         "zarr-python": assign,
@@ -222,6 +240,9 @@ def run_one(writer: str, case_name: str, place: Place) -> dict[str, float]:
     }[writer]
     shape = (16, case.rows, case.rows)
     frames = np.random.default_rng(0).integers(0, 65535, shape, np.uint16)
+    if writer.startswith("aqz"):  # imports are no part of recording
+        importlib.import_module("aqz_core")
+        importlib.import_module("aqz_core.storage.objects.fast_s3_service")
     begun, used = time.perf_counter(), time.process_time()
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     write(case, place, frames)

@@ -187,3 +187,16 @@ def test_files_of_the_napari_plugin_import_in_no_circle():
     while free := {module for module in left if not arrows[module] & left}:
         left -= free
     assert not left
+
+
+@pytest.mark.parametrize("file", sources(CORE))
+def test_two_modules_know_which_system_it_is(file):
+    if file in (CORE / "storage" / "platform.py", CORE / "file_names.py"):
+        return
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    asked = {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+    assert not asked & {"os.name", "sys.platform", "platform.system"}

@@ -89,6 +89,7 @@ from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate as validate_settings
 from aqz_core.storage.sink import ShardFile, Sink
 from aqz_core.stream import PartialFrameWarning, ZarrStream
+from aqz_core.transcoding.levels import add_pyramid
 from aqz_core.transcoding.transcode import (
     TranscodingPlan,
     TranscodingProgress,
@@ -168,6 +169,7 @@ __all__ = [
     "ZarrArrayReader",
     "ZarrStream",
     "ZarrVersion",
+    "add_pyramid",
     "compression_settings",
     "exit_on_sigterm",
     "get_log_level",

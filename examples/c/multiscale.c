@@ -5,8 +5,7 @@ enum
 {
     HEIGHT = 96,
     WIDTH = 128,
-    FRAMES = 6,
-    PIECE = 1000
+    FRAMES = 6
 };
 
 int
@@ -42,8 +41,9 @@ main(int argc, char** argv)
     const char* bytes = (const char*)frames;
     for (size_t sent = 0; sent < sizeof(frames);) {
         const size_t left = sizeof(frames) - sent;
+        const size_t piece = left < 1001 ? left : 1001;
         size_t taken = 0;
-        check(ZarrStream_append(stream, bytes + sent, left < PIECE + 1 ? left : PIECE + 1, &taken, NULL));
+        check(ZarrStream_append(stream, bytes + sent, piece, &taken, NULL));
         sent += taken;
     }
     return finish(stream);

@@ -13,7 +13,7 @@ from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import aqz_core as aqz
-from aqz_micromanager.destination import check_destination, numbered
+from aqz_micromanager.destination import check_destination, is_in_bucket, numbered
 from aqz_micromanager.interrupts import InterruptWatch
 from aqz_micromanager.recorder import RunRecorder
 
@@ -50,10 +50,6 @@ class RunAdapter(ABC):
     def __init__(self, store: str | os.PathLike[str], options: RecorderOptions) -> None:
         path = os.fspath(store)
         settings = options.images.settings
-        if settings is not None and not isinstance(settings, aqz.StreamSettings):
-            raise aqz.SettingsError(
-                f"settings is {settings!r}; give aqz_core.StreamSettings(...), or leave it out"
-            )
         if not path:
             raise aqz.SettingsError("store is empty; give a path or URL such as 'run1.ome.zarr'")
         if settings is not None and settings.store_path not in ("", path):
@@ -63,7 +59,8 @@ class RunAdapter(ABC):
                 "out"
             )
         path = numbered(path)
-        check_destination(path, overwrite=settings is not None and settings.overwrite)
+        if "://" not in path and not is_in_bucket(path, settings):
+            check_destination(path, overwrite=settings is not None and settings.overwrite)
         self._recorder = RunRecorder(path, options)
         self._forgotten = weakref.finalize(self, _finish_forgotten, self._recorder)
         self._recorder.on_open = weakref.WeakMethod(self._finish_before_stream)

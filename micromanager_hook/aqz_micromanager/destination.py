@@ -11,10 +11,16 @@ import aqz_core as aqz
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["check_destination", "numbered"]
+__all__ = ["check_destination", "is_in_bucket", "numbered"]
 
 _NUMBER = "{n}"
 _METADATA = ("zarr.json", ".zgroup", ".zarray")
+
+
+def is_in_bucket(store: str, settings: aqz.StreamSettings | None) -> bool:
+    """Return whether a store is an object store's: by its URL, or by the settings."""
+    of_settings = settings is not None and settings.s3 is not None
+    return of_settings or ("://" in store and not store.startswith("file:"))
 
 
 def numbered(store: str) -> str:
@@ -50,7 +56,7 @@ def check_destination(store: str, *, overwrite: bool) -> None:
     Parameters
     ----------
     store
-        Path or URL; nothing is asked of a URL.
+        Path.
     overwrite
         Whether a store there is replaced.
 
@@ -61,8 +67,6 @@ def check_destination(store: str, *, overwrite: bool) -> None:
     StoreExistsError
         There is a store.
     """
-    if "://" in store:
-        return
     path = Path(store).expanduser()
     parent = path.absolute().parent
     if not parent.is_dir():

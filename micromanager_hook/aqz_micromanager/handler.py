@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from aqz_micromanager.adapter import RunAdapter
 from aqz_micromanager.core_facts import camera_labels, core_tags
 from aqz_micromanager.errors import AcquisitionError
-from aqz_micromanager.flushing import FLUSH_SECONDS
 from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.image_options import ImageOptions
 from aqz_micromanager.protocol import protocol_of_start
@@ -99,7 +98,7 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
         back_pressure: Literal["block", "stop"] = "block",
         frame_metadata: FrameMetadata = "compact",
         learning_memory: int = LEARNING_NBYTES,
-        flush_seconds: float | None = FLUSH_SECONDS,
+        flush_seconds: float | None = None,
         on_frame: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         options = RecorderOptions(

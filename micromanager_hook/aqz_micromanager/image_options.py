@@ -61,6 +61,10 @@ class ImageOptions:
 
 def _check_template(settings: aqz.StreamSettings) -> None:
     """Refuse settings of things that the acquisition decides."""
+    if not isinstance(settings, aqz.StreamSettings):
+        raise aqz.SettingsError(
+            f"settings is {settings!r}; give aqz_core.StreamSettings(...), or leave it out"
+        )
     if settings.hcs_plates or len(settings.arrays) > 1:
         raise aqz.SettingsError(
             "settings: positions become images and plates by themselves; give one array at most, "

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import aqz_core as aqz
 from aqz_micromanager.camera_facts import CameraFacts
 from aqz_micromanager.channels import display_channels
+from aqz_micromanager.destination import is_in_bucket
 from aqz_micromanager.errors import LayoutUnknownError
 from aqz_micromanager.image_options import apply_template, tell_of_differences, template_of
 from aqz_micromanager.positions import arrange_plate, image_keys, image_name, is_plate
@@ -36,6 +37,7 @@ STORED_NAMES = {"time": "t", "channel": "c"}
 _SHARD_NBYTES = 64 << 20
 _SHARD_PLANES = 2048  # at most: an index is read and written as a whole
 _NGFF_AXES = 5
+_FLUSH_SECONDS = 10.0  # most that a loss of power should cost
 _KINDS = {
     "t": aqz.DimensionType.TIME,
     "c": aqz.DimensionType.CHANNEL,
@@ -78,8 +80,8 @@ class StoreArranger:
         Of the user.
     facts
         Of the camera.
-    max_planes
-        Most planes along the first axis that a shard holds, so that shards are soon complete.
+    flush_seconds
+        After how long frames are safe at the latest; None is that of the settings, or a default.
     replaceable
         Whether frames may be written again, which takes a file for each chunk.
     """
@@ -89,7 +91,7 @@ class StoreArranger:
     spec: FrameSpec
     options: ImageOptions
     facts: CameraFacts = field(default_factory=CameraFacts)
-    max_seconds: float | None = None
+    flush_seconds: float | None = None
     replaceable: bool = False
     _made: dict[ImageKey, aqz.ArraySettings] = field(default_factory=dict)
     _layout: StoreLayout | None = None
@@ -110,6 +112,7 @@ class StoreArranger:
             tell_of_differences(template_of(self.options.settings), arrays[plan.images[0].key])
         settings = copy.deepcopy(self.options.settings) or aqz.StreamSettings()
         settings.store_path, settings.arrays = self.store, []
+        settings.flush_seconds = self._flush_seconds(settings)
         images_only = all(array.is_ngff for array in arrays.values())
         sites = [image.site for image in plan.images]
         if before is None:
@@ -137,6 +140,13 @@ class StoreArranger:
         named |= {key: well.key for key, well in wells.items()}
         self._layout = StoreLayout(settings, named, wells)
         return self._layout
+
+    def _flush_seconds(self, settings: aqz.StreamSettings) -> float | None:
+        """Return after how long frames are flushed; buckets have a default of their own."""
+        for given in (self.flush_seconds, settings.flush_seconds):
+            if given is not None:
+                return given
+        return None if is_in_bucket(self.store, settings) else _FLUSH_SECONDS
 
     def array(self, key: ImageKey) -> aqz.ArraySettings:
         """Return the settings of an image that was laid out, which may be changed."""
@@ -196,10 +206,7 @@ class StoreArranger:
         planes = max(1, min(_SHARD_PLANES, _SHARD_NBYTES // plane_nbytes))
         dimensions = []
         for name, size in reversed(list(zip(names, sizes, strict=True))):
-            most = planes
-            if name == "t" and self.max_seconds and t.step:
-                most = max(1, min(planes, int(self.max_seconds / t.step)))
-            in_shard = min(size or most, most)
+            in_shard = min(size or planes, planes)
             planes = max(1, planes // in_shard)
             dimensions.append(
                 aqz.Dimension(

@@ -195,6 +195,8 @@ class PlanBuilder:
         learned = [name for name in seen if name not in self._declared and name != open_axis]
         if open_axis == "z" and len(seen["z"]) < 2:
             return False  # two planes tell how far they lie apart
+        if "z" in learned and 0 not in seen["z"] and len(seen["z"]) < 2:
+            return False  # a plane from the middle of a stack does not tell where that begins
         if not learned and (self._sites_declared or all(not key for key in self._sites)):
             return True
         return open_axis is not None and len(seen.get(open_axis, ())) > 1

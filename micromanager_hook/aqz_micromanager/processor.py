@@ -24,7 +24,6 @@ from aqz_micromanager.core_facts import (
 from aqz_micromanager.engine_dataset import attach_dataset
 from aqz_micromanager.errors import AcquisitionError, UnknownCoordinateError
 from aqz_micromanager.events import PlannedEnd, as_list, read_events, watch_events
-from aqz_micromanager.flushing import FLUSH_SECONDS
 from aqz_micromanager.frame_hold import ArrivedFrame
 from aqz_micromanager.image_options import ImageOptions
 from aqz_micromanager.protocol import protocol_of_core, protocol_of_events
@@ -105,7 +104,7 @@ class ZarrProcessor(RunAdapter):
         Bytes of frames that may wait until the sizes of axes are known.
     flush_seconds : float, optional
         After how long a frame is stored for certain and can be read, however slowly others come;
-        None leaves it to full shards.
+        10 if left out. 0 leaves it to full shards.
     on_frame : callable, optional
         Called with the axes of each frame that was taken; see also `await_recorded`.
 
@@ -142,7 +141,7 @@ class ZarrProcessor(RunAdapter):
         frame_metadata: FrameMetadata = "compact",
         color_order: ColorOrder = "bgr",
         learning_memory: int = LEARNING_NBYTES,
-        flush_seconds: float | None = FLUSH_SECONDS,
+        flush_seconds: float | None = None,
         on_frame: Callable[[Mapping[str, Any]], None] | None = None,
     ) -> None:
         if processor is not None and not callable(processor):

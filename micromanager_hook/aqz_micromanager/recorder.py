@@ -23,9 +23,7 @@ from aqz_micromanager.errors import (
     BackPressureError,
     DuplicateFrameError,
     FrameChangedError,
-    UnknownCoordinateError,
 )
-from aqz_micromanager.flushing import Flusher
 from aqz_micromanager.frame_hold import ArrivedFrame, FrameHold
 from aqz_micromanager.layout import StoreArranger
 from aqz_micromanager.learning import image_like_others, learn_frame, learn_site
@@ -37,13 +35,14 @@ from aqz_micromanager.routing import Router
 from aqz_micromanager.run_statistics import RunStatistics
 from aqz_micromanager.store_recording import RunState, StoreRecording
 from aqz_micromanager.tags import text
+from aqz_micromanager.unplanned import Admission
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from aqz_micromanager.pixels import FrameSpec, Pixels
-    from aqz_micromanager.routing import ImageAxes, Place
-    from aqz_micromanager.run_plan import ImageKey, RunPlan, Value
+    from aqz_micromanager.routing import Place
+    from aqz_micromanager.run_plan import ImageKey, RunPlan
 
 __all__ = ["RunRecorder"]
 
@@ -91,8 +90,7 @@ class RunRecorder:
         self._numbers = itertools.count(1)
         self._plan: RunPlan | None = None
         self._router: Router | None = None
-        self._adds_positions = True
-        self._told = False
+        self._admission = Admission()
         self._ends = False
         self._notes: dict[str, Any] = {}
         self._protocol: dict[str, Any] = {}
@@ -100,7 +98,6 @@ class RunRecorder:
         self._recent = RecentFrames()
         self._lock = threading.RLock()
         self._news = threading.Condition()
-        self._flusher = Flusher(self._options.flush_seconds, self._flush)
         self._state: RunState = "waiting"
         self._looked = 0.0
         self._peak_fill = 0.0
@@ -270,7 +267,6 @@ class RunRecorder:
         begun = time.perf_counter()
         store.write(place, planes, frame.tags)
         self._waited += time.perf_counter() - begun
-        self._flusher.note_frame()
 
     def _planes(self, frame: ArrivedFrame) -> tuple[tuple[Pixels, ...], FrameSpec]:
         """Return the planes of a frame, and what they are."""
@@ -303,29 +299,18 @@ class RunRecorder:
             self._add_image(frame, key)
         new = self._router.unknown(frame.axes)
         for name, value in new.items():
-            self._check_may_grow(name, value, self._router.images[key])
+            self._admission.check_coordinate(name, value, self._router.images[key])
             self._router.images[key].add(name, value)
         if new:
             for store in self._stores.values():
                 store.grow(key)
         return self._router.place(frame.axes)
 
-    def _check_may_grow(self, name: str, value: Value, axes: ImageAxes) -> None:
-        """Raise unless a coordinate that nobody knew of may come."""
-        learned = not self._told and name not in self._builder.declared
-        may_grow = learned or self._options.on_unplanned == "add"
-        if not may_grow or not axes.can_grow(name):
-            shown = ", ".join(map(repr, list(axes.values[name] or ())[:20]))
-            raise UnknownCoordinateError(
-                f"{value!r} on axis {name!r} was not planned (known: {shown}); give events= or "
-                "axes= with all coordinates, or choose on_unplanned='add'"
-            )
-
     def _add_image(self, frame: ArrivedFrame, key: ImageKey) -> None:
         """Make an image of a site, or of a set of axes, that frames did not have before."""
         assert self._plan is not None
         assert self._router is not None
-        self._check_may_add(frame, key)
+        self._admission.check_image(frame, key, self._router.images)
         learn_site(frame, self._builder)
         site = self._builder.image(key).site
         image = image_like_others(frame, key, site, self._plan.images)
@@ -335,31 +320,6 @@ class RunRecorder:
             store.extend(plan, image)
         self._plan = plan
         _log.info("%s: an image with axes %s is added", self.shown_store, sorted(key[1]))
-
-    def _check_may_add(self, frame: ArrivedFrame, key: ImageKey) -> None:
-        """Raise unless an image that nobody knew of may come."""
-        assert self._router is not None
-        site, family = key
-        learned = not self._told and not self._builder.declared
-        if self._options.on_unplanned == "add" or (learned and self._adds_positions):
-            return
-        here = [axes for place, axes in self._router.images if place == site]
-        if not here and self._adds_positions:
-            return
-        if not here:
-            known = ", ".join(sorted({str(place) for place, _ in self._router.images}))
-            raise UnknownCoordinateError(
-                f"a frame came from position {site}, which was not planned (known: {known}); give "
-                "events= or axes={'position': [...]} with all of them, or choose "
-                "on_unplanned='add'"
-            )
-        if not any(family < axes for axes in here):  # a projection has fewer axes
-            more = sorted(family - frozenset().union(*here)) or sorted(family)
-            raise UnknownCoordinateError(
-                f"a frame has axis {more[0]!r} ({frame.axes.get(more[0])!r}), but those planned "
-                f"have {sorted(here[0])}; give it with axes={{{more[0]!r}: [...]}}, or choose "
-                "on_unplanned='add'"
-            )
 
     # ---- stores -----------------------------------------------------------------------------
 
@@ -385,7 +345,7 @@ class RunRecorder:
             spec,
             self._options.images,
             facts,
-            max_seconds=self._options.flush_seconds if "://" in self.store else None,
+            flush_seconds=self._options.flush_seconds,
             replaceable=self._options.on_duplicate == "replace",
         )
         store = StoreRecording(
@@ -398,11 +358,14 @@ class RunRecorder:
             recent=self._recent,
         )
         if self._plan is None:
-            self._adds_positions = not self._builder.sites_are_told
-            self._told = self._builder.complete and not self._ends
+            self._admission = Admission(
+                adds_all=self._options.on_unplanned == "add",
+                told=self._builder.complete and not self._ends,
+                sites_told=self._builder.sites_are_told,
+                declared=self._builder.declared,
+            )
         self._plan, self._router = plan, router
         self._stores[spec] = store
-        self._flusher.start()
         if (opened := self.on_open()) is not None:
             opened()
         if self._state == "waiting":
@@ -457,17 +420,10 @@ class RunRecorder:
         if self.on_frame is not None:
             self.on_frame(dict(frame.axes))
 
-    def _flush(self) -> None:
-        """Make every frame so far readable and safe."""
-        for store in list(self._stores.values()):  # `finish` waits for this with the lock held
-            with contextlib.suppress(aqz.StreamClosedError):
-                store.stream.flush()
-
     # ---- the end ----------------------------------------------------------------------------
 
     def _finish(self, *, interrupted: bool) -> None:
         """Store what still waits, then finish every store."""
-        self._flusher.stop()
         if len(self._hold):
             self._builder.complete = self._ends = True
             with self._keeping_errors():
@@ -486,7 +442,7 @@ class RunRecorder:
         lacking = not self._stores or self._missing() > 0
         endless = (
             self._router is None
-            or not (self._told or self._builder.declared)
+            or not (self._admission.told or self._builder.declared)
             or any(None in axes.shape for axes in self._router.images.values())
         )
         if interrupted and (lacking or endless):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import aqz_core as aqz
-from aqz_micromanager.flushing import FLUSH_SECONDS
 from aqz_micromanager.image_options import ImageOptions
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class RecorderOptions:
     learning_memory
         Bound in bytes on frames that wait for sizes of axes.
     flush_seconds
-        After how long frames are safe at the latest; None leaves it to full shards.
+        After how long frames are safe at the latest; 0 leaves it to full shards.
     """
 
     axes: Mapping[str, int | Iterable[Value] | None] | None = None
@@ -68,15 +67,13 @@ class RecorderOptions:
     cameras_as_channels: bool = True
     color_order: ColorOrder = "bgr"
     learning_memory: int = LEARNING_NBYTES
-    flush_seconds: float | None = FLUSH_SECONDS
+    flush_seconds: float | None = None
 
     def __post_init__(self) -> None:
         """Refuse words that mean nothing."""
         seconds = self.flush_seconds
-        if seconds is not None and not 0 < seconds < math.inf:
-            raise aqz.SettingsError(
-                f"flush_seconds is {seconds!r}; give a positive number, or None"
-            )
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise aqz.SettingsError(f"flush_seconds is {seconds!r}; give seconds, or 0 for never")
         for name, allowed in (
             ("on_duplicate", ("error", "keep", "replace")),
             ("on_change", ("error", "new_store")),

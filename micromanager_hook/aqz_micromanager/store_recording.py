@@ -19,6 +19,7 @@ import aqz_core as aqz
 from aqz_micromanager.channels import display_channels
 from aqz_micromanager.coverage import Coverage
 from aqz_micromanager.description import describe_axes, describe_position
+from aqz_micromanager.destination import is_in_bucket
 from aqz_micromanager.errors import DuplicateFrameError, UnknownCoordinateError
 from aqz_micromanager.layout import STORED_NAMES
 from aqz_micromanager.recent_frames import joined
@@ -221,7 +222,8 @@ class StoreRecording:
             return found
         path, key = self.stream.store_path, self._layout.keys[place.image]
         array = self._arranger.array(place.image)
-        if "://" in path or self._layout.settings.version is not aqz.ZarrVersion.V3:
+        settings = self._layout.settings
+        if is_in_bucket(path, settings) or settings.version is not aqz.ZarrVersion.V3:
             return None
         if self.stream.is_active() and self.stream.get_current_memory_usage():
             self.stream.flush(key)  # it may be on its way
@@ -340,7 +342,7 @@ class StoreRecording:
 
     def _count_safe(self, path: str) -> None:
         """After a failure: finish what is stored on this machine, and count its frames."""
-        if "://" in path:
+        if is_in_bucket(path, self._layout.settings):
             return
         with contextlib.suppress(aqz.AqzError, OSError):
             aqz.repair_store(path, apply=True)

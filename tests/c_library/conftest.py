@@ -21,8 +21,6 @@ COMPILERS = {
 }
 STRICT = ["-Wall", "-Wextra", "-Werror", "-g"]
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="the programs are for POSIX")
-
 
 class Library(NamedTuple):
     """A folder that ``aqz c-library`` filled."""
@@ -91,6 +89,8 @@ def build(folder, **variables):
 @pytest.fixture(scope="session")
 def library(tmp_path_factory):
     """The library of this environment."""
+    if sys.platform == "win32":
+        pytest.skip("the programs are for POSIX")
     for tool in ("gcc", "g++", "pkg-config"):
         if shutil.which(tool) is None:
             pytest.skip(f"{tool} is not installed: apt-get install gcc g++ pkg-config")

@@ -143,7 +143,8 @@ class Structures:
 def recording(library, settings):
     """A stream of the library; yields what appends bytes to it."""
     lib = ffi.dlopen(str(library.path))
-    stream = lib.ZarrStream_create(Structures().stream(settings))
+    structures = Structures()
+    stream = lib.ZarrStream_create(structures.stream(settings))
     assert stream
     taken = ffi.new("size_t *")
 

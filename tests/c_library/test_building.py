@@ -27,6 +27,7 @@ def test_cmake_finds_both_generations_in_a_folder_that_moved(library, tmp_path):
     assert (tmp_path / "raw.zarr" / "camera" / "zarr.json").is_file()
 
 
+@pytest.mark.usefixtures("library")  # which looks for compilers
 def test_sanitizers_find_nothing(tmp_path):
     """The whole library instrumented; what Python itself never frees is not looked at."""
     flags = "-fsanitize=address,undefined -fno-sanitize-recover=all -g"

@@ -63,7 +63,7 @@ def test_plugin_of_a_host(library, tmp_path):
     ("variables", "words"),
     [
         ({"AQZ_PYTHON": "/not/there"}, "AQZ_PYTHON names a Python that is not there: /not/there"),
-        ({"AQZ_PYTHON": "EMPTY"}, "aqz_core"),
+        ({"AQZ_PYTHON": "EMPTY"}, "aqz cannot be imported: No module named 'aqz_core'"),
     ],
 )
 def test_missing_environment(processes, tmp_path, variables, words):

@@ -64,6 +64,7 @@ def test_every_codec_and_no_pyramid(here, codec, capsys):
 @pytest.mark.micromanager
 @pytest.mark.parametrize("camera", ["micromanager", "auto"])
 def test_micro_managers_demo_camera(here, camera, capsys):
+    pytest.importorskip("mm_test_adapters", reason="needs the extra `micromanager`")
     assert demo("--shape", "128x160", camera=camera, frames=20) == 0
     said = capsys.readouterr().out
 

@@ -34,6 +34,9 @@ HELD_BY = {
     "`data_type = None` by assignment": "test_missing_values_of_the_constructor_only",
     "duplicate dimension names": "test_dimensions_that_cannot_be",
     "keys that differ in case only": "test_keys_that_differ_in_case",
+    "keys that are no names on Windows: `aux`, `con.raw`, `a.`": (
+        "test_keys_that_no_store_should_hold"
+    ),
     "duplicate in `storage_dimension_order`": "test_storage_order_with_a_name_twice",
     "`storage_dimension_order`": "test_any_order_reads_back_equal_on_every_level",
     "rows and columns swapped in the store": "test_positions_instead_of_names",

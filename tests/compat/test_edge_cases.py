@@ -219,7 +219,23 @@ def test_keys_that_exclude_each_other(tmp_path, keys):
 
 
 @pytest.mark.parametrize(
-    "key", ["a b", "é", "..", "__a", "a/../b", "zarr.json", ".zarray", ".zgroup/a", "a\\b"]
+    "key",
+    [
+        "a b",
+        "é",
+        "..",
+        "__a",
+        "a/../b",
+        "zarr.json",
+        ".zarray",
+        ".zgroup/a",
+        "a\\b",
+        "Zarr.json",
+        "aux",
+        "run/CON.raw",
+        "lpt1",
+        "cells.",
+    ],
 )
 def test_keys_that_no_store_should_hold(tmp_path, key):
     with pytest.raises(aqz.SettingsError, match="rename it"):

@@ -353,7 +353,8 @@ class PycroRuns:
         from pycromanager import Acquisition
 
         frames, run, count = {}, Run(), itertools.count()
-        lost = lost if lost is not None and lost < len(events) else None
+        if way == "watch" or lost is None or lost >= len(events):
+            lost = None  # a generator may have told of a lost frame, or not
 
         def keep(pixels, tags):
             if next(count) == lost:

@@ -96,6 +96,9 @@ def _differs(store, key, about, frames, family, label, known, state):
     if ome["name"] != label:
         yield f"name is {ome['name']!r}, not {label!r}"
     where = _places(frames, family, known)
+    told = next((one.get("values") for one in notes["axes"] if one["name"] == "time"), None)
+    if not known and told and "time" in where:  # a generator may have told all before frame 1
+        where["time"] = {value: index for index, value in enumerate(told)}
     colors = 3 if any(frame.pixels.ndim == 3 for frame in came) else 1
     if known:
         sizes = [

@@ -490,6 +490,56 @@ def adaptive(folder, fails=False):
 
 
 @scenario
+def tutorial(folder, plan):
+    """Plans that pycro-manager's tutorials have: retold, with the hook for their processor."""
+    from pycromanager import Acquisition
+
+    from aqz_micromanager import ZarrProcessor
+
+    core = start()
+    witness, stack, options = Witness(), [], {}
+
+    def project(image, metadata):
+        witness(image, metadata)
+        stack.append(image)
+        if metadata["Axes"]["z"] < 2:
+            return image, metadata
+        highest = np.max(stack, axis=0)
+        stack.clear()
+        about = copy.deepcopy(metadata)
+        about["Axes"].pop("z")
+        return [(image, metadata), witness(highest, about)]
+
+    if plan == "max projection":
+        events = multi_d(2, 3, None)
+        options = {"processor": project}
+    elif plan == "intermittent z":  # a stack at every third time point, one plane at the others
+        events = [
+            {"axes": {"time": t, "z": z}, "z": 0.5 * z}
+            for t in range(6)
+            for z in (range(3) if t % 3 == 0 else [1])
+        ]
+        options = {"processor": witness, "events": events}
+    elif plan == "tiled":
+        events = [
+            {"axes": {"row": r, "column": c, "channel": "DAPI"}, "x": 90.0 * c, "y": 90.0 * r}
+            for r in range(2)
+            for c in range(2)
+        ]
+        options = {"processor": witness, "events": events}
+    else:  # hardware triggered: the camera steps the stage
+        core.set_property("Z", "UseSequences", "Yes")
+        events = multi_d(None, 4, None, time_interval_s=0)
+        options = {"processor": witness, "events": events}
+    with (
+        ZarrProcessor(folder / "run.ome.zarr", **options) as zarr,
+        Acquisition(directory=None, image_process_fn=zarr) as acq,
+    ):
+        acq.acquire(events)
+    return report_of(zarr, seen=witness.seen)
+
+
+@scenario
 def queue_driven(folder, fails=False):
     """A processor with the engine's event queue asks for the next image, or ends the run."""
     from pycromanager import Acquisition

@@ -329,19 +329,21 @@ def test_programs_can_answer_to_frames(tmp_path):
 
 
 def test_frames_are_safe_after_the_flush_interval(tmp_path):
-    store = tmp_path / "run.zarr"
-    with ZarrProcessor(store, flush_seconds=0.05) as processor:
-        feed(processor, grid(time=range(3)))
-        flushed = processor._recorder._stores
-        stream = next(iter(flushed.values())).stream
-        for _ in range(1000):
-            if attributes(store)["aqz"] and len(image(store)) == 3:
-                break
-            stream.flush()
-        assert image(store)[:, 0, 0].tolist() == [1, 2, 3]
+    settings = aqz.StreamSettings(flush_seconds=3.0)
+    given = [
+        ({}, 10.0),
+        ({"flush_seconds": 2.0}, 2.0),
+        ({"flush_seconds": 0}, 0),
+        ({"settings": settings}, 3.0),
+    ]
+    for number, (options, seconds) in enumerate(given):
+        with ZarrProcessor(tmp_path / f"run{number}.zarr", **options) as processor:
+            feed(processor, grid(time=range(3)))
+            (store,) = processor._recorder._stores.values()
+            assert store._layout.settings.flush_seconds == seconds
 
 
-@pytest.mark.parametrize("seconds", [0, -1, float("nan")])
+@pytest.mark.parametrize("seconds", [-1, float("nan")])
 def test_a_flush_interval_that_makes_no_sense_is_refused(tmp_path, seconds):
     with pytest.raises(aqz.SettingsError, match="flush_seconds"):
         ZarrProcessor(tmp_path / "run.zarr", flush_seconds=seconds)
@@ -392,3 +394,50 @@ def test_repair_ends_and_counts_an_acquisition_that_was_killed(tmp_path):
     aqz.repair_store(store, apply=True)
     said = notes(store)
     assert (said["state"], said["frames"], said["missing_frames"]) == ("interrupted", 6, 12)
+
+
+def test_a_path_in_a_bucket_is_not_looked_for_on_this_machine(tmp_path):
+    s3 = aqz.S3Settings(endpoint="http://127.0.0.1:9", bucket_name="b", key="k", secret="s")
+    processor = ZarrProcessor("no/such/folder/run.zarr", settings=aqz.StreamSettings(s3=s3))
+    assert processor.state == "waiting"
+    processor.close()
+
+
+def test_settings_of_another_kind_are_refused(tmp_path):
+    with pytest.raises(aqz.SettingsError, match="StreamSettings"):
+        ZarrProcessor(tmp_path / "run.zarr", settings={})
+
+
+def test_pixels_of_another_byte_order_are_stored(tmp_path):
+    store = tmp_path / "run.zarr"
+    with ZarrProcessor(store) as processor:
+        for time in range(2):
+            frame = np.full((4, 6), 258 + time, ">u2")
+            processor(frame, {"Axes": {"time": time}})
+    assert image(store)[:, 0, 0].tolist() == [258, 259]
+
+
+def test_a_stack_that_begins_in_its_middle_lies_where_its_first_plane_does(tmp_path):
+    store, heights = tmp_path / "run.zarr", {0: -0.75, 1: 0.75}
+    with ZarrProcessor(store) as processor:
+        for number, (channel, time, z) in enumerate(
+            [("DAPI", 0, 1), ("DAPI", 1, 1), ("Cy5", 0, 0), ("Cy5", 0, 1), ("Cy5", 1, 0)]
+        ):
+            axes = {"channel": channel, "time": time, "z": z}
+            tags = {"Axes": axes, "ZPosition_um_Intended": heights[z]}
+            processor(np.full((4, 6), number + 1, np.uint16), tags)
+    transforms = attributes(store)["ome"]["multiscales"][0]["datasets"][0]
+    scale, translation = (one for one in transforms["coordinateTransformations"])
+    assert (scale["scale"][2], translation["translation"][2]) == (1.5, -0.75)
+
+
+def test_a_stack_that_goes_down_without_events_stands_from_the_lowest_up(tmp_path):
+    store = tmp_path / "run.zarr"
+    with ZarrProcessor(store) as processor:
+        for z in range(4):
+            tags = {"Axes": {"z": z}, "ZPosition_um_Intended": 8.0 - 2 * z}
+            processor(np.full((4, 6), z + 1, np.uint16), tags)
+    assert image(store)[:, 0, 0].tolist() == [4, 3, 2, 1]
+    transforms = attributes(store)["ome"]["multiscales"][0]["datasets"][0]
+    scale, translation = (one for one in transforms["coordinateTransformations"])
+    assert (scale["scale"][0], translation["translation"][0]) == (2.0, 2.0)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from tests.micromanager.stored import image, image_keys
@@ -56,6 +57,16 @@ def test_validators_accept_positions(positions):
 def test_validators_accept_plates(wells):
     validate_with_yaozarrs(wells)
     assert_valid_ngff(wells / "A" / "2" / "1")
+
+
+def test_ngff_zarr_reads_positions_and_wells(positions, wells):
+    ngff_zarr = pytest.importorskip("ngff_zarr", reason="needs ngff-zarr")
+    for store in (positions, wells):
+        for key in image_keys(store):
+            (level,) = ngff_zarr.from_ngff_zarr(str(store / key)).images
+            np.testing.assert_array_equal(np.asarray(level.data), image(store, key))
+    read = ngff_zarr.from_ngff_zarr(str(positions / "0")).images[0]
+    assert (read.dims, read.scale["z"]) == (("t", "c", "z", "y", "x"), 0.5)
 
 
 def test_ome_zarr_and_iohub_read_positions_and_plates(positions, wells):

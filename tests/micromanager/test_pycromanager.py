@@ -380,6 +380,28 @@ def test_an_error_leaves_nobody_waiting_for_an_image(tmp_path, store):
     assert (report["state"], report["frames"]) == ("failed", 2)
 
 
+@pytest.mark.parametrize(
+    ("plan", "shapes"),
+    [
+        ("max projection", {"by_time_z": (2, 3), "by_time": (2,)}),
+        ("intermittent z", {"": (6, 3)}),
+        ("tiled", {"0_0": (1,), "0_1": (1,), "1_0": (1,), "1_1": (1,)}),
+        ("hardware triggered", {"": (4,)}),
+    ],
+)
+def test_plans_of_the_engines_tutorials(tmp_path, store, plan, shapes):
+    report = run_scenario("tutorial", tmp_path, plan=plan)
+
+    assert (report["raised"], report["state"], report["missing"]) == ([], "complete", 0)
+    assert {key: image(store, key).shape[:-2] for key in image_keys(store)} == shapes
+    stored = {
+        zlib.crc32(np.ascontiguousarray(frame))
+        for key in shapes
+        for frame in image(store, key).reshape(-1, 128, 160)
+    }
+    assert {crc for _, crc in report["seen"]} <= stored
+
+
 def test_a_processor_with_the_event_queue_steers_the_run(tmp_path, store):
     report = run_scenario("queue_driven", tmp_path)
 

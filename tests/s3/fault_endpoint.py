@@ -30,6 +30,7 @@ ANSWERS = {
     "500": (500, "InternalError", "We encountered an internal error."),
     "expired": (400, "ExpiredToken", "The provided token has expired."),
     "denied": (403, "AccessDenied", "Access Denied"),
+    "unknown": (501, "NotImplemented", "A header you provided implies functionality"),
     "skew": (403, "RequestTimeTooSkewed", "The difference is too large."),
     "moved": (301, "PermanentRedirect", "The bucket must be addressed elsewhere."),
 }
@@ -136,7 +137,10 @@ class _Handler(BaseHTTPRequestHandler):
         with self.server.state.lock:
             self.server.state.received += left
         if not (self.server.state.discard and self.command == "PUT"):
-            return self.rfile.read(left)
+            body = self.rfile.read(left)
+            if len(body) < left:
+                raise ConnectionResetError
+            return body
         scratch = memoryview(bytearray(min(left, 1 << 20)))
         while left:
             count = self.rfile.readinto(scratch[: min(left, len(scratch))])
@@ -149,7 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Carry a request out; return status, body and headers."""
         url = urllib.parse.urlsplit(self.path)
         query = urllib.parse.parse_qs(url.query, keep_blank_values=True)
-        bucket, _, key = urllib.parse.unquote(url.path).lstrip("/").partition("/")
+        in_host = (url.hostname or "").startswith("bucket.")  # seen by a proxy, which this may be
+        path = f"/bucket{url.path}" if in_host else url.path
+        bucket, _, key = urllib.parse.unquote(path).lstrip("/").partition("/")
         state = self.server.state
         if bucket != "bucket":
             return _error(404, "NoSuchBucket", "The bucket does not exist")

@@ -36,7 +36,8 @@ def tls_port(folder):
     certificate = folder / "certificate.pem"
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
-         "-subj", "/CN=127.0.0.1", "-keyout", certificate, "-out", certificate.with_suffix(".crt")],
+         "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1",
+         "-keyout", certificate, "-out", certificate.with_suffix(".crt")],
         check=True, capture_output=True,
     )  # fmt: skip
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -46,7 +47,7 @@ def tls_port(folder):
         thread = threading.Thread(target=server.serve_forever, args=(0.05,))
         thread.start()
         try:
-            yield server.server_port
+            yield server
         finally:
             server.shutdown()
             thread.join()
@@ -111,7 +112,7 @@ def test_nothing_listens():
     )
     begun = time.monotonic()
     assert "nothing listens" in refused(s3, StorageError)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30  # and not for ever
 
 
 def test_expired_token(endpoint):
@@ -126,7 +127,8 @@ def test_https_to_a_port_that_speaks_http(endpoint):
 
 
 def test_http_to_a_port_that_speaks_tls(tmp_path):
-    with tls_port(tmp_path) as port:
+    with tls_port(tmp_path) as server:
+        port = server.server_port
         s3 = S3Settings(endpoint=f"http://127.0.0.1:{port}", bucket_name="bucket",
                         key="id", secret=SECRET, retry_timeout=2.0)  # fmt: skip
         assert "https://" in refused(s3, StorageError)
@@ -170,7 +172,7 @@ def test_service_that_never_answers(endpoint):
     endpoint.fail("stall")
     begun = time.monotonic()
     assert "in time" in refused(at(endpoint), StorageError)
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 30  # and not for ever
 
 
 def test_no_credentials_anywhere(endpoint):

@@ -374,3 +374,13 @@ def test_passwords_in_urls_are_not_saved():
     assert without_password("sftp://me:a@b@host:22/x@y") == "sftp://me@host:22/x@y"
     assert without_password("/a:b@c/d") == "/a:b@c/d"
     assert without_password("s3://bucket/a@b") == "s3://bucket/a@b"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(2.0, "those of the last 2 s"), (0, "shards that are not full")]
+)
+def test_without_a_spill_the_log_says_what_is_at_risk(endpoint, caplog, seconds, told):
+    caplog.set_level("INFO", "aqz")
+    aqz.ZarrStream(settings("a.zarr", at(endpoint), flush_seconds=seconds)).close()
+    (line,) = [line for line in caplog.messages if "no spill is set" in line]
+    assert told in line

@@ -99,9 +99,12 @@ def test_what_it_left_elsewhere_is_free_when_its_lease_has_ended(endpoint, anoth
     recorded(PIXELS, "a.zarr", at(endpoint), overwrite=True)
 
 
-def test_a_recording_keeps_its_lease(endpoint, monkeypatch):
+@pytest.mark.parametrize("kind", ["503", "unknown"])
+def test_a_recording_keeps_its_lease(endpoint, monkeypatch, kind):
+    """Also where a renewal fails, or the service knows no condition for it."""
     monkeypatch.setattr(lease, "RENEWAL_SECONDS", 0.05)
     with aqz.ZarrStream(settings("a.zarr", at(endpoint))) as stream:
+        endpoint.fail(kind, f"PUT .*{LOCK}", times=1)
         before = endpoint.count(f"PUT .*{LOCK}")
         while endpoint.count(f"PUT .*{LOCK}") < before + 3:
             time.sleep(0.01)
@@ -135,7 +138,8 @@ def test_a_service_without_conditions_is_named_in_the_log(endpoint, monkeypatch,
     assert "takes no conditional requests" in caplog.text
 
 
-def test_who_may_not_lock_records_all_the_same(endpoint, caplog):
-    endpoint.fail("denied", f"PUT .*{LOCK}")
+@pytest.mark.parametrize("kind", ["denied", "unknown"])
+def test_where_nothing_can_be_locked_one_records_all_the_same(endpoint, caplog, kind):
+    endpoint.fail(kind, f"PUT .*{LOCK}")
     recorded(PIXELS, "a.zarr", at(endpoint))
     assert "other machines are not kept" in caplog.text

@@ -6,6 +6,7 @@ both: it knows the distance from one array to the next, and leaves alone what is
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import aqz_core
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 __all__ = ["read_settings"]
+
+_log = logging.getLogger("aqz")
 
 # What C can name: the numbers are those of Python, of which there are more.
 DATA_TYPES = [one for one in DataType if one <= DataType.FLOAT64]
@@ -82,6 +85,8 @@ def _common_array(array: Structure) -> dict[str, Any]:
     method = None
     if array.fields.multiscale:
         method = array.member("downsampling_method", v0_5.DownsamplingMethod)
+    elif array.fields.downsampling_method:  # the newest acquire-zarr has no other switch
+        _log.warning("%s", array.says("downsampling_method is set without multiscale: no pyramid"))
     return {
         "output_key": array.text("output_key"),
         "compression": None if compression is None else _compression(compression),

@@ -39,6 +39,10 @@ class Structure:
         self.fields = fields
         self._where = where
 
+    def says(self, message: str) -> str:
+        """Return a message about a field, with the place of the structure in front."""
+        return self._where + message
+
     def text(self, name: str) -> str | None:
         """Return a text; None for NULL."""
         return self._decoded(getattr(self.fields, name), name)

@@ -22,6 +22,7 @@ import typer
 from aqz_core.cli.display import silence
 from aqz_core.errors import AqzError, SettingsError
 from aqz_core.settings.compression import COMPRESSION_NAMES
+from aqz_core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -167,9 +168,7 @@ def parse_shape(text: str) -> tuple[int, int]:
 def _show_version(wanted: bool) -> None:
     """Print the version and leave, for ``--version``."""
     if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"aqz {version('aqz')}")
+        typer.echo(f"aqz {__version__}")
         raise typer.Exit
 
 
@@ -312,17 +311,29 @@ def info(
     store: Annotated[
         str, typer.Argument(help="A store, or a group or array inside of one: a path or URL.")
     ],
+    picture: Annotated[
+        Path | None,
+        typer.Option(
+            dir_okay=False,
+            help="Also draw the images into this PNG file: a row for each, its channels and their "
+            "sum, at the middle z, at the first time and at the last.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     endpoint: Endpoint = "",
     region: Region = None,
     profile: Profile = None,
 ) -> None:
     """Show what a store holds: groups, arrays, axes, and bytes on disk."""
-    from aqz_core.cli.info import show_info
+    from aqz_core.cli.info import draw_picture, show_info
     from aqz_core.cli.info_document import print_info
 
     show = print_info if as_json else show_info
-    raise typer.Exit(show(store, _s3_settings(endpoint, region, profile)))
+    s3 = _s3_settings(endpoint, region, profile)
+    code = show(store, s3)
+    if picture is not None:
+        draw_picture(store, s3, picture)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -504,6 +515,44 @@ def transcode(
             overwrite=overwrite,
         )
     )
+
+
+@app.command()
+def pyramid(
+    store: Annotated[str, typer.Argument(help="A store: a path or URL.")],
+    method: Annotated[
+        str, typer.Option(help="mean, decimate, min, max; none only removes the levels.")
+    ] = "mean",
+    threads: Annotated[int | None, typer.Option(min=1, help="Tasks at the same time.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of this machine instead of threads.")
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler instead: tcp://...")
+    ] = None,
+    endpoint: Endpoint = "",
+    region: Region = None,
+    profile: Profile = None,
+) -> None:
+    """Make the smaller levels of every image, in place of those that the store has."""
+    from aqz_core.settings.paths import without_password
+    from aqz_core.transcoding.levels import add_pyramid
+
+    s3 = _s3_settings(endpoint, region, profile)
+    levels = add_pyramid(
+        store, method, s3=s3, threads=threads, workers=workers, scheduler=scheduler
+    )
+    typer.echo(f"{levels} smaller levels in {without_password(store)}")
+
+
+@app.command()
+def view(
+    store: Annotated[str, typer.Argument(help="A store: a path or URL.")],
+) -> None:
+    """Show a store in napari, where that is installed."""
+    from aqz_core.cli.view import run_view
+
+    raise typer.Exit(run_view(store))
 
 
 def _sizes(option: str, text: str | None) -> tuple[int, ...] | None:

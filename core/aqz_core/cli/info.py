@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,14 @@ from aqz_core.storage.spill import read_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["show_info"]
+__all__ = ["draw_picture", "show_info"]
+
+_MOST_ROWS = 24
+"""Images that are drawn: more are no longer a picture."""
 
 
 def show_info(store: str, s3: S3Settings | None = None) -> int:
@@ -46,6 +51,24 @@ def show_info(store: str, s3: S3Settings | None = None) -> int:
     if lacking:
         console.print(f"[red]{lacking} of the nodes are not complete[/]; `aqz validate` says more")
     return 1 if problems or lacking else 0
+
+
+def draw_picture(store: str, s3: S3Settings | None, path: Path) -> None:
+    """Draw the images of a store into a PNG file.
+
+    Raises
+    ------
+    StorageError
+        The store has no image that can be read.
+    """
+    from aqz_core.dataset.opening import open_dataset
+    from aqz_core.dataset.picture import contact_sheet, png
+
+    with open_dataset(store, s3=s3) as dataset:
+        images = list(dataset.images.values())
+        path.write_bytes(png(contact_sheet(images[:_MOST_ROWS])))
+    if len(images) > _MOST_ROWS:
+        sys.stderr.write(f"{path}: the first {_MOST_ROWS} of {len(images)} images are drawn\n")
 
 
 def _grow(tree: Tree, node: StoreNode) -> None:

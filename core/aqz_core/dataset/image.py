@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from aqz_core.dataset.description import AxisDescription
     from aqz_core.dataset.view import StoreView
-    from aqz_core.reading.regions import Box
     from aqz_core.reading.node import Node
+    from aqz_core.reading.regions import Box
 
 __all__ = ["Image"]
 

@@ -31,8 +31,8 @@ def imported(name: str, extra: str = "dataset") -> Any:
         return import_module(name)
     except ImportError as error:
         raise SettingsError(
-            f"{name.partition('.')[0]} is needed and not installed ({error}); install it with: "
-            f'python -m pip install "aqz[{extra}]"'
+            f"{name.partition('.')[0]} is needed and not installed ({error}); install it with "
+            f'python -m pip install ".[{extra}]", in the folder that aqz was installed from'
         ) from error
 
 

@@ -25,6 +25,8 @@ __all__ = ["StoreView"]
 
 _LEAST_SECONDS = 0.1
 """A store is surveyed again no sooner, and no sooner than it takes."""
+_DESERTED_SECONDS = 5.0
+"""The same for one whose recording has not ended and that nobody writes: it may be resumed."""
 
 _OPEN: weakref.WeakValueDictionary[tuple[str, str], StoreView] = weakref.WeakValueDictionary()
 """Views that were unpickled: the tasks of a worker share one of each store."""
@@ -55,10 +57,12 @@ class StoreView:
         self.files: StoredFiles = open_files(store, s3)
         self.providers: Mapping[str, CodecProvider] = create_plugin_manager(plugins).codecs()
         self._lock = threading.Lock()
+        # Connections end with the view: few people close what they only read.
+        self._closing = weakref.finalize(self, self.files.close)
         try:
             self._survey()
         except BaseException:
-            self.files.close()
+            self.close()
             raise
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
@@ -103,11 +107,13 @@ class StoreView:
         self._nodes: Mapping[str, Node] = nodes
         self.idle = idle
         ended = time.monotonic()
-        self._next = ended + max(_LEAST_SECONDS, ended - began)
+        is_deserted = idle and self.files.folder is not None
+        least = _DESERTED_SECONDS if is_deserted else _LEAST_SECONDS
+        self._next = ended + max(least, ended - began)
 
     def close(self) -> None:
         """Let go of connections."""
-        self.files.close()
+        self._closing()
 
 
 def _reopened(

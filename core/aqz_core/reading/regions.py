@@ -21,8 +21,8 @@ from aqz_core.reading.chunks import (
     most_nbytes,
     read_chunk,
 )
-from aqz_core.reading.shard_indexes import entries_within
 from aqz_core.reading.node import ChunkFile
+from aqz_core.reading.shard_indexes import entries_within
 from aqz_core.settings.keys import join
 
 if TYPE_CHECKING:

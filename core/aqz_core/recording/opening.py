@@ -27,6 +27,7 @@ from aqz_core.recording.nodes import (
     write_groups,
 )
 from aqz_core.recording.observers import EventDispatcher
+from aqz_core.recording.periodic_flush import flush_period
 from aqz_core.recording.session import OpenStore, RecordingSession
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.validation.stream import check_extension
@@ -168,6 +169,14 @@ def _opened_sink(
     """Open the place where everything goes."""
     sink = open_sink(settings, hooks.sinks(), plan.memory.parts)
     undo.callback(sink.close)
+    if not sink.random_access and settings.spill is None:
+        seconds = flush_period(settings.flush_seconds, random_access=False)
+        _log.info(
+            "no spill is set: if the store fails for long, frames that it does not have are lost, "
+            "%s and up to %d MiB in memory",
+            f"those of the last {seconds:g} s" if seconds else "those of shards that are not full",
+            plan.memory.total >> 20,
+        )
     return sink
 
 

@@ -150,11 +150,11 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
                     f"{where}: {str(link)!r} is a link to {_target(link)!r}, which leads nowhere; "
                     "make that directory, or remove the link"
                 )
-        if not parent.exists():
+        if not _exists(parent):
             raise SettingsError(f"{where}: the directory {str(parent)!r} does not exist; make it")
         if not parent.is_dir():
             raise SettingsError(f"{where}: {str(parent)!r} is not a directory; choose another")
-        taken = path.exists()
+        taken = _exists(path)
     except OSError as error:  # a component that may not be searched, or a name too long
         raise SettingsError(f"{where}: {error.strerror}; choose another path") from error
     for directory in [parent, path] if taken and path.is_dir() else [parent]:
@@ -165,6 +165,15 @@ def check_local_store(path: Path, *, overwrite: bool) -> None:
             )
     if overwrite and taken:
         _check_removable(path, where)
+
+
+def _exists(path: Path) -> bool:
+    """Return whether something is there; `Path.exists` of Python 3.14 is silent about errors."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _check_name(path: Path, where: str) -> None:
@@ -188,11 +197,14 @@ def _target(link: Path) -> str:
 def _from_url(url: str, where: str) -> Path:
     """Read a file URL."""
     host, _, rest = url[len("file://") :].partition("/")
-    if host not in ("", "localhost") or not rest.strip("/"):
+    share = ON_WINDOWS and host not in ("", "localhost")
+    if (host not in ("", "localhost") and not share) or not rest.strip("/"):
         raise SettingsError(f"{where} has no absolute path; write file:///directory/name")
     path = unquote(rest)
     if "\0" in path:
         raise SettingsError(f"{where} has a null character in it; remove it")
+    if share:
+        return Path(f"//{host}/{path}")
     on_drive = ON_WINDOWS and re.match("[A-Za-z]:", path)
     return Path(path if on_drive else f"/{path}")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Executor", "executor_for"]
 
-_AHEAD = 2
+_AHEAD = 4
 """Groups that wait for each worker, so that none waits for the client."""
 
 _RETRIES = 3

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from aqz_core.downsampling.methods import Downsampler
     from aqz_core.reading.regions import Box
     from aqz_core.settings.stream import StreamSettings
-    from aqz_core.storage.sink import Bytes, Sink
+    from aqz_core.storage.sink import Sink
     from aqz_core.transcoding.layout import ImageLayout, LevelLayout
     from aqz_core.transcoding.source import Source
 
@@ -49,6 +49,10 @@ __all__ = ["Job", "StoredFile", "Task"]
 _OPEN: dict[str, _Ends] = {}
 _JOBS: dict[str, Job] = {}
 _LOCK = threading.RLock()
+
+_SYNCED_NBYTES = 1 << 20
+"""Smaller files are flushed all together at the end: what a loss of power takes of them before is
+noticed by its checksum."""
 
 _MOST_JOBS = 4
 """Jobs whose source and destination a worker keeps open: one at a time is usual."""
@@ -299,16 +303,17 @@ class _Ends:
         self.sink.close()
 
 
-def write_whole(sink: Sink, name: str, content: Bytes) -> None:
+def write_whole(sink: Sink, name: str, content: bytes | bytearray) -> None:
     """Store a file in one step, even if another process is storing the same one.
 
     A task whose worker seemed to be lost runs a second time, perhaps while the first still does.
     """
+    sync = memoryview(content).nbytes >= _SYNCED_NBYTES
     if not isinstance(sink, FilesystemSink):
-        sink.write(name, content, sync=True)
+        sink.write(name, content, sync=sync)
         return
     unique = f"{name}.{uuid.uuid4().hex[:12]}{PARTIAL}"
-    sink.write(unique, content, sync=True)
+    sink.write(unique, content, sync=sync)
     try:
         platform.replace(f"{sink.url}/{unique}", f"{sink.url}/{name}")
     except BaseException:

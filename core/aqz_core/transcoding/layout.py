@@ -165,11 +165,11 @@ def _checked(
 def _usual_chunks(image: SourceImage) -> tuple[int, ...]:
     """Return the chunks of the source, or usual ones where those are whole planes of a file."""
     base = image.levels[0]
-    edges = base.chunk_shape[-2:]
     nbytes = math.prod(base.chunk_shape) * base.dtype.itemsize
-    if base.shard_shape is not None or nbytes <= 4 * _CHUNK_NBYTES:
+    is_usual = nbytes <= 4 * _CHUNK_NBYTES and math.prod(base.chunk_shape) > 1
+    if base.shard_shape is not None or is_usual:
         return base.chunk_shape
-    return (*(1,) * (len(base.shape) - 2), *(min(_CHUNK_EDGE, n) for n in edges))
+    return (*(1,) * (len(base.shape) - 2), *(max(1, min(_CHUNK_EDGE, n)) for n in base.shape[-2:]))
 
 
 def _counts(

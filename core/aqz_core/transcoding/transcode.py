@@ -433,6 +433,8 @@ class _Making:
             documents |= image_documents(image, layout, self._version, chain, method)
             documents |= log_file(image)
         _sweep(sink)
+        if isinstance(sink, FilesystemSink) and hasattr(os, "sync"):
+            os.sync()
         for name in sorted(documents, key=lambda name: name.count("/"), reverse=True):
             write_whole(sink, name, documents[name])
         sink.commit(())

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from aqz_core.dataset.description import ImageDescription
     from aqz_core.reading.node import Node
+    from aqz_core.reading.stored_array import StoredArray
     from aqz_core.settings.s3 import S3Settings
 
 __all__ = ["ZarrSource"]
@@ -43,16 +44,25 @@ class ZarrSource:
     store, s3, plugins
         As for `open_dataset`.
 
+    locked
+        Whether whoever writes it is the one who asks.
+
     Raises
     ------
     StoreBusyError
         It is being recorded.
     """
 
-    def __init__(self, store: str, s3: S3Settings | None, plugins: Iterable[object]) -> None:
-        self._given = store, s3, tuple(plugins)
+    def __init__(
+        self,
+        store: str,
+        s3: S3Settings | None,
+        plugins: Iterable[object],
+        locked: bool = False,
+    ) -> None:
+        self._given = store, s3, tuple(plugins), locked
         self._view = StoreView(store, s3, plugins)
-        if self._view.recording and not self._view.idle:
+        if self._view.recording and not self._view.idle and not locked:
             raise StoreBusyError(
                 f"{self._view.url} is being recorded; transcode it when the recording has ended"
             )
@@ -80,6 +90,24 @@ class ZarrSource:
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         return type(self), self._given
+
+    def array(self, image: int) -> StoredArray:
+        """Return the array of an image at full resolution."""
+        array = self._described[image].levels[0].node.array
+        assert array is not None
+        return array
+
+    def document(self, image: int) -> Mapping[str, Any]:
+        """Return the document of that array."""
+        return next(iter(self._described[image].levels[0].node.documents.values()))
+
+    def level_names(self, image: int) -> list[str]:
+        """Return the folders of the levels of an image."""
+        return [level.node.name for level in self._described[image].levels]
+
+    def version(self, image: int) -> ZarrVersion:
+        """Return the Zarr format of an image."""
+        return self._described[image].owner.version or ZarrVersion.V3
 
     def read(self, image: int, level: int, box: Box) -> npt.NDArray[Any]:
         """Return the pixels of a box."""

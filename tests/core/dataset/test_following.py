@@ -16,7 +16,8 @@ import aqz_core as aqz
 
 path, ending = sys.argv[1:]
 stream = aqz.open_stream(
-    path, shape=(0, 2, 16, 16), dtype="uint16", axes="tcyx", chunks=(1, 1, 16, 16), shards=(4, 2, 1, 1)
+    path, shape=(0, 2, 16, 16), dtype="uint16", axes="tcyx",
+    chunks=(1, 1, 16, 16), shards=(4, 2, 1, 1),
 )
 def append(first, stop):
     for number in range(first, stop):
@@ -63,9 +64,7 @@ def test_every_frame_is_seen_once_until_the_recording_ends(tmp_path, ending):
 
 
 def test_it_does_not_wait_for_ever(tmp_path):
-    with aqz.open_stream(
-        tmp_path / "a.zarr", shape=(0, 8, 8), dtype="uint8", axes="tyx"
-    ) as stream:
+    with aqz.open_stream(tmp_path / "a.zarr", shape=(0, 8, 8), dtype="uint8", axes="tyx") as stream:
         live = aqz.open_dataset(tmp_path / "a.zarr")
         with pytest.raises(aqz.errors.StalledError, match="did not come in 0 s"):
             live.wait_for(t=0, timeout=0)

@@ -249,8 +249,8 @@ static const char IMPORT[] =
   "    sys.path[:0] = paths[:1]\n"
   "elif not is_ours:\n"
   "    sys.path += paths\n"
-  "import _cffi_backend\n"
   "from aqz_core.c_library import INTERFACE\n"
+  "import _cffi_backend\n"
   "if INTERFACE != interface:\n"
   "    raise ImportError(f'aqz was exchanged after the library was built ({INTERFACE}, "
   "{interface})')\n";

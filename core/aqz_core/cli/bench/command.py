@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -19,6 +18,7 @@ from aqz_core.cli.wording import open_console, write_bytes, write_shape
 from aqz_core.errors import StorageError
 from aqz_core.planning.suggestion import suggest_layout
 from aqz_core.process import exit_on_sigterm
+from aqz_core.version import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -161,7 +161,7 @@ def _document(
     camera = options.camera
     layout = suggest_layout((0, *camera.shape), camera.data_type, "tyx")
     return {
-        "aqz": version("aqz"),
+        "aqz": __version__,
         "camera": str(camera),
         "bytes_per_second": camera.bytes_per_second,
         "folder": str(options.folder),

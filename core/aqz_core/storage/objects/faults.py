@@ -221,12 +221,17 @@ def _of_obstore(error: BaseException) -> Fault | None:
 
 
 def _of_library(error: BaseException) -> Fault | None:
-    """Read an exception of botocore or aiohttp by the names of its classes.
+    """Read an exception of botocore, aiohttp or urllib3 by the names of its classes.
 
     By name, so that neither has to be imported for a store of another kind.
     """
     names = {cls.__name__ for cls in type(error).__mro__}
-    if names & {"ProxyConnectionError", "ClientProxyConnectionError", "ClientHttpProxyError"}:
+    if names & {
+        "ProxyConnectionError",
+        "ProxyError",
+        "ClientProxyConnectionError",
+        "ClientHttpProxyError",
+    }:
         return Fault("proxy", f"the proxy cannot be used{_proxies()}", transient=True)
     if names & {"NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError"}:
         return Fault(
@@ -246,7 +251,7 @@ def _of_library(error: BaseException) -> Fault | None:
         )
     if names & {"ReadTimeoutError", "ConnectTimeoutError", "ServerTimeoutError"}:
         return Fault("timeout", "the service did not answer in time", transient=True)
-    if names & {"EndpointConnectionError", "ClientConnectorError"}:
+    if names & {"EndpointConnectionError", "ClientConnectorError", "NewConnectionError"}:
         if _was_connected(error):
             return Fault(
                 "network",
@@ -269,6 +274,7 @@ def _of_library(error: BaseException) -> Fault | None:
         )
     if names & {
         "ConnectionClosedError",
+        "ProtocolError",
         "HTTPClientError",
         "ResponseStreamingError",
         "IncompleteReadError",

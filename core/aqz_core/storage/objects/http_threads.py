@@ -61,6 +61,9 @@ class _Cuttable(HTTPConnection):
 
     def send(self, data: Any) -> None:
         """Send bytes unless nobody waits for the answer any more."""
+        if self.sock is None:
+            self.connect()
+        self.sock.settimeout(LONGEST_SECONDS)  # urllib3 leaves that of connecting
         super().send(data)
         if _mine.attempt.ended:  # meanwhile, while the connection was being made
             raise ConnectionAbortedError("nobody waits for the answer")

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import AqzError, SettingsError, StorageError, StoreBusyError
 from aqz_core.storage.objects.machine_lock import locks_of_this_machine
 from aqz_core.storage.objects.probe import opening_policy
+from aqz_core.storage.objects.request_body import PartBody
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -195,7 +196,7 @@ class Lease:
                 async with self._writing:
                     if self._etag is None:
                         return
-                    await asyncio.wait_for(self._renew(), RENEWAL_SECONDS)
+                    await asyncio.wait_for(self._renew(), self._policy.base)
             except AqzError as error:
                 self._connection.fail(error)
                 return
@@ -205,7 +206,10 @@ class Lease:
     async def _renew(self) -> None:
         """Write the object once more, if it is still there as it was."""
         content = self._owner.content()
-        etag = await self._service.claim(self._key, content, self._etag)
+        try:
+            etag = await self._service.claim(self._key, content, self._etag)
+        except SettingsError:  # If-Match came later to services than If-None-Match
+            etag = None
         if etag is not None:
             self._etag = etag
             return
@@ -213,13 +217,21 @@ class Lease:
         if found is None:
             self._etag = await self._service.claim(self._key, content, None)
         elif (owner := _Owner.of(found[0])).token == self._owner.token:
-            self._etag = found[1]  # the answer to an earlier renewal was lost
+            await self._service.put(self._key, self._body())
+            self._etag = found[1]  # which is right: the content is the same
         else:
             self._etag = None
             raise StorageError(
                 f"{owner.who} has recorded to {self._connection.where} since {owner.since}, after "
                 f"this program had given no sign of life for {LEASE_SECONDS:.0f} s"
             )
+
+    def _body(self) -> PartBody:
+        """Return the object, to be stored without a condition."""
+        content = self._owner.content()
+        body = PartBody(len(content))
+        body.fill(0, memoryview(content))
+        return body
 
     def release(self) -> None:
         """Let others write the store, if it is still this program's. Later calls do nothing."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import s3fs
 from botocore.exceptions import ClientError
 
+from aqz_core.errors import SettingsError
 from aqz_core.storage.objects.request_body import PartBody, crc32c
 from aqz_core.storage.objects.service import Listing, NoServiceError, Upload
 
@@ -30,6 +31,7 @@ __all__ = ["CONNECTIONS", "S3Service", "check_answer"]
 
 _GONE = {"404", "NoSuchKey", "NotFound"}
 _CONDITION_FAILED = {"PreconditionFailed", "412", "ConditionalRequestConflict", "409"}
+_NO_CONDITIONS = {"NotImplemented", "501", "InvalidArgument", "InvalidRequest", "MethodNotAllowed"}
 _NO_BATCHES = {"MissingContentMD5", "InvalidDigest", "NotImplemented", "MethodNotAllowed", "501"}
 """Answers of services that want another checksum with a batch delete, or know none."""
 
@@ -177,6 +179,8 @@ class S3Service:
         except ClientError as error:
             if _code(error) in _CONDITION_FAILED or (etag is not None and _code(error) in _GONE):
                 return None
+            if _code(error) in _NO_CONDITIONS:
+                raise SettingsError("the service takes no conditional requests") from error
             raise
         check_answer(answer, "ETag")
         return str(answer["ETag"])

@@ -130,6 +130,11 @@ class ClaimService(PartService, Protocol):
         """Store an object if it has this ETag now, or if there is none where that is None.
 
         Returns the new ETag, or None if the condition did not hold.
+
+        Raises
+        ------
+        SettingsError
+            The service refuses requests with conditions.
         """
 
     async def claimed(self, key: str) -> tuple[bytes, str, float] | None:
