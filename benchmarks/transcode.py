@@ -141,9 +141,8 @@ def measure(route, source, made):
 
 def report(figures, nbytes):
     """Print a line for each route."""
-    print(
-        f"{'route':<12}{'seconds':>9}{'CPU s':>8}{'MB/s':>8}{'peak MB':>9}{'read x':>8}{'stored MB':>11}"
-    )
+    titles = f"{'seconds':>9}{'CPU s':>8}{'MB/s':>8}{'peak MB':>9}{'read x':>8}{'stored MB':>11}"
+    print(f"{'route':<12}{titles}")
     by_route = {route: [one for one in figures if one["route"] == route] for route in ROUTES}
     for route, found in by_route.items():
         if found:
