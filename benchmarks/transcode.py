@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import resource
 import shutil
 import statistics
 import subprocess
@@ -98,10 +99,16 @@ def run_route(route, source, made):
         {"dask": with_dask, "ngff-zarr": with_ngff_zarr}[route](source, made)
 
 
+def busy_seconds():
+    """Processor time of all processes that were started here and have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def measure(route, source, made):
     """Return seconds, and the peak of memory of the process and its children, bytes."""
     shutil.rmtree(made, ignore_errors=True)
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), busy_seconds()
     command = [sys.executable, "-m", "benchmarks.transcode", "--run", route, str(source), str(made)]
     peak, read, written = 0, 0, 0
     with subprocess.Popen(command) as child:
@@ -118,12 +125,13 @@ def measure(route, source, made):
             time.sleep(0.05)
     if child.returncode:
         raise SystemExit(f"{route} failed")
-    seconds = time.perf_counter() - began
+    seconds, cpu = time.perf_counter() - began, busy_seconds() - busy
     stored = sum(file.stat().st_size for file in made.rglob("*") if file.is_file())
     print(f"{route}: {seconds:.1f} s, {peak / 1e6:.0f} MB", flush=True)
     return {
         "route": route,
         "seconds": seconds,
+        "cpu_seconds": cpu,
         "peak_nbytes": peak,
         "read_nbytes": read,
         "written_nbytes": written,
@@ -133,16 +141,20 @@ def measure(route, source, made):
 
 def report(figures, nbytes):
     """Print a line for each route."""
-    print(f"{'route':<12}{'seconds':>9}{'MB/s':>8}{'peak MB':>9}{'read x':>8}{'stored MB':>11}")
+    titles = f"{'seconds':>9}{'CPU s':>8}{'MB/s':>8}{'peak MB':>9}{'read x':>8}{'stored MB':>11}"
+    print(f"{'route':<12}{titles}")
     by_route = {route: [one for one in figures if one["route"] == route] for route in ROUTES}
     for route, found in by_route.items():
         if found:
             seconds = statistics.median(one["seconds"] for one in found)
+            cpu = statistics.median(one["cpu_seconds"] for one in found)
             peak = max(one["peak_nbytes"] for one in found) / 1e6
             read = statistics.median(one["read_nbytes"] for one in found) / nbytes
             stored = found[0]["stored_nbytes"] / 1e6
             speed = nbytes / seconds / 1e6
-            print(f"{route:<12}{seconds:>9.1f}{speed:>8.0f}{peak:>9.0f}{read:>8.2f}{stored:>11.0f}")
+            print(
+                f"{route:<12}{seconds:>9.1f}{cpu:>8.1f}{speed:>8.0f}{peak:>9.0f}{read:>8.2f}{stored:>11.0f}"
+            )
     for route in ("threads", "processes", "ngff-zarr"):
         pairs = zip(by_route[route], by_route["dask"], strict=False)
         ratios = [dask["seconds"] / one["seconds"] for one, dask in pairs]
