@@ -34,7 +34,7 @@ LAYERS = [
     ["storage"],
     ["settings"],
     ["codecs", "metadata", "downsampling"],
-    ["enums", "errors", "events", "file_names", "html", "log_level", "version"],
+    ["enums", "errors", "events", "file_names", "html", "log_level", "printable", "version"],
 ]
 """Packages and modules of the engine from top to bottom. A module imports what is below its own
 layer, or in its own package; the packages of one layer do not know each other, except in the last,

@@ -31,6 +31,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from aqz_core.printable import visible
+
 __all__ = [
     "AqzError",
     "FrameExistsError",
@@ -59,6 +61,10 @@ class AqzError(RuntimeError):
 
     kind: ClassVar[str] = "aqz"
 
+    def __str__(self) -> str:
+        """Return the message; control characters of what it quotes are shown by their codes."""
+        return visible(super().__str__())
+
 
 class SettingsError(AqzError, ValueError):
     """The settings contradict themselves, a format, or the machine."""
@@ -82,6 +88,10 @@ class StoreExistsError(FileExistsError, AqzError):
     """Something is already stored where the stream would write."""
 
     kind = "store-exists"
+
+    def __str__(self) -> str:
+        """Return the message, as `AqzError` does."""
+        return visible(super().__str__())
 
 
 class PluginError(AqzError):
@@ -127,7 +137,7 @@ class UnknownArrayError(AqzError, KeyError):
 
     def __str__(self) -> str:
         """Return the message itself; ``KeyError`` would quote it."""
-        return str(self.args[0]) if self.args else ""
+        return visible(self.args[0]) if self.args else ""
 
 
 class OutOfBoundsError(AqzError, IndexError):
@@ -158,6 +168,10 @@ class StorageError(OSError, AqzError):
     """The store refused, failed or disappeared; the cause is chained."""
 
     kind = "storage"
+
+    def __str__(self) -> str:
+        """Return the message, as `AqzError` does."""
+        return visible(super().__str__())
 
 
 class StalledError(StorageError, TimeoutError):

@@ -17,6 +17,7 @@ import pytest
 
 import aqz_core as aqz
 from aqz_core.cli.store_tree import read_tree
+from aqz_core.dataset.picture import contact_sheet, png
 from aqz_core.errors import StoreExistsError
 from aqz_core.recovery import repair_store, validate_store
 from aqz_core.recovery.frame_listing import list_frames
@@ -39,7 +40,29 @@ def resume(store):
             stream.append(np.full((16, 16), 99, "uint8"))
 
 
+def look(store):
+    """Do what a notebook does with a store."""
+    with aqz.open_dataset(store) as dataset:
+        for image in [*dataset.images.values(), *dataset.labels.values()]:
+            assert "\x1b" not in repr(dataset) + repr(image)
+            image.coordinates()
+            image.recorded()
+            image.metadata_table()
+            image.to_dask()
+            image.read_image(**dict.fromkeys(image.axes[:-2], 0))
+        dataset._repr_html_()
+        png(contact_sheet(list(dataset.images.values())))
+
+
+def copy(store):
+    """Make another store of it, in the place of what an earlier try made."""
+    copied = store.with_name("copied")
+    aqz.transcode(store, copied, threads=1, overwrite=copied.exists())
+
+
 READERS = {
+    "look": look,
+    "copy": copy,
     "validate": validate_store,
     "info": read_tree,
     "list_frames": list_frames,

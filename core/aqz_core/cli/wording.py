@@ -7,32 +7,22 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
+from aqz_core.printable import visible
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
     from aqz_core.reading.stored_array import StoredArray
 
-__all__ = ["open_console", "plain", "visible", "write_bytes", "write_codecs", "write_shape"]
+__all__ = ["open_console", "plain", "write_bytes", "write_codecs", "write_shape"]
 
 _WIDTH_OF_A_FILE = 120  # columns, when the output is no terminal
 
 
 def plain(text: object) -> str:
-    """Return text that others wrote as a terminal can show it, and as rich takes it as it is.
-
-    Control characters, which could move the cursor, hide a line or set the window's title, are
-    shown by their codes.
-    """
+    """Return text that others wrote as a terminal can show it, and as rich takes it as it is."""
     return escape(visible(text))
-
-
-def visible(text: object) -> str:
-    """Return text with its control characters, but not the ends of lines, by their codes."""
-    return "".join(
-        letter if letter.isprintable() or letter == "\n" else ascii(letter)[1:-1]
-        for letter in str(text)
-    )
 
 
 def open_console(*, stderr: bool = False) -> Console:

@@ -9,7 +9,8 @@ from aqz_core.dataset import lazy, picture
 from aqz_core.dataset.description import is_image
 from aqz_core.dataset.image import Image
 from aqz_core.errors import FrameIndexError, StorageError, UnknownArrayError
-from aqz_core.settings.keys import join, normalise_key
+from aqz_core.printable import visible
+from aqz_core.settings.keys import ancestors, join, normalise_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -229,7 +230,7 @@ class Dataset:
         lines = [f"<aqz dataset {self._view.url}: {len(images)} image{'s' * (len(images) != 1)}>"]
         lines += [f"  {image.key or '.'}  {image!r}" for image in images[:10]]
         lines += [f"  ... and {len(images) - 10} more"] if len(images) > 10 else []
-        return "\n".join(lines)
+        return visible("\n".join(lines))
 
     def _repr_html_(self) -> str:
         """Return the images with small pictures, for notebooks."""
@@ -272,7 +273,7 @@ def _image_keys(nodes: Mapping[str, Node]) -> list[str]:
         for name, node in nodes.items()
         if node.array is not None
         and len(node.array.shape) >= 2
-        and not any(_is_below(name, group) for group in owned)
+        and owned.isdisjoint(("", *ancestors(name)))
     ]
     if not groups and not plain:
         raise StorageError(
@@ -280,11 +281,6 @@ def _image_keys(nodes: Mapping[str, Node]) -> list[str]:
             "says why"
         )
     return [*groups, *plain]
-
-
-def _is_below(name: str, group: str) -> bool:
-    """Return whether a node lies inside of a group."""
-    return not group or name.startswith(f"{group}/")
 
 
 def _is_label(node: Node) -> bool:
@@ -311,11 +307,12 @@ def _wells(nodes: Mapping[str, Node]) -> dict[str, list[str]]:
         wells = plate.get("wells") if isinstance(plate, dict) else None
         for well in wells if isinstance(wells, list) else ():
             path = well.get("path") if isinstance(well, dict) else None
-            if not isinstance(path, str):
+            name = path.replace("/", "") if isinstance(path, str) else None
+            if path is None or name is None or name in found:  # each once: a list may be long
                 continue
             key = join(node.name, path)
             fields = [join(key, field) for field in _fields(nodes.get(key))]
-            found[path.replace("/", "")] = [field for field in fields if field in nodes]
+            found[name] = [field for field in fields if field in nodes]
     return found
 
 

@@ -7,6 +7,7 @@ their dimensions. What is missing or malformed gets the value that NGFF foresees
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -34,6 +35,13 @@ _KINDS: Mapping[str, AxisKind] = {
 _SECONDS = {"second": 1.0, "minute": 60.0, "hour": 3600.0, "day": 86400.0}
 _SECONDS |= {"millisecond": 1e-3, "microsecond": 1e-6, "nanosecond": 1e-9}
 _MICROMETERS = 1e6
+_MOST_PIXELS = 2**26
+"""Of an axis: its coordinates then take half a gigabyte."""
+_MOST_PLANES = 2**28
+"""A flag for each takes a quarter of a gigabyte."""
+_MOST_CHANNELS = 2**14
+_MOST_LETTERS = 256
+"""Of the name of a channel: NumPy gives each name of an array the room of the longest."""
 _COLORS = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 
 
@@ -123,9 +131,10 @@ def describe(owner: Node, nodes: Mapping[str, Node]) -> ImageDescription:
     Raises
     ------
     StorageError
-        The array at full resolution is missing or cannot be read.
+        The array at full resolution is missing, cannot be read, or claims more than can be listed.
     """
-    arrays = [owner] if owner.array is not None else levels_of(owner, nodes)
+    # A level counts once, however often the metadata list it.
+    arrays = list({node.name: node for node in levels_of(owner, nodes)}.values())
     if not arrays or arrays[0].array is None:
         raise StorageError(
             f"{owner.where}: the array at full resolution is missing or cannot be read; `aqz "
@@ -134,12 +143,20 @@ def describe(owner: Node, nodes: Mapping[str, Node]) -> ImageDescription:
     rank = len(arrays[0].array.shape)
     image = _multiscales(owner)
     axes = _axes(owner, arrays[0], image)
+    datasets = _by_level(owner, image.get("datasets"))
     levels = tuple(
-        _level(node, axes, image.get("datasets"), owner)
+        _level(node, axes, datasets, owner)
         for node in arrays
         if node.array is not None and len(node.array.shape) == rank
     )
+    for level in levels:
+        _check_extent(level.node.where, level.shape)
     number = _number_of_channels(axes, levels[0].shape)
+    if number > _MOST_CHANNELS:
+        raise StorageError(
+            f"{owner.where}: it claims {number:,} channels; no more than {_MOST_CHANNELS:,} can be "
+            "listed"
+        )
     return ImageDescription(
         owner, _text(image.get("name")), axes, levels, *_channels(owner, number)
     )
@@ -184,16 +201,37 @@ def _axis(stored: str, said: Mapping[str, Any], *, keep: bool = False) -> AxisDe
     return AxisDescription(name, stored, kind, unit, 1.0)
 
 
+def _check_extent(where: str, shape: Sequence[int]) -> None:
+    """Raise `StorageError` where a shape claims more than can be listed."""
+    if max(shape, default=0) > _MOST_PIXELS or math.prod(shape[:-2]) > _MOST_PLANES:
+        raise StorageError(
+            f"{where}: it claims the shape {tuple(shape)}; axes of more than {_MOST_PIXELS:,} "
+            f"pixels, or more than {_MOST_PLANES:,} planes, cannot be listed. Is the shape right?"
+        )
+
+
+def _by_level(owner: Node, datasets: Any) -> dict[str, Mapping[str, Any]]:
+    """Return what NGFF says of each level, the first entry of each, by the name of its array."""
+    below = f"{owner.name}/" if owner.name else ""
+    found: dict[str, Mapping[str, Any]] = {}
+    for one in datasets if isinstance(datasets, list) else ():
+        path = one.get("path") if isinstance(one, dict) else None
+        if isinstance(path, str):
+            found.setdefault(below + path.strip("/"), one)
+    return found
+
+
 def _level(
-    node: Node, axes: Sequence[AxisDescription], datasets: Any, owner: Node
+    node: Node,
+    axes: Sequence[AxisDescription],
+    datasets: Mapping[str, Mapping[str, Any]],
+    owner: Node,
 ) -> LevelDescription:
     """Return a level with its scale and translation."""
     scale, translation = [1.0] * len(axes), [0.0] * len(axes)
-    for one in datasets if isinstance(datasets, list) else ():
-        if isinstance(one, dict) and _leads_to(owner, one.get("path"), node):
-            steps = [*_steps(one), *_steps(_multiscales(owner))]
-            for step in steps:
-                scale, translation = _applied(step, scale, translation)
+    if node.name in datasets:
+        for step in [*_steps(datasets[node.name]), *_steps(_multiscales(owner))]:
+            scale, translation = _applied(step, scale, translation)
     if not datasets and isinstance(owner.aqz.get("axes"), list):
         by_name = {one.get("name"): one for one in owner.aqz["axes"] if isinstance(one, dict)}
         entries = [by_name.get(axis.stored_name, {}) for axis in axes]
@@ -205,12 +243,6 @@ def _level(
         tuple(a * b for a, b in zip(scale, factors, strict=True)),
         tuple(a * b for a, b in zip(translation, factors, strict=True)),
     )
-
-
-def _leads_to(owner: Node, path: Any, node: Node) -> bool:
-    """Return whether a dataset's path is that of an array."""
-    below = f"{owner.name}/" if owner.name else ""
-    return isinstance(path, str) and below + path.strip("/") == node.name
 
 
 def _steps(document: Mapping[str, Any]) -> list[Any]:
@@ -242,8 +274,13 @@ def _applied(
 
 def _number(value: Any, default: float) -> float:
     """Return a finite number, or the default for anything else."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and math.isfinite(value) else default
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return default
+    try:
+        number = float(value)
+    except OverflowError:  # JSON knows no largest number
+        return default
+    return number if math.isfinite(number) else default
 
 
 def _number_of_channels(axes: Sequence[AxisDescription], shape: Sequence[int]) -> int:
@@ -256,11 +293,12 @@ def _channels(owner: Node, number: int) -> tuple[tuple[str, ...], tuple[str, ...
     """Return the names and the colours of the channels."""
     omero = owner.ome.get("omero")
     said = omero.get("channels") if isinstance(omero, dict) else None
-    entries = [one if isinstance(one, dict) else {} for one in said or ()][:number]
+    said = said[:number] if isinstance(said, list) else []
+    entries = [one if isinstance(one, dict) else {} for one in said]
     entries += [{}] * (number - len(entries))
-    names = [_text(one.get("label")) or str(n) for n, one in enumerate(entries)]
-    if len(set(names)) < len(names):  # coordinates are of use only if they tell channels apart
-        names = [f"{name} ({n})" if names.count(name) > 1 else name for n, name in enumerate(names)]
+    names = [_text(one.get("label"))[:_MOST_LETTERS] or str(n) for n, one in enumerate(entries)]
+    times = Counter(names)  # coordinates are of use only if they tell channels apart
+    names = [f"{name} ({n})" if times[name] > 1 else name for n, name in enumerate(names)]
     default = ["FFFFFF"] if number == 1 else [_COLORS[n % len(_COLORS)] for n in range(number)]
     colors = [_hexadecimal(one.get("color")) or default[n] for n, one in enumerate(entries)]
     return tuple(names), tuple(colors)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from typing import TYPE_CHECKING, Any
 
+from aqz_core.errors import StorageError
 from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.reading.frame_log import frame_rows
 
@@ -39,6 +40,12 @@ _TIMES = {
 }
 """Keys under which a time since the start is found, and their unit in seconds."""
 
+_LONGEST = 1e300
+"""No time is longer; JSON has whole numbers that no float can hold."""
+
+_MOST_CELLS = 2**26
+"""Of a table: some gigabytes."""
+
 Index = tuple[int, ...]
 
 
@@ -56,9 +63,10 @@ class FrameTable:
     def __init__(
         self, files: StoredFiles, log: str | None, shape: Sequence[int], order: Sequence[int]
     ) -> None:
-        router = FrameRouter(tuple(shape), tuple(order))
-        lasting: dict[str, Any] = {}
-        found: dict[int, tuple[Index, dict[str, Any], dict[str, Any]]] = {}
+        self._router = router = FrameRouter(tuple(shape), tuple(order))
+        self._lines: list[tuple[Index, dict[str, Any]]] = []
+        self._history: dict[str, tuple[list[int], list[Any]]] = {}
+        latest: dict[int, int] = {}
         for index, row in frame_rows(files, log) if log is not None else ():
             arrived = router.arrived(index)
             if arrived is None:
@@ -66,13 +74,24 @@ class FrameTable:
             own = {key: value for key, value in row.items() if key != "changed"}
             changed = row.get("changed")
             own |= changed if isinstance(changed, dict) else {}
-            new = {key: value for key, value in own.items() if key not in _MEASURED}
-            if any(key not in lasting or lasting[key] != value for key, value in new.items()):
-                lasting = {**lasting, **new}
-            found[router.number(arrived)] = index, own, lasting
-        self._router = router
-        self._numbers = sorted(found)
-        self._found = found
+            latest[router.number(arrived)] = len(self._lines)
+            self._remember(own)
+            self._lines.append((index, own))
+        self._numbers = sorted(latest)
+        self._latest = latest
+
+    def _remember(self, own: Mapping[str, Any]) -> None:
+        """Note what a line says that holds until another one says something else.
+
+        Only what is new is kept: a copy of everything for each line would be the square of the log.
+        """
+        for key, value in own.items():
+            if key in _MEASURED:
+                continue
+            lines, values = self._history.setdefault(key, ([], []))
+            if not values or values[-1] != value:
+                lines.append(len(self._lines))
+                values.append(value)
 
     def row(self, index: Index) -> dict[str, Any]:
         """Return what is known of the frame at a storage index; empty if nothing is."""
@@ -84,13 +103,41 @@ class FrameTable:
         if not place:
             return {}
         nearest = self._numbers[place - 1]
-        _, own, lasting = self._found[nearest]
-        return {**lasting, **own} if nearest == number else dict(lasting)
+        line = self._latest[nearest]
+        lasting = {
+            key: values[said - 1]
+            for key, (lines, values) in self._history.items()
+            if (said := bisect_right(lines, line))
+        }
+        return {**lasting, **self._lines[line][1]} if nearest == number else lasting
+
+    def measured(self) -> list[tuple[Index, dict[str, Any]]]:
+        """Return index and metadata of every frame that has a row, without what was filled in."""
+        return [self._lines[self._latest[number]] for number in self._numbers]
 
     def rows(self) -> list[tuple[Index, dict[str, Any]]]:
-        """Return index and metadata of every frame that has a row, in the order of arrival."""
-        entries = (self._found[number] for number in self._numbers)
-        return [(index, {**lasting, **own}) for index, own, lasting in entries]
+        """Return index and metadata of every frame that has a row, in the order of arrival.
+
+        Raises
+        ------
+        StorageError
+            There are too many different keys: each row would have all of them.
+        """
+        if len(self._numbers) * len(self._history) > _MOST_CELLS:
+            raise StorageError(
+                f"the log of frames has {len(self._history):,} different keys in "
+                f"{len(self._numbers):,} rows, too many for a table; read_metadata gives single "
+                "frames"
+            )
+        wanted = set(self._latest.values())
+        lasting: dict[str, Any] = {}
+        filled: dict[int, dict[str, Any]] = {}
+        for line, (_, own) in enumerate(self._lines):
+            lasting.update((key, value) for key, value in own.items() if key not in _MEASURED)
+            if line in wanted:
+                filled[line] = {**lasting, **own}
+        lines = (self._latest[number] for number in self._numbers)
+        return [(self._lines[line][0], filled[line]) for line in lines]
 
 
 def elapsed_seconds(row: Mapping[str, Any]) -> float | None:
@@ -98,5 +145,5 @@ def elapsed_seconds(row: Mapping[str, Any]) -> float | None:
     for key, unit in _TIMES.items():
         value = row.get(key)
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value) * unit
+            return float(value) * unit if abs(value) < _LONGEST else None
     return None

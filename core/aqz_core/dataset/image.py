@@ -15,6 +15,7 @@ from aqz_core.dataset.frame_metadata import FrameTable, elapsed_seconds
 from aqz_core.dataset.frames import recorded_planes
 from aqz_core.dataset.selection import frame_index, in_bounds
 from aqz_core.errors import FrameIndexError, FrameMissingError, StorageError
+from aqz_core.printable import visible
 from aqz_core.reading.regions import StoredRegions
 
 if TYPE_CHECKING:
@@ -369,7 +370,7 @@ class Image:
 
     def __repr__(self) -> str:
         state = f", {self.state}" if self.state else ""
-        return f"<aqz image {self.name!r}: {self._written_extent()}, {self.dtype}{state}>"
+        return visible(f"<aqz image {self.name!r}: {self._written_extent()}, {self.dtype}{state}>")
 
     def _repr_html_(self) -> str:
         """Return a table with a small picture, for notebooks."""
@@ -425,7 +426,7 @@ class Image:
         if axis.unit not in ("second", None) or number >= len(self.axes) - 2:
             return None
         times = np.full(size, np.nan)
-        for index, row in self._table().rows():
+        for index, row in self._table().measured():
             seconds = elapsed_seconds(row)
             if seconds is not None and index[number] < size:
                 times[index[number]] = np.fmin(times[index[number]], seconds)

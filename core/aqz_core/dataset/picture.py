@@ -118,9 +118,9 @@ def image_html(image: PicturedImage) -> str:
         "</td></tr>"
         for name, size in image.sizes.items()
     )
-    state = f", {image.state}" if image.state else ""
+    state = f", {image.state}" if image.state else ""  # any text that the store has for it
     return (
-        f"<div><b>{html.escape(image.name)}</b> {image.dtype}{state}"
+        f"<div><b>{html.escape(image.name)}</b> {image.dtype}{html.escape(state)}"
         f"<div style='display:flex;gap:1em'><table>{rows}</table>{_img(image)}</div></div>"
     )
 

@@ -17,6 +17,7 @@ import os
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from aqz_core.errors import StorageError
+from aqz_core.printable import visible
 from aqz_core.settings.checks import store_text
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
@@ -52,7 +53,7 @@ class UnreadableFileError(StorageError):
 
     def __str__(self) -> str:
         """Return the file and what is wrong with it."""
-        return f"{self.filename}: {self.why}"
+        return visible(f"{self.filename}: {self.why}")
 
 
 class StoredFiles(Protocol):

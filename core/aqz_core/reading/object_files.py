@@ -72,9 +72,12 @@ class ObjectFiles:
         found = False
         for page in self._connection.pages(self._root, deep=True):
             for key, nbytes in zip(page.keys, page.sizes, strict=True):
-                if not key.endswith("/"):  # what some programs store for an empty directory
+                name = key[len(self._root) :]
+                # Some programs store an object for an empty directory; and a bucket takes names
+                # that would lead out of a folder when a store is copied to a disk.
+                if not key.endswith("/") and _is_inside(name):
                     found = True
-                    yield key[len(self._root) :], nbytes
+                    yield name, nbytes
         if not found:
             raise StorageError(f"{self._connection.where}: nothing is stored there; is it a store?")
 
@@ -132,6 +135,11 @@ class ObjectFiles:
     def close(self) -> None:
         """Let go of connections."""
         self._connection.close()
+
+
+def _is_inside(name: str) -> bool:
+    """Return whether a name is below the store, on a disk too."""
+    return not {"", ".", ".."} & set(name.replace("\\", "/").split("/"))
 
 
 def open_objects(url: str, s3: S3Settings | None) -> ObjectFiles:

@@ -87,9 +87,8 @@ class StoredRegions:
         StorageError
             Stored bytes are unreadable or damaged; the message names the file.
         """
-        array = self.array
         shape = [stop - start for start, stop in box]
-        pixels = np.full(shape, array.fill_value, array.dtype)
+        pixels = self._filled(shape)
         for shard in boxes(box, self._file_shape):
             file = self._file(shard)
             try:
@@ -104,6 +103,19 @@ class StoredRegions:
                     f"{join(self._files.url, file.name)}: cannot be read: {error.strerror or error}"
                 ) from error
         return pixels
+
+    def _filled(self, shape: Sequence[int]) -> npt.NDArray[Any]:
+        """Return pixels of the fill value; zeros take no memory until they are written."""
+        try:
+            if not self.array.fill_value:
+                return np.zeros(shape, self.array.dtype)
+            return np.full(shape, self.array.fill_value, self.array.dtype)
+        except (MemoryError, ValueError) as error:
+            raise StorageError(
+                f"{join(self._files.url, self._name)}: {tuple(shape)} pixels of {self.array.dtype} "
+                f"do not fit into memory ({error}); read a smaller box. Is the shape right? "
+                "`aqz validate` says more"
+            ) from error
 
     @property
     def _file_shape(self) -> tuple[int, ...]:

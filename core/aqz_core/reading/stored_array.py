@@ -44,6 +44,8 @@ _ARRAY_MEMBERS = frozenset(
     )
 )
 _GROUP_MEMBERS = frozenset(("zarr_format", "node_type", "attributes", "consolidated_metadata"))
+_MOST_AXES = 32
+"""Of an array of NumPy 1; of NumPy 2, 64."""
 _MOST_CHUNKS_OF_A_SHARD = 2**24
 """The index of such a shard alone takes a quarter of a gigabyte."""
 
@@ -265,6 +267,8 @@ def _sizes(values: Any) -> tuple[int, ...]:
     """Return a list of whole numbers."""
     if not isinstance(values, list) or not all(type(n) is int and n >= 0 for n in values):
         raise ValueError(f"{values!r} is not a list of whole numbers")
+    if len(values) > _MOST_AXES:
+        raise ValueError(f"{len(values)} axes are more than any array can have")
     if any(n >= 2**63 for n in values):
         raise ValueError(f"{values!r} is larger than any array can be")
     return tuple(values)

@@ -173,6 +173,8 @@ class FilesystemSink(Sink):
         """Make a directory and those above it, and remember that each has a new name in it."""
         if len(self._known) > MAX_KNOWN:  # a long recording has more than are worth remembering
             self._known.clear()
+        if ".." in directory[len(self.url) :].replace(os.sep, "/").split("/"):
+            raise OSError(errno.EINVAL, "it leads out of the store", directory)
         missing = []
         while directory not in self._known:
             missing.append(directory)

@@ -12,6 +12,8 @@ import operator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from aqz_core.enums import DimensionType
 from aqz_core.errors import SettingsError
 from aqz_core.planning.pyramid import level_geometry
@@ -19,12 +21,12 @@ from aqz_core.planning.pyramid import level_geometry
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
+    import numpy.typing as npt
 
     from aqz_core.planning.pyramid import LevelGeometry
     from aqz_core.transcoding.source import SourceImage
 
-__all__ = ["ImageLayout", "LevelLayout", "lay_out"]
+__all__ = ["ImageLayout", "LevelLayout", "blocks_with_frames", "lay_out"]
 
 _SHARD_NBYTES = 128 << 20
 """Pixels of a shard, before compression, if nobody says how many."""
@@ -146,6 +148,23 @@ def lay_out(
     return ImageLayout(tuple(levels), base.dtype)
 
 
+def blocks_with_frames(
+    level: LevelLayout, recorded: npt.NDArray[np.bool_] | None
+) -> npt.NDArray[np.bool_] | None:
+    """Return which blocks have recorded frames: a flag for each place in front of Y and X.
+
+    None where all may have some.
+    """
+    factors = level.factors[:-2]
+    if recorded is None or not all(factor.is_integer() for factor in factors):
+        return None
+    for axis, (blocks, size) in enumerate(zip(level.grid, level.block_shape[:-2], strict=False)):
+        starts = np.arange(blocks) * size * int(factors[axis])
+        last = max(recorded.shape[axis] - 1, 0)
+        recorded = np.logical_or.reduceat(recorded, np.minimum(starts, last), axis)
+    return recorded
+
+
 def _checked(
     what: str, sizes: Sequence[int] | None, rank: int, image: SourceImage
 ) -> tuple[int, ...]:
@@ -209,4 +228,5 @@ def _is_same_block(before: LevelLayout, level: LevelLayout) -> bool:
 
 def _ratio(scale: float, base: float) -> float:
     """Return how many times larger the pixels of a level are; 1 where nothing tells."""
-    return scale / base if base and scale else 1.0
+    ratio = scale / base if base and scale else 1.0
+    return ratio if 0 < ratio < 2**31 else 1.0

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from aqz_core.errors import StoreExistsError
+from aqz_core.reading.json_documents import parse_json
 from aqz_core.transcoding.job import StoredFile, Task, write_whole
 
 if TYPE_CHECKING:
@@ -63,9 +64,7 @@ class Ledger:
                 "or replace it with overwrite=True (--overwrite)"
             )
         self.resumed = True
-        for entry in found.get("done", ()):
-            image, level, block, files = entry
-            self.done[Task(image, level, tuple(block))] = [StoredFile(*file) for file in files]
+        self.done = _done(found.get("done"))
         self._due = time.monotonic() + _SAVE_SECONDS
 
     def note(self, task: Task, files: list[StoredFile]) -> None:
@@ -97,10 +96,24 @@ def job_of(sink: Sink) -> str | None:
     return None if content is None else str(_parsed(content).get("job"))
 
 
+def _done(entries: Any) -> dict[Task, list[StoredFile]]:
+    """Return the tasks that a ledger has as done; none, to be done again, if it is malformed."""
+    try:
+        return {
+            Task(image, level, tuple(block)): [
+                StoredFile(str(name), int(nbytes), int(checksum))
+                for name, nbytes, checksum in files
+            ]
+            for image, level, block, files in entries
+        }
+    except (TypeError, ValueError):
+        return {}
+
+
 def _parsed(content: bytes) -> Mapping[str, Any]:
     """Return what a ledger says; nothing if it cannot be read."""
     try:
-        found = json.loads(content)
+        found = parse_json(content)
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}

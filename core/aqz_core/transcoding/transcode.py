@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
+
 from aqz_core.codecs.chain import chain_for
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import SettingsError
@@ -33,25 +35,30 @@ from aqz_core.transcoding.documents import (
 )
 from aqz_core.transcoding.execution import executor_for
 from aqz_core.transcoding.job import Job, Task, write_whole
-from aqz_core.transcoding.layout import lay_out
+from aqz_core.transcoding.layout import blocks_with_frames, lay_out
 from aqz_core.transcoding.ledger import Ledger, job_of
 from aqz_core.transcoding.opening import open_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    import numpy.typing as npt
+
     from aqz_core.codecs import CodecChain
     from aqz_core.downsampling.methods import Downsampler
     from aqz_core.settings.compression import CompressionName
     from aqz_core.settings.s3 import S3Settings
     from aqz_core.storage.sink import Sink
-    from aqz_core.transcoding.layout import ImageLayout
+    from aqz_core.transcoding.layout import ImageLayout, LevelLayout
     from aqz_core.transcoding.source import Source, SourceImage
 
 __all__ = ["TranscodingPlan", "TranscodingProgress", "TranscodingReport", "transcode"]
 
 _MOST_GROUPS = 100_000
 """Tasks are put together so that a cluster is never asked for more than so many things."""
+
+_MOST_TASKS = 2**22
+"""A petabyte has half as many shards of the usual size."""
 
 _GROUP_NBYTES = 64 << 20
 """Pixels that a group of short tasks stores: a cluster takes some time for each group."""
@@ -261,6 +268,7 @@ class _Making:
         self._plugins = plugins
         self._version = version
         self._hooks = create_plugin_manager(plugins)
+        self._recorded: dict[int, npt.NDArray[np.bool_] | None] = {}
         self._chains = [self._chain(codec, level, image) for image in source.images]
 
     def _chain(self, codec: CompressionName, level: int, image: SourceImage) -> CodecChain:
@@ -311,7 +319,7 @@ class _Making:
                 most = max(most, self._task_nbytes(image, layout, number))
         return TranscodingPlan(
             len(self._source.images),
-            sum(1 for _ in self._tasks()),
+            self._number_of_tasks(),
             read,
             read / have if have else 1.0,
             stored,
@@ -335,10 +343,27 @@ class _Making:
         factor = 8 if level.halves_z else 4
         return (factor + 3) * block + 4 * chunk + (16 << 20)
 
-    def _tasks(self) -> Iterator[Task]:
-        """Yield every task, in phases: what a task reads is stored by tasks of a phase before."""
-        for phase in self._phases():
-            yield from phase
+    def _number_of_tasks(self) -> int:
+        """Return how many tasks there are.
+
+        Raises
+        ------
+        SettingsError
+            There are too many: the source may claim any shape.
+        """
+        number = sum(
+            math.prod(level.grid)
+            for layout in self._layouts
+            for level in layout.levels
+            if not level.follows
+        )
+        if number > _MOST_TASKS:
+            raise SettingsError(
+                f"{self._source.url} would be stored in {number:,} files or groups of files; no "
+                f"more than {_MOST_TASKS:,} can be made. Are its shapes right? If so, choose "
+                "larger chunks, or more of them in a shard"
+            )
+        return number
 
     def _phases(self) -> Iterator[Iterator[Task]]:
         """Yield the tasks of the first levels of all images, of the next ones, and so on."""
@@ -348,8 +373,22 @@ class _Making:
                 Task(image, number, block)
                 for image, layout in enumerate(self._layouts)
                 if number < len(layout.levels) and not layout.levels[number].follows
-                for block in product(*map(range, layout.levels[number].grid))
+                for block in self._blocks(image, layout.levels[number])
             )
+
+    def _blocks(self, image: int, level: LevelLayout) -> Iterator[tuple[int, ...]]:
+        """Yield the blocks of a level that may have pixels of a recorded frame.
+
+        The others take neither time nor memory: a shape may claim millions of them.
+        """
+        if image not in self._recorded:
+            self._recorded[image] = self._source.recorded(image)
+        planes = map(range, level.grid[-2:])
+        there = blocks_with_frames(level, self._recorded[image])
+        if there is None:
+            return product(*map(range, level.grid))
+        leads = map(tuple, np.argwhere(there).tolist())
+        return ((*lead, *place) for lead, place in product(leads, list(product(*planes))))
 
     def job(self) -> Job:
         """Return what tasks need to know."""
@@ -403,6 +442,7 @@ class _Making:
                         files += sum(file.nbytes > 0 for file in stored)
                         nbytes += sum(file.nbytes for file in stored)
                         progress.made()
+            progress.ended()
             ledger.save()
             self._finish(sink, ledger)
         except BaseException:
@@ -462,6 +502,12 @@ class _Progress:
         """Count a task that was done now."""
         self._made += 1
         self.tell()
+
+    def ended(self) -> None:
+        """Count the tasks that had nothing to do."""
+        if self._found + self._made < self._plan.tasks:
+            self._found = self._plan.tasks - self._made
+            self.tell()
 
     def tell(self) -> None:
         """Say how far it is."""
