@@ -212,6 +212,37 @@ def test_positions_and_channels_that_differ_are_refused_by_name(tmp_path, versio
     aqz.ZarrStream.resume(tmp_path / "s", other_spelling).close()
 
 
+@pytest.mark.parametrize(("axes", "matters"), [("tzyx", True), ("tcyx", False)])
+def test_another_rule_for_z_in_the_pyramid_is_refused_where_there_is_z(tmp_path, axes, matters):
+    def image(rule):
+        array = aqz.ArraySettings(
+            data_type="uint8",
+            is_ngff=True,
+            downsampling_method=aqz.DownsamplingMethod.MEAN,
+            pyramid_z=rule,
+            dimensions=[
+                aqz.Dimension(
+                    name=name,
+                    kind={"t": aqz.DimensionType.TIME, "c": aqz.DimensionType.CHANNEL}.get(
+                        name, aqz.DimensionType.SPACE
+                    ),
+                    array_size_px=0 if name == "t" else 16,
+                    chunk_size_px=1 if name == "t" else 8,
+                    shard_size_chunks=1,
+                )
+                for name in axes
+            ],
+        )
+        return aqz.StreamSettings(store_path=tmp_path / "s", arrays=[array])
+
+    aqz.ZarrStream(image("finer")).close()
+    if not matters:
+        aqz.ZarrStream.resume(tmp_path / "s", image("never")).close()
+        return
+    with pytest.raises(ResumeError, match="pyramid_z is finer in the store, never in the settings"):
+        aqz.ZarrStream.resume(tmp_path / "s", image("never"))
+
+
 @pytest.mark.parametrize("key", ["", "img"])
 @pytest.mark.parametrize("shards", [1, 2, None])
 @pytest.mark.parametrize("is_ngff", [True, False])

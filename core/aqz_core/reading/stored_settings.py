@@ -81,6 +81,9 @@ def differences(
     names = ["data_type", "fill_value", "downsampling_method", "checksum"]
     if stored.output_key or not root_is_image:
         names.append("is_ngff")
+    in_space = [d for d in given.dimensions if d.kind is DimensionType.SPACE]
+    if stored.downsampling_method is not None and len(in_space) > 2:  # else it says nothing
+        names.append("pyramid_z")
     for name in names:
         before, now = getattr(stored, name), getattr(given, name)
         same = before == now or (before != before and now != now)  # NaN
