@@ -7,6 +7,7 @@ import pickle
 import numpy as np
 
 import aqz_core as aqz
+from aqz_core.storage.objects import lease
 from tests.s3.streams import frames, recorded
 
 KEYS = {"key": "key", "secret": "secret", "region": "us-east-1"}
@@ -16,7 +17,10 @@ def s3_of(endpoint):
     return aqz.S3Settings(endpoint=endpoint.endpoint, bucket_name="bucket", **KEYS)
 
 
-def test_a_bucket_that_fails_now_and_then_gives_and_takes_the_same_pixels(endpoint, tmp_path):
+def test_a_bucket_that_fails_now_and_then_gives_and_takes_the_same_pixels(
+    endpoint, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lease, "RENEWAL_SECONDS", 0.01)  # the tasks must not take it away
     pixels, s3 = frames(4), s3_of(endpoint)
     recorded(pixels, "a.zarr", s3)
     endpoint.fail("503", "(PUT|GET) .*/c/", times=2)

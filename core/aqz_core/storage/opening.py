@@ -64,7 +64,11 @@ def sink_provider(settings: StreamSettings, providers: Mapping[str, SinkProvider
 
 
 def open_sink(
-    settings: StreamSettings, providers: Mapping[str, SinkProvider], part_memory: int = 0
+    settings: StreamSettings,
+    providers: Mapping[str, SinkProvider],
+    part_memory: int = 0,
+    *,
+    claim: bool = True,
 ) -> Sink:
     """Open the store of a stream.
 
@@ -74,11 +78,16 @@ def open_sink(
         As for `sink_provider`.
     part_memory
         Bytes that parts of shards may take, where they are sent in parts.
+    claim
+        Whether to keep other machines from writing the store; False for one of several sinks that
+        write it together, of which another one does.
 
     Raises
     ------
     SettingsError, StorageError
         The store cannot be opened; the message says why.
+    StoreBusyError
+        Another machine writes there.
     StoreExistsError
         There is something in the folder for a spill.
     PluginError
@@ -97,6 +106,12 @@ def open_sink(
         )
     if part_memory:
         sink.set_part_memory(part_memory)
+    if claim:
+        try:
+            sink.claim()
+        except BaseException:
+            sink.close()
+            raise
     return sink
 
 

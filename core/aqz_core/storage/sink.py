@@ -147,6 +147,15 @@ class Sink(abc.ABC):
         """Return how many bytes still fit, or None where nobody knows."""
         return None
 
+    def claim(self) -> None:  # noqa: B027
+        """Keep other machines from writing the store until `close`, where no file system does.
+
+        Raises
+        ------
+        StoreBusyError
+            Another one writes it.
+        """
+
     def set_part_memory(self, nbytes: int) -> None:  # noqa: B027
         """Set how many bytes parts of shards may take on their way, where there are parts."""
 

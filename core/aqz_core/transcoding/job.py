@@ -190,7 +190,7 @@ class _Ends:
         self._job = job
         self._providers = hooks.codecs()
         self._methods = hooks.downsamplers()
-        self.sink: Sink = open_sink(job.settings, hooks.sinks())
+        self.sink: Sink = open_sink(job.settings, hooks.sinks(), claim=False)
         self._files = open_files(job.settings.store_path, job.settings.s3)
         self._recorded: dict[int, npt.NDArray[np.bool_] | None] = {}
         self._array = lru_cache(job.array)

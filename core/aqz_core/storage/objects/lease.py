@@ -57,7 +57,7 @@ class _Owner:
     @classmethod
     def this_program(cls) -> _Owner:
         """Return this program, as the owner of a new lease."""
-        who = f"{getpass.getuser()}@{socket.gethostname()}"
+        who = f"{_user()}@{socket.gethostname()}"
         since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         named = f"{who} (process {os.getpid()})"
         return cls(named, since, f"{who} {locks_of_this_machine()}", uuid.uuid4().hex)
@@ -215,7 +215,8 @@ class Lease:
             return
         found = await self._service.claimed(self._key)
         if found is None:
-            self._etag = await self._service.claim(self._key, content, None)
+            # Where somebody was faster, the next look finds out who.
+            self._etag = await self._service.claim(self._key, content, None) or self._etag
         elif (owner := _Owner.of(found[0])).token == self._owner.token:
             await self._service.put(self._key, self._body())
             self._etag = found[1]  # which is right: the content is the same
@@ -244,6 +245,14 @@ class Lease:
             if self._etag is not None:
                 self._etag = None
                 await self._service.delete([self._key])
+
+
+def _user() -> str:
+    """Return the name of who runs this program."""
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run as a number without a name
+        return "unknown"
 
 
 def _busy_error(what: str, owner: _Owner | None) -> StoreBusyError:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from aqz_core.settings.stream import StreamSettings
+    from aqz_core.storage.objects.lease import Lease
     from aqz_core.storage.objects.multipart import MultipartObject
     from aqz_core.storage.objects.place import ObjectLocation
     from aqz_core.storage.sink import Bytes
@@ -56,7 +57,7 @@ class ObjectStoreSink(Sink):
 
     def __init__(self, place: ObjectLocation) -> None:
         from aqz_core.storage.objects.connection import Connection
-        from aqz_core.storage.objects.lease import LOCK_SUFFIX, Lease
+        from aqz_core.storage.objects.lease import LOCK_SUFFIX
         from aqz_core.storage.objects.parts import PartPool
         from aqz_core.storage.objects.probe import probe
         from aqz_core.storage.objects.unfinished import UnfinishedUploads
@@ -65,6 +66,7 @@ class ObjectStoreSink(Sink):
         self._root = f"{place.prefix}/" if place.prefix else ""
         self._connection = Connection(place.service, place.where, place.policy, place.in_flight)
         self._service = place.service
+        self._prefix = place.prefix
         self._pool = PartPool(DEFAULT_MEMORY, self._connection.check)
         self._unfinished = UnfinishedUploads(self._connection)
         self._logs = WholeLogs()
@@ -72,11 +74,16 @@ class ObjectStoreSink(Sink):
         self._lease: Lease | None = None
         try:
             probe(self._connection, self._root, self._unfinished)
-            if isinstance(place.service, ClaimService):
-                self._lease = Lease(self._connection, place.service, place.prefix)
         except BaseException:
             self._connection.close()
             raise
+
+    def claim(self) -> None:
+        """Keep other machines from the store, where its service takes requests with conditions."""
+        from aqz_core.storage.objects.lease import Lease
+
+        if isinstance(self._service, ClaimService):
+            self._lease = Lease(self._connection, self._service, self._prefix)
 
     def set_part_memory(self, nbytes: int) -> None:
         """Set how many bytes parts may take, being filled and sent together."""
