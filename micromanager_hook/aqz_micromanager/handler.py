@@ -131,7 +131,7 @@ frame_metadata, cameras_as_channels, learning_memory, flush_seconds, on_frame
             connect_directly(events.frameReady, self._on_frame)
             connect_directly(events.sequenceCanceled, self._on_canceled)
             connect_directly(events.sequenceFinished, self._on_finished)
-            lend_view(core.mda, self.get_view, lambda: is_output(core.mda, self))
+            lend_view(core.mda, self)
 
     # ---- what pymmcore-plus calls -----------------------------------------------------------
 

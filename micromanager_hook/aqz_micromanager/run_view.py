@@ -7,11 +7,14 @@ events. In the store positions are images of their own, and planes stand from th
 from __future__ import annotations
 
 import itertools
-import threading
+import time
 import types
-from typing import TYPE_CHECKING, Any
+import weakref
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+
+from aqz_micromanager.run_threads import is_output
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -21,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["RunView", "lend_view"]
 
 _PATIENCE = 1.0  # seconds: viewers ask at the start of a run, from another thread
+_LOOK_SECONDS = 0.01
 
 
 class RunView:
@@ -100,33 +104,45 @@ class RunView:
         return np.zeros(tuple(self._frame.values()), self.dtype) if found is None else found
 
 
-def lend_view(runner: Any, view: Callable[[], RunView | None], feeds: Callable[[], bool]) -> None:
+class ViewedHandler(Protocol):
+    """What is asked of a handler; `MDAHandler` is one."""
+
+    def get_view(self) -> RunView | None:
+        """Return the run as an array, or None if it has not begun."""
+
+
+def lend_view(runner: Any, handler: ViewedHandler) -> None:
     """Let a runner of pymmcore-plus have a view where it has none of its own.
+
+    The runner outlives its handlers, and each run has one of its own: it must not keep them.
 
     Parameters
     ----------
     runner
         The ``core.mda``.
-    view
-        Returns the view, or None if the run has not begun.
-    feeds
-        Returns whether the present or last run of the runner is the one that is viewed.
+    handler
+        Has the view of the runs that feed it.
     """
     before = getattr(runner, "get_view", None)
     if before is None:
         return  # pymmcore-plus of before 0.18 has no views
+    if (known := getattr(before, "aqz_handlers", None)) is not None:
+        known.add(handler)
+        return
+    handlers = weakref.WeakSet([handler])
 
     def get_view(_: Any) -> Any:
         own = before()
-        if own is not None or not feeds():
+        fed = next((one for one in list(handlers) if is_output(runner, one)), None)
+        if own is not None or fed is None:
             return own
-        if view() is None:  # the run has begun, and the handler hears of it on another thread
-            until = threading.Event()
-            for _wait in range(int(_PATIENCE / 0.01)):
-                if view() is not None or until.wait(0.01):
-                    break
-        return view()
+        until = time.monotonic() + _PATIENCE
+        # The run may have begun, and the handler is going to hear of it on another thread.
+        while fed.get_view() is None and time.monotonic() < until:
+            time.sleep(_LOOK_SECONDS)
+        return fed.get_view()
 
+    get_view.aqz_handlers = handlers  # type: ignore[attr-defined]  # found by the next handler
     runner.get_view = types.MethodType(get_view, runner)
 
 

@@ -8,12 +8,14 @@ them with those that are stored.
 from __future__ import annotations
 
 import copy
+import gc
 import itertools
 import json
 import os
 import sys
 import threading
 import time
+import weakref
 import zlib
 from pathlib import Path
 from typing import Any
@@ -865,6 +867,8 @@ def mda_view(folder, window=False):
         ],
         axis_order="tpcz",
     )
+    earlier = weakref.ref(MDAHandler(folder / "earlier.ome.zarr", core=core))
+    gc.collect()
     handler = MDAHandler(folder / "run.ome.zarr", core=core)
     witness, views = PlusWitness(core), []
     core.mda.events.frameReady.connect(lambda *_: views.append(core.mda.get_view().shape))
@@ -895,6 +899,7 @@ def mda_view(folder, window=False):
         dims=view.dims,
         shapes=views,
         absent=int(view[0, 0, 0, 2].max()),
+        forgotten=earlier() is None,
         channels=list(view.coords["c"]),
     )
 

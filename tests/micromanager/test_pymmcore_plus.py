@@ -99,6 +99,7 @@ def test_viewers_read_a_run_by_the_index_of_its_events(tmp_path, window):
     assert len(set(crcs)) >= 8
     assert report["recent"] == report["stored"] == crcs
     assert report["absent"] == 0  # the first position has no stack
+    assert report["forgotten"]  # the core keeps no handler that nobody else has
 
 
 # ---- no frame vanishes without an exception -----------------------------------------------------
