@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aqz_core.dataset.lazy import imported
-from aqz_core.errors import StorageError
+from aqz_core.errors import SettingsError, StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -59,7 +59,19 @@ def executor_for(
         Processes of this machine, each running one task at a time.
     scheduler
         Address of a Dask scheduler.
+
+    Raises
+    ------
+    SettingsError
+        More than one of them is given, or none of something.
     """
+    given = {"threads": threads, "workers": workers, "scheduler": scheduler}
+    asked = {name: value for name, value in given.items() if value is not None}
+    if len(asked) > 1:
+        raise SettingsError(f"{' and '.join(asked)} exclude each other; give one of them")
+    for name, value in asked.items():
+        if value in (0, "") or (isinstance(value, int) and value < 0):
+            raise SettingsError(f"{name} is {value!r}; give at least 1, or leave it out")
     if workers is None and scheduler is None:
         yield _Threads(threads or _processors())
         return

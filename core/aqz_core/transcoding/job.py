@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import pickle
 import threading
 import uuid
@@ -44,14 +45,14 @@ if TYPE_CHECKING:
     from aqz_core.transcoding.layout import ImageLayout, LevelLayout
     from aqz_core.transcoding.source import Source
 
-__all__ = ["Job", "StoredFile", "Task"]
+__all__ = ["Job", "StoredFile", "Task", "flush", "write_whole"]
 
 _OPEN: dict[str, _Ends] = {}
 _JOBS: dict[str, Job] = {}
 _LOCK = threading.RLock()
 
-_SYNCED_NBYTES = 1 << 20
-"""Smaller files are flushed all together at the end: what a loss of power takes of them before is
+_SYNCED_NBYTES = 1 << 20 if hasattr(os, "sync") else 0
+"""Smaller files are flushed all together by `flush`: what a loss of power takes of them before is
 noticed by its checksum."""
 
 _MOST_JOBS = 4
@@ -321,6 +322,14 @@ def write_whole(sink: Sink, name: str, content: bytes | bytearray) -> None:
             sink.remove(unique)
         raise
     sink.names_changed.note(f"{sink.url}/{name}")
+
+
+def flush(sink: Sink) -> None:
+    """Return when what `write_whole` stored, in any process here, would survive a power loss."""
+    sink.commit()
+    is_local = isinstance(sink, FilesystemSink)
+    if is_local and not platform.sync_filesystem(sink.url) and hasattr(os, "sync"):
+        os.sync()
 
 
 def _box(level: LevelLayout, block: Sequence[int]) -> Box:

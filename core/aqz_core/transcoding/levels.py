@@ -16,7 +16,7 @@ from aqz_core.settings.validation.store import check_store
 from aqz_core.storage.opening import locked_sink
 from aqz_core.transcoding.documents import array_documents, image_documents, level_name
 from aqz_core.transcoding.execution import executor_for
-from aqz_core.transcoding.job import Job, Task, write_whole
+from aqz_core.transcoding.job import Job, Task, flush, write_whole
 from aqz_core.transcoding.layout import ImageLayout, lay_out
 from aqz_core.transcoding.zarr_source import ZarrSource
 
@@ -140,9 +140,10 @@ class _Adding:
                     pass
         finally:
             job.close()
+        flush(sink)  # no ledger would notice levels that were lost
         for number in self._images:
             self._write_metadata(sink, number, len(self._layouts[number].levels))
-        sink.commit(())
+        flush(sink)
         return sum(len(layout.levels) - 1 for layout in self._layouts.values())
 
     def _tasks(self, level: int) -> Iterable[Task]:

@@ -34,7 +34,7 @@ from aqz_core.transcoding.documents import (
     log_file,
 )
 from aqz_core.transcoding.execution import executor_for
-from aqz_core.transcoding.job import Job, Task, write_whole
+from aqz_core.transcoding.job import Job, Task, flush, write_whole
 from aqz_core.transcoding.layout import blocks_with_frames, lay_out
 from aqz_core.transcoding.ledger import Ledger, job_of
 from aqz_core.transcoding.opening import open_source
@@ -473,11 +473,10 @@ class _Making:
             documents |= image_documents(image, layout, self._version, chain, method)
             documents |= log_file(image)
         _sweep(sink)
-        if isinstance(sink, FilesystemSink) and hasattr(os, "sync"):
-            os.sync()
+        flush(sink)
         for name in sorted(documents, key=lambda name: name.count("/"), reverse=True):
             write_whole(sink, name, documents[name])
-        sink.commit(())
+        flush(sink)
         ledger.remove()
 
 

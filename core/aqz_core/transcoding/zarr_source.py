@@ -43,7 +43,6 @@ class ZarrSource:
     ----------
     store, s3, plugins
         As for `open_dataset`.
-
     locked
         Whether whoever writes it is the one who asks.
 

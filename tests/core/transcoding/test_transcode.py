@@ -221,6 +221,8 @@ def test_it_says_what_it_takes_and_writes_nothing(tmp_path, store, capsys):
         ({"pyramid": "median"}, "pyramid 'median' is unknown; choose one of none, "),
         ({"chunks": (0, 16)}, "chunks \\(0, 16\\) must be up to 5 whole numbers from 1"),
         ({"ngff": "0.6"}, "choose 0.4 or 0.5"),
+        ({"threads": 1, "workers": 2}, "threads and workers exclude each other"),
+        ({"workers": 0}, "workers is 0; give at least 1"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(tmp_path, store, options, told):
