@@ -26,15 +26,15 @@ LAYERS = [
     ["aqz_core"],
     ["open_stream", "transcoding"],
     ["stream", "upload", "dataset"],
-    ["recovery", "recording", "process"],
+    ["recovery", "recording"],
     ["reading", "pipeline"],
     ["chunks"],
-    ["planning", "processors", "progress"],
+    ["planning", "processors"],
     ["plugins"],
     ["storage"],
     ["settings"],
     ["codecs", "metadata", "downsampling"],
-    ["enums", "errors", "events", "file_names", "html", "log_level", "printable", "version"],
+    ["display", "enums", "errors", "events", "log_level", "version"],
 ]
 """Packages and modules of the engine from top to bottom. A module imports what is below its own
 layer, or in its own package; the packages of one layer do not know each other, except in the last,

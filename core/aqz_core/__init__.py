@@ -65,9 +65,9 @@ from aqz_core.plugins import (
     SinkProvider,
     hookimpl,
 )
-from aqz_core.process import exit_on_sigterm
 from aqz_core.reading.array_reader import ZarrArrayReader
 from aqz_core.reading.frame_log import read_frame_metadata
+from aqz_core.recording.process import exit_on_sigterm
 from aqz_core.recovery import (
     RepairReport,
     ValidationReport,

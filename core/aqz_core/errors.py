@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from aqz_core.printable import visible
+from aqz_core.display.printable import visible
 
 __all__ = [
     "AqzError",

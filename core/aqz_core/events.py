@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from aqz_core.html import HtmlTable
+from aqz_core.display.html import HtmlTable
 
 __all__ = [
     "ArrayReport",

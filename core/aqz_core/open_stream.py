@@ -12,7 +12,7 @@ from aqz_core.enums import (
 )
 from aqz_core.errors import SettingsError, SettingsTypeError
 from aqz_core.planning.suggestion import AXIS_KINDS, check_frame_axes, suggest_layout
-from aqz_core.progress import ProgressDisplay
+from aqz_core.recording.progress import ProgressDisplay
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.checks import (
     UINT32_MAX,

@@ -9,13 +9,13 @@ import warnings
 import weakref
 from typing import TYPE_CHECKING, Any, NoReturn, Self, cast
 
+from aqz_core.display.html import html_table
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import AqzError, MetadataError, SettingsTypeError
-from aqz_core.html import html_table
 from aqz_core.plugins import create_plugin_manager
-from aqz_core.process import ParentsRecording, leave_to_parent
-from aqz_core.progress import statistics_rows
 from aqz_core.recording.opening import extend, open_new, open_resumed
+from aqz_core.recording.process import ParentsRecording, leave_to_parent
+from aqz_core.recording.progress import statistics_rows
 from aqz_core.settings.acquire_zarr import NEWEST
 from aqz_core.settings.checks import check_plugins, describe, store_text
 from aqz_core.settings.stream import StreamSettings

@@ -130,7 +130,7 @@ def _one_line(error: BaseException) -> str:
 
 def _complain(message: str) -> None:
     """Report what went wrong, where that can be done."""
-    from aqz_core.printable import visible
+    from aqz_core.display.printable import visible
 
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stderr.write(f"aqz: error: {visible(message)}\n")

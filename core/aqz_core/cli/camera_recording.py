@@ -14,7 +14,7 @@ from aqz_core.cli.progress import RecordingProgress
 from aqz_core.cli.wording import write_bytes, write_shape
 from aqz_core.errors import SettingsError, StorageError
 from aqz_core.open_stream import open_stream
-from aqz_core.process import exit_on_sigterm
+from aqz_core.recording.process import exit_on_sigterm
 from aqz_core.settings.array import Channel
 
 if TYPE_CHECKING:

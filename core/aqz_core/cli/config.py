@@ -8,7 +8,7 @@ import typer
 
 from aqz_core.cli.json_output import print_json
 from aqz_core.cli.wording import write_bytes
-from aqz_core.printable import visible
+from aqz_core.display.printable import visible
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.stream import validate

@@ -8,8 +8,8 @@ from collections import defaultdict
 import typer
 
 from aqz_core.cli.json_output import print_json
+from aqz_core.display.printable import visible
 from aqz_core.plugins.inventory import PluginInfo, list_plugins
-from aqz_core.printable import visible
 
 __all__ = ["show_plugins"]
 

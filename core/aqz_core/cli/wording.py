@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from aqz_core.printable import visible
+from aqz_core.display.printable import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from aqz_core.dataset import lazy, picture
 from aqz_core.dataset.description import is_image
 from aqz_core.dataset.image import Image
+from aqz_core.display.printable import visible
 from aqz_core.errors import FrameIndexError, StorageError, UnknownArrayError
-from aqz_core.printable import visible
 from aqz_core.settings.keys import ancestors, join, normalise_key
 
 if TYPE_CHECKING:

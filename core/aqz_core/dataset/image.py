@@ -14,8 +14,8 @@ from aqz_core.dataset.following import StoredFrame, follow, wait_for
 from aqz_core.dataset.frame_metadata import FrameTable, elapsed_seconds
 from aqz_core.dataset.frames import recorded_planes
 from aqz_core.dataset.selection import frame_index, in_bounds
+from aqz_core.display.printable import visible
 from aqz_core.errors import FrameIndexError, FrameMissingError, StorageError
-from aqz_core.printable import visible
 from aqz_core.reading.regions import StoredRegions
 
 if TYPE_CHECKING:

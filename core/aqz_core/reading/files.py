@@ -16,8 +16,8 @@ import errno
 import os
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from aqz_core.display.printable import visible
 from aqz_core.errors import StorageError
-from aqz_core.printable import visible
 from aqz_core.settings.checks import store_text
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from aqz_core.html import HtmlTable
+from aqz_core.display.html import HtmlTable
 
 __all__ = [
     "Action",

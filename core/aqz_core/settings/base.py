@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from aqz_core.display.html import html_table
 from aqz_core.errors import SettingsError, SettingsTypeError
-from aqz_core.html import html_table
 from aqz_core.settings.checks import Check, Refused, describe
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from aqz_core.errors import SettingsError
-from aqz_core.file_names import windows_objection
+from aqz_core.settings.file_names import windows_objection
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

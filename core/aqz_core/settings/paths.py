@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from aqz_core.errors import SettingsError
-from aqz_core.file_names import ON_WINDOWS, longest_path, windows_objection
+from aqz_core.settings.file_names import ON_WINDOWS, longest_path, windows_objection
 
 __all__ = ["check_local_store", "local_path", "url_scheme", "without_password"]
 

@@ -17,7 +17,7 @@ from aqz_core.cli.json_output import print_json
 from aqz_core.cli.wording import open_console, write_bytes, write_shape
 from aqz_core.errors import StorageError
 from aqz_core.planning.suggestion import suggest_layout
-from aqz_core.process import exit_on_sigterm
+from aqz_core.recording.process import exit_on_sigterm
 from aqz_core.version import __version__
 
 if TYPE_CHECKING:

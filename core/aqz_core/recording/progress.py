@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any, Protocol
 
-from aqz_core.html import html_table
+from aqz_core.display.html import html_table
 from aqz_core.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
