@@ -63,6 +63,15 @@ def test_a_second_machine_is_refused(s3, another_machine, first, second):
     recorded(PIXELS, second, s3, overwrite=True)
 
 
+@pytest.mark.parametrize("second", ["a.zarr/b/inner", "a.zarr"], ids=["inside", "around"])
+def test_one_machine_keeps_stores_apart_too(endpoint, second):
+    s3 = at(endpoint)
+    with aqz.ZarrStream(settings("a.zarr/b", s3)) as stream:
+        stream.append(PIXELS[0])
+        with pytest.raises(StoreBusyError, match=r"'a\.zarr/b', around or in"):
+            aqz.ZarrStream(settings(second, s3))
+
+
 def test_the_finished_store_has_no_lock(endpoint):
     recorded(PIXELS, "a.zarr", at(endpoint))
     assert not [name for name in endpoint.objects if "lock" in name]
@@ -85,9 +94,10 @@ def killed_recording(endpoint):
     assert LOCK in endpoint.objects
 
 
-def test_what_a_killed_program_left_here_is_free_at_once(endpoint):
+@pytest.mark.parametrize("store", ["a.zarr", "a.zarr/inner"])
+def test_what_a_killed_program_left_here_is_free_at_once(endpoint, store):
     killed_recording(endpoint)
-    recorded(PIXELS, "a.zarr", at(endpoint), overwrite=True)
+    recorded(PIXELS, store, at(endpoint), overwrite=True)
 
 
 def test_what_it_left_elsewhere_is_free_when_its_lease_has_ended(endpoint, another_machine):

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import AqzError, SettingsError, StorageError, StoreBusyError
-from aqz_core.storage.objects.machine_lock import locks_of_this_machine
+from aqz_core.storage.objects.machine_lock import is_locked_here, locks_of_this_machine
 from aqz_core.storage.objects.probe import opening_policy
 from aqz_core.storage.objects.request_body import PartBody
 
@@ -86,8 +86,8 @@ class Lease:
         To the store.
     service
         Its service, as one that makes objects conditionally.
-    prefix
-        Full key of the store; empty for the root of a bucket.
+    url, prefix
+        The store, and its full key; empty for the root of a bucket.
 
     Raises
     ------
@@ -95,9 +95,12 @@ class Lease:
         Somebody writes the store, or one that it is part of, or one inside of it.
     """
 
-    def __init__(self, connection: Connection, service: ClaimService, prefix: str) -> None:
+    def __init__(
+        self, connection: Connection, service: ClaimService, url: str, prefix: str
+    ) -> None:
         self._connection = connection
         self._service = service
+        self._url = url
         self._prefix = prefix
         self._key = prefix + LOCK_SUFFIX
         self._owner = _Owner.this_program()
@@ -128,8 +131,8 @@ class Lease:
     def _take(self) -> str:
         """Make the object, or replace one whose owner is dead."""
         holder = self._holder(self._key)
-        if holder is not None and (busy := self._busy(holder, f"{self._connection.where} is")):
-            raise busy
+        if holder is not None and self._is_alive(holder, self._key):
+            raise _busy_error(f"{self._connection.where} is", holder[0])
         etag = self._claim(None if holder is None else holder[1])
         if etag is None:  # somebody was faster, or this very request was repeated
             now = self._holder(self._key)
@@ -152,12 +155,21 @@ class Lease:
         )
         return None if found is None else (_Owner.of(found[0]), found[1], found[2])
 
-    def _busy(self, holder: tuple[_Owner, str, float], what: str) -> StoreBusyError | None:
-        """Return the error for a lock whose owner lives; None if it is free."""
+    def _is_alive(self, holder: tuple[_Owner, str, float], key: str) -> bool:
+        """Return whether the owner of a lock may still be writing."""
         owner, _, age = holder
-        if age > LEASE_SECONDS or owner.machine == self._owner.machine:
-            return None
-        return _busy_error(what, owner)
+        if age > LEASE_SECONDS:
+            return False
+        if owner.machine != self._owner.machine:
+            return True
+        # The lock of this machine that stands for our own store is ours.
+        return key != self._key and is_locked_here(self._where(key))
+
+    def _where(self, key: str) -> str:
+        """Return the name of the store that a lock is for, as the locks of this machine know it."""
+        bucket = self._url.removesuffix(self._prefix).rstrip("/")
+        url = f"{bucket}/{key.removesuffix(LOCK_SUFFIX)}".rstrip("/")
+        return self._connection.where.replace(self._url, url, 1)
 
     # ---- stores around it -------------------------------------------------------------------
 
@@ -166,9 +178,9 @@ class Lease:
         where = self._connection.where
         for key in (*self._above(), *self._inside()):
             holder = self._holder(key)
-            other = key.removesuffix(LOCK_SUFFIX) or "the bucket"
-            if holder and (busy := self._busy(holder, f"{other!r}, around or in {where}, is")):
-                raise busy
+            if holder is not None and self._is_alive(holder, key):
+                other = key.removesuffix(LOCK_SUFFIX) or "the bucket"
+                raise _busy_error(f"{other!r}, around or in {where}, is", holder[0])
 
     def _above(self) -> Iterator[str]:
         """Yield the locks of stores that this one may be part of."""

@@ -27,7 +27,12 @@ from aqz_core.storage.lock import StoreLock, is_locked
 if TYPE_CHECKING:
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["is_locked_on_this_machine", "lock_on_this_machine", "locks_of_this_machine"]
+__all__ = [
+    "is_locked_here",
+    "is_locked_on_this_machine",
+    "lock_on_this_machine",
+    "locks_of_this_machine",
+]
 
 _log = logging.getLogger("aqz")
 
@@ -67,10 +72,12 @@ def is_locked_on_this_machine(url: str, s3: S3Settings | None) -> bool:
 
     Parameters as for `lock_on_this_machine`. What other machines do cannot be told.
     """
-    try:
-        return is_locked(_own_directory(make=False) / _name(url, described(url, s3)))
-    except (OSError, KeyError, RuntimeError):
-        return False
+    return _is_held(_name(url, described(url, s3)))
+
+
+def is_locked_here(where: str) -> bool:
+    """Return the same of a store in a bucket, by its name from `described`."""
+    return _is_held(_name("", where))
 
 
 def locks_of_this_machine() -> str:
@@ -80,6 +87,14 @@ def locks_of_this_machine() -> str:
     except (OSError, KeyError, RuntimeError):
         return uuid.uuid4().hex  # nothing is locked, so nobody is known to be absent
     return f"{uuid.getnode():x}-{found.st_dev}-{found.st_ino}"
+
+
+def _is_held(name: str) -> bool:
+    """Return whether a program of this user has the lock of a file."""
+    try:
+        return is_locked(_own_directory(make=False) / name)
+    except (OSError, KeyError, RuntimeError):
+        return False
 
 
 def _name(url: str, where: str) -> str:

@@ -83,7 +83,7 @@ class ObjectStoreSink(Sink):
         from aqz_core.storage.objects.lease import Lease
 
         if isinstance(self._service, ClaimService):
-            self._lease = Lease(self._connection, self._service, self._prefix)
+            self._lease = Lease(self._connection, self._service, self.url, self._prefix)
 
     def set_part_memory(self, nbytes: int) -> None:
         """Set how many bytes parts may take, being filled and sent together."""
