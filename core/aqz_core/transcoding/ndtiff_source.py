@@ -14,10 +14,9 @@ import numpy.typing as npt
 
 from aqz_core.dataset.lazy import imported
 from aqz_core.errors import StorageError
-from aqz_core.metadata.ngff import LAYOUT, SERIES_GROUP
 from aqz_core.metadata.omero import omero_attributes
 from aqz_core.settings.array import Channel
-from aqz_core.transcoding.source import SourceGroup, SourceImage, SourceLevel
+from aqz_core.transcoding.source import SourceImage, SourceLevel, series_groups
 from aqz_core.version import __version__
 
 if TYPE_CHECKING:
@@ -59,14 +58,12 @@ class NdTiffSource:
         try:
             with contextlib.redirect_stdout(io.StringIO()):  # it prints how far it is
                 self._dataset = ndstorage.Dataset(str(path))
-            self._frames = [
-                dict(one) for one in map(dict, self._dataset.get_image_coordinates_list())
-            ]
+            self._frames = list(map(dict, self._dataset.get_image_coordinates_list()))
         except Exception as error:  # ndstorage has no errors of its own
             raise StorageError(f"{path}: cannot be read as NDTiff: {error}") from error
         if not self._frames:
             raise StorageError(f"{path}: the dataset has no images")
-        first = self._dataset.read_image(**self._frames[0])
+        first = self._pixels(self._frames[0])
         if first.ndim != 2:
             raise StorageError(f"{path}: colour images are not supported")
         self._plane, self._dtype = first.shape, first.dtype
@@ -89,14 +86,7 @@ class NdTiffSource:
             for number in range(len(self._positions))
         )
         keys = [image.key for image in self.images]
-        self.groups: tuple[SourceGroup, ...] = (
-            (
-                SourceGroup("", {"bioformats2raw.layout": LAYOUT}),
-                SourceGroup(SERIES_GROUP, {"series": keys}),
-            )
-            if several
-            else ()
-        )
+        self.groups = series_groups(keys) if several else ()
         files = sorted(file for file in path.iterdir() if file.is_file())
         told = "".join(f"{file.name}:{file.stat().st_size};" for file in files)
         self.identity = hashlib.sha256(told.encode()).hexdigest()
@@ -111,10 +101,16 @@ class NdTiffSource:
             index = [k + start for k, (start, _) in zip(place, box, strict=False)]
             frame = self._frame(image, index)
             if self._dataset.has_image(**frame):
-                with self._lock:
-                    plane = self._dataset.read_image(**frame)
-                pixels[place] = plane[tuple(slice(*ends) for ends in box[-2:])]
+                pixels[place] = self._pixels(frame)[tuple(slice(*ends) for ends in box[-2:])]
         return pixels
+
+    def _pixels(self, frame: dict[str, Any]) -> npt.NDArray[Any]:
+        """Return a whole frame."""
+        try:
+            with self._lock:
+                return np.asarray(self._dataset.read_image(**frame))
+        except Exception as error:
+            raise StorageError(f"{self.url}: the frame {frame} cannot be read: {error}") from error
 
     def recorded(self, image: int) -> npt.NDArray[np.bool_]:
         """Return which planes were recorded."""
@@ -171,7 +167,6 @@ class NdTiffSource:
         attributes: dict[str, Any] = {"micromanager": {"summary": _plain(summary)}}
         if position is not None:
             attributes["micromanager"]["position"] = {"label": str(position)}
-        sizes = [*shape]
         attributes["aqz"] = {
             "state": "complete",
             "version": __version__,
@@ -185,7 +180,7 @@ class NdTiffSource:
                     "unit": axis.get("unit"),
                     "scale": scale[n],
                     "origin": 0.0,
-                    "size": sizes[n],
+                    "size": shape[n],
                 }
                 for n, axis in enumerate(axes)
             ],

@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from aqz_core.errors import SettingsError, StorageError
-from aqz_core.planning.suggestion import AXIS_KINDS
-from aqz_core.transcoding.source import SourceGroup, SourceImage, SourceLevel
+from aqz_core.errors import StorageError
+from aqz_core.transcoding.source import (
+    SourceGroup,
+    SourceImage,
+    SourceLevel,
+    file_identity,
+    ngff_axes,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from aqz_core.reading.regions import Box
 
-__all__ = ["NpySource", "file_identity", "ngff_axes"]
-
-_USUAL = "tczyx"
+__all__ = ["NpySource"]
 
 
 class NpySource:
@@ -66,30 +69,3 @@ class NpySource:
 
     def close(self) -> None:
         """Do nothing: the file is closed when nothing of it is used."""
-
-
-def ngff_axes(letters: str, rank: int, where: str) -> tuple[dict[str, Any], ...]:
-    """Return axes as NGFF has them, from a letter for each; usual ones if none are given.
-
-    Raises
-    ------
-    SettingsError
-        There are too many axes to guess, or the letters do not fit.
-    """
-    usual = "tyx" if rank == 3 else _USUAL[-rank:]
-    names = letters or usual
-    if len(names) != rank or len(set(names)) != rank:
-        raise SettingsError(
-            f"{where} has {rank} axes; give a different letter for each, for example "
-            f"axes={usual!r} (--axes)"
-        )
-    return tuple(
-        {"name": name, **({"type": AXIS_KINDS[name].name.lower()} if name in AXIS_KINDS else {})}
-        for name in names
-    )
-
-
-def file_identity(path: Path) -> str:
-    """Return what changes when a file does."""
-    found = path.stat()
-    return f"{path}:{found.st_size}:{found.st_mtime_ns}"

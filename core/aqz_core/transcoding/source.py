@@ -5,15 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from aqz_core.errors import SettingsError
+from aqz_core.metadata.ngff import LAYOUT, SERIES_GROUP
+from aqz_core.planning.suggestion import AXIS_KINDS
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy as np
     import numpy.typing as npt
 
     from aqz_core.reading.regions import Box
 
-__all__ = ["Source", "SourceGroup", "SourceImage", "SourceLevel"]
+__all__ = [
+    "Source",
+    "SourceGroup",
+    "SourceImage",
+    "SourceLevel",
+    "file_identity",
+    "ngff_axes",
+    "series_groups",
+]
+
+_USUAL = "tczyx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +142,38 @@ class Source(Protocol):
 
     def close(self) -> None:
         """Let go of files and connections."""
+
+
+def ngff_axes(letters: str, rank: int, where: str) -> tuple[dict[str, Any], ...]:
+    """Return axes as NGFF has them, from a letter for each; usual ones if none are given.
+
+    Raises
+    ------
+    SettingsError
+        There are too many axes to guess, or the letters do not fit.
+    """
+    usual = "tyx" if rank == 3 else _USUAL[-rank:]
+    names = letters or usual
+    if len(names) != rank or len(set(names)) != rank:
+        raise SettingsError(
+            f"{where} has {rank} axes; give a different letter for each, for example "
+            f"axes={usual!r} (--axes)"
+        )
+    return tuple(
+        {"name": name, **({"type": AXIS_KINDS[name].name.lower()} if name in AXIS_KINDS else {})}
+        for name in names
+    )
+
+
+def file_identity(path: Path) -> str:
+    """Return what changes when a file does."""
+    found = path.stat()
+    return f"{path}:{found.st_size}:{found.st_mtime_ns}"
+
+
+def series_groups(keys: list[str]) -> tuple[SourceGroup, ...]:
+    """Return the groups around several images that lie side by side."""
+    return (
+        SourceGroup("", {"bioformats2raw.layout": LAYOUT}),
+        SourceGroup(SERIES_GROUP, {"series": keys}),
+    )

@@ -14,12 +14,16 @@ from aqz_core.dataset.lazy import imported
 from aqz_core.enums import DimensionType
 from aqz_core.errors import SettingsError, StorageError
 from aqz_core.metadata.json_text import to_json
-from aqz_core.metadata.ngff import LAYOUT, SERIES_GROUP
 from aqz_core.metadata.omero import omero_attributes
 from aqz_core.metadata.units import normalise_unit
 from aqz_core.settings.array import Channel
-from aqz_core.transcoding.npy_source import file_identity, ngff_axes
-from aqz_core.transcoding.source import SourceGroup, SourceImage, SourceLevel
+from aqz_core.transcoding.source import (
+    SourceImage,
+    SourceLevel,
+    file_identity,
+    ngff_axes,
+    series_groups,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -73,7 +77,7 @@ class TiffSource:
             self._image(number, str(number) if several else "", axes, said)
             for number in range(len(self._series))
         )
-        self.groups = _groups([image.key for image in self.images]) if several else ()
+        self.groups = series_groups([image.key for image in self.images]) if several else ()
         self.identity = file_identity(path)
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
@@ -100,7 +104,7 @@ class TiffSource:
         try:
             with self._lock:
                 return self._read(series, number, rank)
-        except (ValueError, OSError, RuntimeError) as error:
+        except Exception as error:  # codecs have errors of their own
             raise StorageError(f"{self.url}: plane {number} cannot be read: {error}") from error
 
     def _read(self, series: Any, number: int, rank: int) -> npt.NDArray[Any] | None:
@@ -188,14 +192,6 @@ def _is_rgb(series: Any) -> bool:
     return bool(series.axes.endswith("S")) and series.ndim > 2
 
 
-def _groups(keys: list[str]) -> tuple[SourceGroup, ...]:
-    """Return the groups around several images."""
-    return (
-        SourceGroup("", {"bioformats2raw.layout": LAYOUT}),
-        SourceGroup(SERIES_GROUP, {"series": keys}),
-    )
-
-
 def _ome_images(xml: str | None) -> list[ElementTree.Element]:
     """Return the ``Pixels`` of each image of OME-XML, each with the name of its image."""
     if not xml:
@@ -222,12 +218,21 @@ def _tag(element: ElementTree.Element) -> str:
 def _ome_scale(pixels: ElementTree.Element, axis: str) -> tuple[float, str | None]:
     """Return the size of a pixel on an axis, and its unit."""
     key = _SIZES.get(axis)
-    size = pixels.get(key) if key else None
+    size = _number(pixels.get(key)) if key else None
     if key is None or size is None:
         return 1.0, None
     kind = DimensionType.TIME if axis == "T" else DimensionType.SPACE
     unit = pixels.get(f"{key}Unit", "s" if axis == "T" else "µm")
-    return float(size), normalise_unit(unit, kind)
+    return size, normalise_unit(unit, kind)
+
+
+def _number(text: str | None) -> float | None:
+    """Return a finite number of OME-XML; None for anything else."""
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _channels(pixels: ElementTree.Element | None, number: int) -> list[Channel]:
@@ -253,8 +258,9 @@ def _log(pixels: ElementTree.Element | None, axes: Sequence[Mapping[str, Any]]) 
     for plane in pixels if pixels is not None else ():
         if _tag(plane) != "Plane":
             continue
-        told = {name: float(plane.get(key, "")) for key, name in keys.items() if plane.get(key)}
-        index = [int(plane.get(f"The{axis['name'].upper()}", 0)) for axis in axes[:-2]]
+        found = {name: _number(plane.get(key)) for key, name in keys.items()}
+        told = {name: number for name, number in found.items() if number is not None}
+        index = [int(_number(plane.get(f"The{axis['name'].upper()}")) or 0) for axis in axes[:-2]]
         if told:
             lines.append(to_json({"index": index, "metadata": told}))
     return b"".join(b" ".join(line.split()) + b"\n" for line in lines)

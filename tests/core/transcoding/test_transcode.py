@@ -275,6 +275,15 @@ def test_ome_tiff(tmp_path):
     assert image.read_metadata(t=1, c=1, z=0) == {"elapsed_s": 9.0}
 
 
+def test_numbers_of_ome_xml_that_mean_nothing_are_left_out(tmp_path):
+    said = {"axes": "ZYX", "PhysicalSizeX": "wide", "Plane": {"DeltaT": ["nan", "soon", "2"]}}
+    tifffile.imwrite(tmp_path / "a.ome.tif", PIXELS[0, 0], metadata=said)
+    aqz.transcode(tmp_path / "a.ome.tif", tmp_path / "a.zarr")
+    image = aqz.open_dataset(tmp_path / "a.zarr").image()
+    assert image.coords["x"][1] == 1
+    assert [image.read_metadata(z=z) for z in range(3)] == [{}, {}, {"elapsed_s": 2.0}]
+
+
 def test_several_series_of_an_ome_tiff_are_several_images(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.ome.tif", ome=True) as writer:
         for c, name in enumerate(["left", "right"]):
