@@ -75,5 +75,5 @@ def test_missing_parts_are_named(monkeypatch, tmp_path, capsys):
     assert "there is no C compiler (no-such-compiler): install one" in capsys.readouterr().err
     monkeypatch.delenv("CC")
     monkeypatch.setattr(building, "find_spec", lambda name: None)
-    with pytest.raises(AqzError, match=r"cffi and setuptools .* pip install 'aqz\[c\]'"):
+    with pytest.raises(AqzError, match=r'cffi and setuptools .* pip install "\.\[c\]"'):
         building.check_tools()

@@ -8,13 +8,13 @@ import shutil
 import sys
 import sysconfig
 import tempfile
-from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 
 from aqz_core.c_library import INTERFACE
 from aqz_core.errors import AqzError
+from aqz_core.version import __version__
 
 __all__ = ["API_VERSION", "build_library"]
 
@@ -78,7 +78,8 @@ def check_tools() -> None:
     missing = [name for name in ("cffi", "setuptools") if find_spec(name) is None]
     if missing:
         raise AqzError(
-            f"{' and '.join(missing)} needed to build the library: python -m pip install 'aqz[c]'"
+            f"{' and '.join(missing)} needed to build the library; install with python -m pip "
+            'install ".[c]", in the folder that aqz was installed from'
         )
     compiler = (os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc").split()[0]
     if sys.platform != "win32" and shutil.which(compiler) is None:
@@ -186,7 +187,7 @@ def _copy_headers(include: Path) -> list[Path]:
 
 def _write_packages(lib: Path, library: Path) -> list[Path]:
     """Write what pkg-config and CMake look for; all of it may be moved together."""
-    names = {"version": API_VERSION, "library": library.name, "aqz_version": _aqz_version()}
+    names = {"version": API_VERSION, "library": library.name, "aqz_version": __version__}
     written = []
     for template in sorted((HERE / "packages").glob("*.in")):
         name = template.name.removesuffix(".in")
@@ -196,11 +197,3 @@ def _write_packages(lib: Path, library: Path) -> list[Path]:
         (folder / name).write_text(text, encoding="utf-8")
         written.append(folder / name)
     return written
-
-
-def _aqz_version() -> str:
-    """Return the version of aqz, where it is installed."""
-    try:
-        return version("aqz")
-    except PackageNotFoundError:
-        return "of a checkout"

@@ -130,9 +130,12 @@ class HttpThreads:
 
         def send() -> urllib3.BaseHTTPResponse:
             _mine.attempt = attempt
-            answer: urllib3.BaseHTTPResponse = manager.request(
-                method, url, body=body, headers=prepare(), retries=False, redirect=False
-            )
+            try:
+                answer: urllib3.BaseHTTPResponse = manager.request(
+                    method, url, body=body, headers=prepare(), retries=False, redirect=False
+                )
+            finally:
+                attempt.connection = None  # another attempt may have it by now
             return answer
 
         try:

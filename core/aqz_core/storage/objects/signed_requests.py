@@ -139,7 +139,7 @@ class SignedRequests:
         )
         if answer.status in _PERHAPS_ELSEWHERE:
             self._signing = None
-        if answer.status >= 300 or answer.data[:200].find(b"<Error>") >= 0:
+        if answer.status >= 300 or b"<Error>" in answer.data[:200]:
             raise _error(answer)
         return answer
 
