@@ -145,28 +145,18 @@ class Hooks:
         return self._unique("downsampler", ((plugin, one.name, one) for plugin, one in offers))
 
     def frame_processors(self, settings: StreamSettings) -> tuple[FrameProcessor, ...]:
-        """Return the frame processors of a stream in the order they run."""
+        """Return the frame processors of a stream in the order they run: those passed last."""
         offers = self._collect("aqz_frame_processors", FrameProcessor, settings=settings)
-        named = self._unique(
-            "frame processor",
-            ((plugin, one.name, one) for plugin, one in offers),
-            strict=True,
+        chains = {name for name, one in self._manager.list_name_plugin() if _is_chain(one)}
+        passed = [offer for offer in offers if offer[0] in chains]
+        others = sorted(
+            (one for one in offers if one[0] not in chains), key=lambda one: one[1].name
         )
-        return tuple(sorted(named.values(), key=self._turn_of))
-
-    def _turn_of(self, processor: FrameProcessor) -> tuple[int, int, str]:
-        """Return what processors are sorted by: those passed run last, and as given."""
-        passed = [
-            one
-            for plugin in self._manager.get_plugins()
-            if isinstance(plugin, PassedProcessors)
-            for one in plugin.processors
-        ]
-        return (
-            processor.order,
-            (passed.index(processor) + 1 if processor in passed else 0),
-            (processor.name),
-        )
+        # Of those passed several may share a name: two crops, say, with binning in between.
+        once = {one.name: (plugin, one) for plugin, one in passed}
+        entries = ((plugin, one.name, one) for plugin, one in [*others, *once.values()])
+        self._unique("frame processor", entries, strict=True)
+        return tuple(sorted((one for _, one in [*others, *passed]), key=lambda one: one.order))
 
     def metadata(self, settings: StreamSettings) -> Mapping[str, Any]:
         """Return the attributes that plug-ins add to the root group, merged.
@@ -289,6 +279,11 @@ class Hooks:
             return ()
         items: Mapping[str, Any] = cast("Mapping[str, Any]", mapping)
         return items.items()
+
+
+def _is_chain(plugin: object) -> bool:
+    """Return whether a plug-in is that of the processors that the caller passed."""
+    return isinstance(plugin, PassedProcessors)
 
 
 def _metadata_problem(mapping: object) -> str:

@@ -57,6 +57,13 @@ def test_processors_run_as_given_and_the_camera_has_its_own_shape_and_type(tmp_p
     assert stored.tolist() == np.rint(np.rot90(np.rint(binned)) * 0.5).clip(0, 255).tolist()
 
 
+def test_a_processor_may_run_more_than_once(tmp_path):
+    corner, turned = processors.crop((1, 1), of=(3, 4)), processors.flip("x")
+    steps = [processors.crop((0, 0), of=(8, 8)), processors.bin_pixels(2), turned, corner, turned]
+    (stored,) = recorded(tmp_path, [coordinates(8, 8)], steps, (2, 3), "u2")
+    assert stored.tolist() == [[250, 252, 254], [450, 452, 454]]
+
+
 def test_frames_of_the_stored_shape_or_type_are_refused_by_what_the_camera_sends(tmp_path):
     steps = [processors.bin_pixels(2), processors.cast("f4")]
     with open_stream(tmp_path / "a.zarr", shape=(0, 4, 4), dtype="u2", plugins=steps) as stream:
