@@ -1,4 +1,4 @@
-"""Levels of a store added, or made anew, where it is."""
+"""Levels of a store added or replaced, in place."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["TiffSource"]
 
 _UNKNOWN = {"Q": "t", "I": "t", "S": "c", "A": "a"}
-"""Letters of tifffile that are no axes of a microscope: pages of unknown meaning are times."""
+"""Letters of tifffile that are not axes of a microscope: pages of unknown meaning are times."""
 
 _SIZES = {"T": "TimeIncrement", "Z": "PhysicalSizeZ", "Y": "PhysicalSizeY", "X": "PhysicalSizeX"}
 

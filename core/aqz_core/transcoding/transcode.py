@@ -509,7 +509,7 @@ class _Progress:
             self.tell()
 
     def tell(self) -> None:
-        """Say how far it is."""
+        """Report how far it is."""
         if self._tell is None:
             return
         left = None

@@ -99,6 +99,6 @@ class DiskLook:
 
 
 def _unanswered(plan: RecordingPlan) -> PlanLook:
-    """Say that the disk does not answer."""
+    """Report that the disk does not answer."""
     folder = plan.destination.rpartition("/")[0] or plan.destination
     return PlanLook((Problem("destination", f"{folder} does not answer yet; is the disk there?"),))

@@ -112,7 +112,7 @@ class FastS3Service(S3Service):
             "POST", upload.key, query, lambda: _XML, _list_of_parts(parts)
         )
         if not _parsed(answer.data).tag.endswith("CompleteMultipartUploadResult"):
-            raise NoServiceError("the answer is no result")
+            raise NoServiceError("the answer does not confirm the upload")
 
 
 def _parsed(document: bytes) -> ElementTree.Element:
@@ -120,7 +120,7 @@ def _parsed(document: bytes) -> ElementTree.Element:
     try:
         return ElementTree.fromstring(document)  # the parser resolves no external entities
     except ElementTree.ParseError as error:
-        raise NoServiceError("the answer is no XML") from error
+        raise NoServiceError("the answer is not XML") from error
 
 
 def _list_of_parts(parts: Sequence[Any]) -> bytes:

@@ -3,7 +3,7 @@
 A call of a botocore client takes 2 ms of processor time, most of it for finding out what is the
 same for every object of a bucket: host, style of address, region, kind of signature. Here all of
 that is learned from one call of the client, which fires an event before it signs. Only the
-signature is made anew, by botocore's signer, with the credentials as they are at that moment.
+signature is made each time, by botocore's signer, with the credentials as they are at that moment.
 Where anything is out of the ordinary the client has to make the request itself.
 """
 
