@@ -147,7 +147,8 @@ class Hooks:
     def frame_processors(self, settings: StreamSettings) -> tuple[FrameProcessor, ...]:
         """Return the frame processors of a stream in the order they run: those passed last."""
         offers = self._collect("aqz_frame_processors", FrameProcessor, settings=settings)
-        chains = {name for name, one in self._manager.list_name_plugin() if _is_chain(one)}
+        plugins = self._manager.list_name_plugin()
+        chains = {name for name, one in plugins if isinstance(one, PassedProcessors)}
         passed = [offer for offer in offers if offer[0] in chains]
         others = sorted(
             (one for one in offers if one[0] not in chains), key=lambda one: one[1].name
@@ -279,11 +280,6 @@ class Hooks:
             return ()
         items: Mapping[str, Any] = cast("Mapping[str, Any]", mapping)
         return items.items()
-
-
-def _is_chain(plugin: object) -> bool:
-    """Return whether a plug-in is that of the processors that the caller passed."""
-    return isinstance(plugin, PassedProcessors)
 
 
 def _metadata_problem(mapping: object) -> str:
