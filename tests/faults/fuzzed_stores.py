@@ -30,15 +30,15 @@ CONFIG = """\
 version: 2
 store_path: run.zarr
 overwrite: false
-max_memory: 1 GB
+max_memory: 1000000000
 arrays:
   - output_key: a
     data_type: uint16
     dimensions:
-      - {name: t, kind: time, array_size_px: 0, chunk_size_px: 1, shard_size_chunks: 2}
-      - {name: y, kind: space, array_size_px: 16, chunk_size_px: 16, shard_size_chunks: 1}
-      - {name: x, kind: space, array_size_px: 16, chunk_size_px: 16, shard_size_chunks: 1}
-    compression: {codec: zstd, level: 1}
+      - {name: t, type: time, array_size_px: 0, chunk_size_px: 1, shard_size_chunks: 2}
+      - {name: y, type: space, array_size_px: 16, chunk_size_px: 16, shard_size_chunks: 1}
+      - {name: x, type: space, array_size_px: 16, chunk_size_px: 16, shard_size_chunks: 1}
+    compression: {compressor: blosc1, codec: blosc-zstd, level: 1, shuffle: 1}
 """
 
 

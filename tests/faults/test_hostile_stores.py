@@ -300,3 +300,50 @@ def test_a_link_to_a_store_is_followed_once(tmp_path):
         stream.append(np.ones((3, 8, 8), "u1"))
     assert sorted((file, file.stat().st_mtime_ns) for file in other.rglob("*")) == before
     assert aqz.open_dataset(one).read_image(t=2).all()
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_plugins_codec_is_told_how_large_a_chunk_can_be(tmp_path, bounded):
+    asked = []
+
+    class Growing:
+        """Decodes to a hundred times as much as it should, if it is let."""
+
+        name = "growing"
+
+        def encode(self, data):
+            return bytes(data)
+
+        def decode(self, data):
+            return bytes(data) * 100
+
+        def max_encoded_size(self, nbytes):
+            return nbytes
+
+        def v3_metadata(self):
+            return {"name": "growing"}
+
+        def v2_metadata(self):
+            return None
+
+    class Bounded(Growing):
+        def decode_at_most(self, data, nbytes):
+            asked.append(nbytes)
+            raise ValueError("too much")
+
+    class Plugin:
+        @aqz.hookimpl
+        def aqz_codecs(self):
+            return [aqz.CodecProvider("growing", lambda *_: (Bounded if bounded else Growing)())]
+
+    store, plugins = tmp_path / "s", [Plugin()]
+    honest_store(store)
+    document = json.loads((store / "0/zarr.json").read_text())
+    document["codecs"][0]["configuration"]["codecs"].append({"name": "growing"})
+    (store / "0/zarr.json").write_text(json.dumps(document))
+    with (
+        aqz.open_dataset(store, plugins=plugins) as dataset,
+        pytest.raises(aqz.StorageError, match="too much" if bounded else "larger than 256 bytes"),
+    ):
+        dataset.read_image(t=0)
+    assert asked == [256] * bounded
