@@ -231,8 +231,10 @@ def _undone(codec: Codec, data: bytes, limit: int) -> bytes:
     try:
         if decode is not None:
             return decode(data, limit)
-        bounded = isinstance(codec, BoundedCodec)
-        decoded = codec.decode_at_most(data, limit) if bounded else codec.decode(data)
+        if isinstance(codec, BoundedCodec):
+            decoded = codec.decode_at_most(data, limit)
+        else:
+            decoded = codec.decode(data)
     except AqzError:
         raise
     except Exception as error:  # every decompressor has exceptions of its own

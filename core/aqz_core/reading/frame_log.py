@@ -215,8 +215,9 @@ def frame_rows(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], 
     """Yield what a log says of single frames, by storage index."""
     for entry in _entries(files, log):
         index, metadata = entry.get("index"), entry.get("metadata", {})
-        is_index = isinstance(index, list) and all(type(k) is int for k in index)
-        if is_index and isinstance(metadata, dict):
+        if not isinstance(index, list) or not isinstance(metadata, dict):
+            continue
+        if all(type(k) is int for k in index):
             yield tuple(index), metadata
 
 
