@@ -15,7 +15,7 @@ from aqz_core.reading.regions import Box, StoredRegions
 from aqz_core.transcoding.source import SourceGroup, SourceImage, SourceLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     import numpy as np
     import numpy.typing as npt
@@ -157,7 +157,8 @@ def _axis(found: ImageDescription, number: int) -> dict[str, Any]:
         said = ome[0]["axes"][number]  # type: ignore[index]  # anything malformed ends below
         unit = said.get("unit")
     except (LookupError, TypeError, AttributeError):
-        entries = found.owner.aqz.get("axes") or ()
+        axes = found.owner.aqz.get("axes")
+        entries = [e for e in (axes if isinstance(axes, list) else ()) if isinstance(e, dict)]
         units = [e.get("unit") for e in entries if e.get("name") == axis.stored_name]
         unit = units[0] if units else None
     return {
