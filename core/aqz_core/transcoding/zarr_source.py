@@ -15,7 +15,7 @@ from aqz_core.reading.regions import Box, StoredRegions
 from aqz_core.transcoding.source import SourceGroup, SourceImage, SourceLevel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     import numpy as np
     import numpy.typing as npt
