@@ -7,7 +7,7 @@ The vocabulary is that of acquire-zarr: settings objects, a `ZarrStream`, `appen
 from __future__ import annotations
 
 from aqz_core.codecs import PluginCompression
-from aqz_core.codecs.base import Codec
+from aqz_core.codecs.base import BoundedCodec, Codec
 from aqz_core.dataset.collection import Dataset
 from aqz_core.dataset.following import StoredFrame
 from aqz_core.dataset.image import Image
@@ -105,6 +105,7 @@ __all__ = [
     "AqzError",
     "ArrayReport",
     "ArraySettings",
+    "BoundedCodec",
     "Channel",
     "Codec",
     "CodecProvider",

@@ -243,3 +243,107 @@ def test_control_characters_of_a_store_are_shown_by_their_codes(tmp_path, capsys
     assert r"\x1b[2Jgone\u202e" in capsys.readouterr().out
     main(["info", str(tmp_path / "\x1b[2J")])
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_text_of_a_store_is_shown_as_text_in_a_notebook(tmp_path):
+    store = tmp_path / "s"
+    honest_store(store)
+    document = json.loads((store / "zarr.json").read_text())
+    tag = "<img src=x onerror=alert(1)>\x1b[2J\udc80"
+    document["attributes"]["aqz"]["state"] = tag
+    document["attributes"]["ome"]["multiscales"][0]["name"] = tag
+    (store / "zarr.json").write_text(json.dumps(document))
+    with aqz.open_dataset(store) as dataset:
+        (image,) = dataset.images.values()
+        for html in (dataset._repr_html_(), image._repr_html_()):
+            assert "<img src=x" not in html
+            assert html.count("&lt;img src=x") == 2
+            assert "\x1b" not in html
+            html.encode()
+
+
+def test_a_row_for_each_key_takes_no_square_of_memory(tmp_path):
+    store = tmp_path / "s"
+    honest_store(store)
+    with (store / "0/aqz.frames.jsonl").open("w") as file:
+        for number in range(20_000):
+            entry = {"index": [number % 6], "metadata": {f"key {number}": number}}
+            file.write(json.dumps(entry) + "\n")
+    with aqz.open_dataset(store) as dataset:
+        found = dataset.read_metadata(t=5)
+    assert len(found) == 19_998  # what the lines of frame 5, and those before, say
+    assert found["key 19997"] == 19_997
+
+
+def test_objects_whose_names_lead_out_of_a_store_are_no_part_of_it(tmp_path):
+    from aqz_core.reading.object_files import _is_inside
+    from aqz_core.storage.filesystem import FilesystemSink
+
+    assert _is_inside("0/c/0/0/0")
+    assert not any(map(_is_inside, ("../x", "0/../../x", "0//x", "0\\..\\..\\x", "./x")))
+    sink = FilesystemSink(tmp_path / "s")
+    with pytest.raises(OSError, match="leads out of the store"):
+        sink.write("0/../../x/zarr.json", b"{}", sync=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_a_link_to_a_store_is_followed_once(tmp_path):
+    one, other, link = tmp_path / "one", tmp_path / "other", tmp_path / "link"
+    for path in (one, other):
+        honest_store(path)
+    link.symlink_to(one)
+    before = sorted((file, file.stat().st_mtime_ns) for file in other.rglob("*"))
+    with aqz.open_stream(link, shape=(0, 8, 8), dtype="u1", overwrite=True) as stream:
+        assert lock_path(one).exists()
+        link.unlink()
+        link.symlink_to(other)
+        stream.append(np.ones((3, 8, 8), "u1"))
+    assert sorted((file, file.stat().st_mtime_ns) for file in other.rglob("*")) == before
+    assert aqz.open_dataset(one).read_image(t=2).all()
+
+
+@pytest.mark.parametrize("bounded", [True, False])
+def test_a_plugins_codec_is_told_how_large_a_chunk_can_be(tmp_path, bounded):
+    asked = []
+
+    class Growing:
+        """Decodes to a hundred times as much as it should, if it is let."""
+
+        name = "growing"
+
+        def encode(self, data):
+            return bytes(data)
+
+        def decode(self, data):
+            return bytes(data) * 100
+
+        def max_encoded_size(self, nbytes):
+            return nbytes
+
+        def v3_metadata(self):
+            return {"name": "growing"}
+
+        def v2_metadata(self):
+            return None
+
+    class Bounded(Growing):
+        def decode_at_most(self, data, nbytes):
+            asked.append(nbytes)
+            raise ValueError("too much")
+
+    class Plugin:
+        @aqz.hookimpl
+        def aqz_codecs(self):
+            return [aqz.CodecProvider("growing", lambda *_: (Bounded if bounded else Growing)())]
+
+    store, plugins = tmp_path / "s", [Plugin()]
+    honest_store(store)
+    document = json.loads((store / "0/zarr.json").read_text())
+    document["codecs"][0]["configuration"]["codecs"].append({"name": "growing"})
+    (store / "0/zarr.json").write_text(json.dumps(document))
+    with (
+        aqz.open_dataset(store, plugins=plugins) as dataset,
+        pytest.raises(aqz.StorageError, match="too much" if bounded else "larger than 256 bytes"),
+    ):
+        dataset.read_image(t=0)
+    assert asked == [256] * bounded

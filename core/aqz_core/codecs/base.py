@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 
 __all__ = [
+    "BoundedCodec",
     "ChunkBuffer",
     "Codec",
     "CodecProvider",
@@ -67,6 +68,18 @@ class Codec(Protocol):
 
     def v2_metadata(self) -> dict[str, Any] | None:
         """Return the V2 ``compressor``, or None where V2 has no such codec."""
+
+
+@runtime_checkable
+class BoundedCodec(Codec, Protocol):
+    """A codec that can be told how much memory it may take for a chunk.
+
+    A few kilobytes of a store that is not to be trusted may decode to gigabytes. A codec that has
+    this method is asked by it alone when a store is read.
+    """
+
+    def decode_at_most(self, data: bytes, nbytes: int) -> bytes:
+        """Return what was encoded; raise before it takes more than `nbytes` bytes."""
 
 
 @runtime_checkable

@@ -405,12 +405,13 @@ class Image:
         stored = [axis.stored_name for axis in found.axes[:-2]]
         sizes = dict(zip(stored, base.shape, strict=False))
         said = found.owner.aqz.get("axes")
-        arrival = [one for one in said or () if isinstance(one, dict) and one.get("name") in sizes]
-        names = [one["name"] for one in arrival]
+        entries = [one for one in (said if isinstance(said, list) else ()) if isinstance(one, dict)]
+        arrival = [one for one in entries if str(one.get("name")) in sizes]
+        names = [str(one["name"]) for one in arrival]
         if sorted(names) != sorted(stored):
             names, arrival = stored, [{} for _ in stored]
         shape = [
-            one["size"] if type(one.get("size")) is int else sizes[name]
+            size if type(size := one.get("size")) is int and size >= 0 else sizes[name]
             for name, one in zip(names, arrival, strict=True)
         ]
         order = [names.index(name) for name in stored]

@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.errors import AqzError
+from aqz_core.printable import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,13 +115,12 @@ def png(picture: Picture) -> bytes:
 def image_html(image: PicturedImage) -> str:
     """Return an image for a notebook: its axes, and a picture."""
     rows = "".join(
-        f"<tr><td>{html.escape(name)}</td><td>{size}</td><td>{html.escape(_extent(image, name))}"
-        "</td></tr>"
+        f"<tr><td>{_shown(name)}</td><td>{size}</td><td>{_shown(_extent(image, name))}</td></tr>"
         for name, size in image.sizes.items()
     )
     state = f", {image.state}" if image.state else ""  # any text that the store has for it
     return (
-        f"<div><b>{html.escape(image.name)}</b> {image.dtype}{html.escape(state)}"
+        f"<div><b>{_shown(image.name)}</b> {image.dtype}{_shown(state)}"
         f"<div style='display:flex;gap:1em'><table>{rows}</table>{_img(image)}</div></div>"
     )
 
@@ -129,7 +129,12 @@ def dataset_html(url: str, images: Sequence[PicturedImage]) -> str:
     """Return the images of a dataset for a notebook."""
     shown = "".join(image_html(image) for image in images[:_MOST_IMAGES])
     more = f"<p>... and {len(images) - _MOST_IMAGES} more</p>" if len(images) > _MOST_IMAGES else ""
-    return f"<div><b>{html.escape(url)}</b>, {len(images)} images{shown}{more}</div>"
+    return f"<div><b>{_shown(url)}</b>, {len(images)} images{shown}{more}</div>"
+
+
+def _shown(text: str) -> str:
+    """Return text of a store, which may be anything, for a notebook."""
+    return html.escape(visible(text))
 
 
 def _extent(image: PicturedImage, name: str) -> str:

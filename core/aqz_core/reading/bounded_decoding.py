@@ -1,7 +1,8 @@
 """Undoing codecs without giving them more memory than a chunk can need.
 
 The bytes of a chunk say themselves how large they become, and a few kilobytes can become gigabytes.
-So each codec gets a limit. Codecs of plug-ins know no limit: theirs is checked when it is too late.
+So each codec gets a limit. A codec of a plug-in gets it if it is a `BoundedCodec`; what others give
+is checked when it is too late.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from aqz_core.errors import StorageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["BUILTIN_DECODERS", "largest_encoded"]
+__all__ = ["BUILTIN_DECODERS", "largest_encoded", "too_large"]
 
 _BLOSC_HEADER_NBYTES = 16
 _GZIP = 16 + zlib.MAX_WBITS
@@ -28,7 +29,7 @@ def largest_encoded(nbytes: int) -> int:
     return 2 * nbytes + (64 << 10)
 
 
-def _too_large(name: str, limit: int) -> StorageError:
+def too_large(name: str, limit: int) -> StorageError:
     """Return the error of a chunk that claims more bytes than it can have."""
     return StorageError(f"a {name} chunk is larger than {limit:,} bytes, which it cannot be")
 
@@ -42,7 +43,7 @@ def _decode_blosc(data: bytes, limit: int) -> bytes:
     if stored != len(data):
         raise StorageError(f"a blosc chunk of {len(data)} bytes says that it has {stored}")
     if nbytes > limit:
-        raise _too_large("blosc", limit)
+        raise too_large("blosc", limit)
     return bytes(_numcodec("blosc").decode(data))
 
 
@@ -50,7 +51,7 @@ def _decode_zstd(data: bytes, limit: int) -> bytes:
     """Decode zstd; where the frame does not say how large it is, it must have `limit` bytes."""
     stated = _zstd_content_size(data)
     if stated is not None and stated > limit:
-        raise _too_large("zstd", limit)
+        raise too_large("zstd", limit)
     out = bytearray(limit if stated is None else stated)
     return bytes(_numcodec("zstd").decode(data, out)) if out or data else b""
 
@@ -76,7 +77,7 @@ def _decode_gzip(data: bytes, limit: int) -> bytes:
         member = zlib.decompressobj(_GZIP)
         out += member.decompress(data, limit + 1 - len(out))
         if len(out) > limit:
-            raise _too_large("gzip", limit)
+            raise too_large("gzip", limit)
         if not member.eof:
             raise StorageError("a gzip chunk is cut short")
         data = member.unused_data.lstrip(b"\0")

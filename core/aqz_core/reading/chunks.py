@@ -10,8 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.codecs import CodecChain, chain_from_v3
+from aqz_core.codecs.base import BoundedCodec
 from aqz_core.errors import AqzError, StorageError
-from aqz_core.reading.bounded_decoding import BUILTIN_DECODERS, largest_encoded
+from aqz_core.reading.bounded_decoding import BUILTIN_DECODERS, largest_encoded, too_large
 from aqz_core.reading.files import UnreadableFileError
 from aqz_core.reading.shard_indexes import ShardIndexes, entries_within, read_indexes
 
@@ -224,11 +225,16 @@ class ChunkDecoder:
 
 
 def _undone(codec: Codec, data: bytes, limit: int) -> bytes:
-    """Return what one codec makes of a chunk, at most `limit` bytes if it is one of aqz's own."""
+    """Return what one codec makes of a chunk, at most `limit` bytes."""
     is_own = type(codec).__module__.startswith("aqz_core.codecs.")
     decode = BUILTIN_DECODERS.get(codec.name) if is_own else None
     try:
-        return codec.decode(data) if decode is None else decode(data, limit)
+        if decode is not None:
+            return decode(data, limit)
+        if isinstance(codec, BoundedCodec):
+            decoded = codec.decode_at_most(data, limit)
+        else:
+            decoded = codec.decode(data)
     except AqzError:
         raise
     except Exception as error:  # every decompressor has exceptions of its own
@@ -236,3 +242,6 @@ def _undone(codec: Codec, data: bytes, limit: int) -> bytes:
             f"a chunk of {len(data)} bytes cannot be decoded by {codec.name} ({error}); it is "
             "damaged, or was written with other settings"
         ) from error
+    if len(decoded) > limit:
+        raise too_large(codec.name, limit)
+    return decoded

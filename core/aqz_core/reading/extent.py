@@ -82,9 +82,10 @@ def axis_names(owner: Node, base: StoredArray) -> list[str | None]:
         (image,) = owner.ome["multiscales"]
         names = [str(axis["name"]) for axis in image["axes"]]
     except (KeyError, TypeError, ValueError):
-        axes = owner.aqz.get("axes")
-        arrival = [a.get("name") for a in axes if isinstance(a, dict)] if axes else []
-        names = [str(name) for name in owner.aqz.get("storage_order") or arrival]
+        axes, order = owner.aqz.get("axes"), owner.aqz.get("storage_order")
+        axes = axes if isinstance(axes, list) else []
+        arrival = [a.get("name") for a in axes if isinstance(a, dict)]
+        names = [str(name) for name in (order if isinstance(order, list) and order else arrival)]
     return [*names] if len(names) == len(base.shape) else list(base.dimension_names)
 
 

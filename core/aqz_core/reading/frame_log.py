@@ -214,12 +214,11 @@ def _row(names: list[str], index: tuple[int, ...], metadata: dict[str, Any]) -> 
 def frame_rows(files: StoredFiles, log: str) -> Iterator[tuple[tuple[int, ...], dict[str, Any]]]:
     """Yield what a log says of single frames, by storage index."""
     for entry in _entries(files, log):
-        try:
-            index, metadata = tuple(entry["index"]), entry.get("metadata", {})
-        except (KeyError, TypeError):
+        index, metadata = entry.get("index"), entry.get("metadata", {})
+        if not isinstance(index, list) or not isinstance(metadata, dict):
             continue
-        if isinstance(metadata, dict):
-            yield index, metadata
+        if all(type(k) is int for k in index):
+            yield tuple(index), metadata
 
 
 def _entries(files: StoredFiles, log: str) -> Iterator[dict[str, Any]]:

@@ -54,7 +54,9 @@ class ObjectFiles:
         self.settings = StreamSettings(store_path=place.address, s3=s3)
         self._root = f"{place.prefix}/" if place.prefix else ""
         self._service = place.service
-        self._connection = Connection(place.service, place.where, place.policy, place.in_flight)
+        self._connection = Connection(
+            place.service, place.where, place.policy, place.in_flight, place.redaction
+        )
         policy = opening_policy(place.policy)
         try:
             self._connection.open(policy)

@@ -26,7 +26,9 @@ def _open_local(url: str, _: StreamSettings) -> Sink:
             f"store_path {str(path)!r} is a file, not a store, and overwrite=True does not "
             "remove it. Choose another path."
         )
-    return FilesystemSink(path)
+    # A link to a store is followed now, as by its lock, and not each time that a file is opened: it
+    # may lead elsewhere by then.
+    return FilesystemSink(path.resolve() if path.is_symlink() else path)
 
 
 def _open_objects(url: str, settings: StreamSettings) -> Sink:

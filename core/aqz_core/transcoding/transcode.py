@@ -17,7 +17,6 @@ from aqz_core.codecs.chain import chain_for
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import SettingsError
 from aqz_core.plugins import create_plugin_manager
-from aqz_core.reading.regions import boxes
 from aqz_core.recording.overwriting import remove_recording
 from aqz_core.settings.compression import compression_settings, named_compression
 from aqz_core.settings.location import is_local
@@ -552,11 +551,9 @@ def _read_nbytes(shape: Sequence[int], chunks: Sequence[int], blocks: Sequence[i
     """Return the pixels that are decoded when an array is read block by block."""
     total = 1
     for n, chunk, block in zip(shape, chunks, blocks, strict=True):
-        axis = 0
-        for start in range(0, n, block):
-            for (k,) in boxes(((start, min(start + block, n)),), (chunk,)):
-                axis += min((k + 1) * chunk, n) - k * chunk
-        total *= axis
+        cuts = np.arange(block, n, block)
+        cut = cuts[cuts % chunk != 0] // chunk * chunk  # begin of each chunk that is read once more
+        total *= n + int((np.minimum(cut + chunk, n) - cut).sum())
     return total
 
 

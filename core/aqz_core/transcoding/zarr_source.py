@@ -156,7 +156,8 @@ def _axis(found: ImageDescription, number: int) -> dict[str, Any]:
         said = ome[0]["axes"][number]  # type: ignore[index]  # anything malformed ends below
         unit = said.get("unit")
     except (LookupError, TypeError, AttributeError):
-        entries = found.owner.aqz.get("axes") or ()
+        axes = found.owner.aqz.get("axes")
+        entries = [e for e in (axes if isinstance(axes, list) else ()) if isinstance(e, dict)]
         units = [e.get("unit") for e in entries if e.get("name") == axis.stored_name]
         unit = units[0] if units else None
     return {

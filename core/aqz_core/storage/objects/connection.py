@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from typing import Any
 
+    from aqz_core.storage.objects.redaction import Redaction
     from aqz_core.storage.objects.service import Listing, ObjectService, PartService
 
 __all__ = ["Connection"]
@@ -38,14 +39,22 @@ class Connection:
         How long requests may take.
     in_flight
         How many bodies are sent at once.
+    redaction
+        Takes secrets out of errors.
     """
 
     def __init__(
-        self, service: ObjectService, where: str, policy: RetryPolicy, in_flight: int
+        self,
+        service: ObjectService,
+        where: str,
+        policy: RetryPolicy,
+        in_flight: int,
+        redaction: Redaction | None = None,
     ) -> None:
         self.service = service
         self.where = where
         self.policy = policy
+        self._redaction = redaction
         self.error: AqzError | None = None
         self._loop = EventLoopThread("aqz-objects")
         self._sending = asyncio.Semaphore(in_flight)
@@ -92,6 +101,7 @@ class Connection:
             where=self.where,
             nbytes=nbytes,
             renew=renew,
+            redaction=self._redaction,
         )
 
     async def send(self, make: Callable[[], Awaitable[T]], what: str, nbytes: int) -> T:

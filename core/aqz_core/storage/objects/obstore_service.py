@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from aqz_core.errors import SettingsError
 from aqz_core.settings.paths import without_password
 from aqz_core.storage.objects.part_sizes import PART_NBYTES
+from aqz_core.storage.objects.redaction import Redaction
 from aqz_core.storage.objects.service import Listing
 
 if TYPE_CHECKING:
@@ -62,13 +63,18 @@ class ObstoreService:
             )
         client: Any = {"timeout": "1h", "connect_timeout": "10s", "allow_http": True}
         account: Any = _azure_account()
+        failed: SettingsError | None = None
         try:
             self._store: Any = AzureStore(
                 container, config=account, client_options=client, retry_config={"max_retries": 0}
             )
         except Exception as error:
-            told = str(error).partition("\n")[0]  # the rest is for programmers
-            raise SettingsError(f"{without_password(url)} cannot be reached: {told}") from error
+            redaction = Redaction(url, None)  # it quotes a key that it cannot decode
+            told = redaction.text(str(error).partition("\n")[0])  # the rest is for programmers
+            failed = SettingsError(f"{without_password(url)} cannot be reached: {told}")
+            failed.__cause__ = redaction.error(error)
+        if failed is not None:
+            raise failed
 
     async def open(self) -> None:
         """Do nothing: connections are made when they are needed."""

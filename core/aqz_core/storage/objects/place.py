@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aqz_core.errors import StorageError
 from aqz_core.settings.location import S3_SCHEMES, s3_location
 from aqz_core.settings.paths import url_scheme, without_password
+from aqz_core.storage.objects.redaction import Redaction
 from aqz_core.storage.objects.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ class ObjectLocation:
         How long requests may take.
     in_flight
         How many bodies are sent at once.
+    redaction
+        Takes secrets out of errors.
     """
 
     service: ObjectService
@@ -51,6 +54,7 @@ class ObjectLocation:
     policy: RetryPolicy
     in_flight: int
     address: str
+    redaction: Redaction
 
 
 def place_of(url: str, s3: S3Settings | None) -> ObjectLocation:
@@ -76,7 +80,14 @@ def place_of(url: str, s3: S3Settings | None) -> ObjectLocation:
         raise StorageError(f"{where!r} names no place in the store; add a path to it")
     policy = RetryPolicy()
     return ObjectLocation(
-        service, service.root, where, where, policy, DEFAULT_IN_FLIGHT, url.rstrip("/")
+        service,
+        service.root,
+        where,
+        where,
+        policy,
+        DEFAULT_IN_FLIGHT,
+        url.rstrip("/"),
+        Redaction(url, s3),
     )
 
 
@@ -108,4 +119,5 @@ def _in_bucket(url: str, s3: S3Settings | None) -> ObjectLocation:
         RetryPolicy() if s3 is None else RetryPolicy(total=s3.retry_timeout),
         DEFAULT_IN_FLIGHT if s3 is None else s3.max_in_flight,
         location.url,
+        Redaction(url, s3),
     )

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from aqz_core.errors import AqzError, SettingsError, StorageError
@@ -18,6 +18,8 @@ from aqz_core.storage.objects.faults import Fault, fault_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from aqz_core.storage.objects.redaction import Redaction
 
 __all__ = ["RetryPolicy", "error_for", "repeat"]
 
@@ -73,6 +75,7 @@ async def repeat(
     where: str,
     nbytes: int = 0,
     renew: Callable[[], Awaitable[bool]] | None = None,
+    redaction: Redaction | None = None,
 ) -> T:
     """Make a request until it succeeds or there is no point in going on.
 
@@ -88,6 +91,8 @@ async def repeat(
         Bytes that the request moves.
     renew
         Logs in again after expired credentials; returns whether that may help.
+    redaction
+        Takes secrets out of what is shown and chained.
 
     Raises
     ------
@@ -96,7 +101,7 @@ async def repeat(
     """
     begun = time.monotonic()
     failures = 0
-    told: tuple[Fault, Exception] | None = None
+    told: tuple[Fault, BaseException] | None = None
     while True:
         left = policy.total - (time.monotonic() - begun)
         wanted = policy.attempt_seconds(nbytes)
@@ -105,7 +110,7 @@ async def repeat(
         except AqzError:
             raise
         except Exception as error:
-            cause, fault = error, fault_of(error)
+            cause, fault = _shown(error, redaction)
             failures += 1
             if isinstance(error, TimeoutError) and left < wanted and told is not None:
                 fault, cause = told  # the last try got only what was left: that says nothing
@@ -118,9 +123,19 @@ async def repeat(
             if not again or seconds + wait >= policy.total:
                 tried = f" (tried {failures} times in {seconds:.1f} s)" if failures > 1 else ""
                 message = f"{what} failed on {where}: {fault.words}{tried}"
-                raise error_for(fault, message, opening=policy.opening) from cause
+                failed = error_for(fault, message, opening=policy.opening)
+                break
             _log.info("%s: %s; trying again in %.1f s", what, fault.words, wait)
             await asyncio.sleep(wait)
+    raise failed from cause  # out here, where the error that was caught is not its context
+
+
+def _shown(error: Exception, redaction: Redaction | None) -> tuple[BaseException, Fault]:
+    """Return what is chained of an error, and what it means, without secrets."""
+    fault = fault_of(error)
+    if redaction is None:
+        return error, fault
+    return redaction.error(error), replace(fault, words=redaction.text(fault.words))
 
 
 def error_for(fault: Fault, message: str, *, opening: bool) -> AqzError:

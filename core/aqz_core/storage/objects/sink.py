@@ -64,7 +64,9 @@ class ObjectStoreSink(Sink):
 
         self.url = place.url
         self._root = f"{place.prefix}/" if place.prefix else ""
-        self._connection = Connection(place.service, place.where, place.policy, place.in_flight)
+        self._connection = Connection(
+            place.service, place.where, place.policy, place.in_flight, place.redaction
+        )
         self._service = place.service
         self._prefix = place.prefix
         self._pool = PartPool(DEFAULT_MEMORY, self._connection.check)
