@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from aqz_core.display.printable import visible
 from aqz_core.errors import AqzError
-from aqz_core.printable import visible
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
