@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from aqz_core.codecs.base import NamedCompression
 from aqz_core.enums import (
     DataType,
     DimensionType,
@@ -31,6 +32,7 @@ from aqz_core.settings.checks import (
 from aqz_core.settings.compression import (
     COMPRESSION_NAMES,
     CompressionName,
+    CompressionSettings,
     compression_settings,
 )
 from aqz_core.settings.location import is_local
@@ -84,7 +86,7 @@ def open_stream(
     storage_order: str | Sequence[str] = (),
     chunks: Sequence[int] | None = None,
     shards: Sequence[int] | None = None,
-    compression: CompressionName = "blosc-lz4",
+    compression: CompressionName | CompressionSettings | NamedCompression = "blosc-lz4",
     pyramid: Method | None = None,
     pyramid_z: PyramidZ = "finer",
     max_levels: int = 0,
@@ -128,8 +130,9 @@ def open_stream(
     chunks, shards : sequence of int, optional
         Pixels of a chunk, and chunks of a shard, on each axis. Chosen for the data, and for an
         object store if `store_path` is the URL of one, when left out: see `suggest_layout`.
-    compression : {"blosc-lz4", "blosc-zstd", "zstd", "gzip", "none", ...}
-        How chunks are compressed: one of `COMPRESSION_NAMES`, see `compression_settings`.
+    compression : {"blosc-lz4", "blosc-zstd", "zstd", "gzip", "none", ...} or settings
+        How chunks are compressed: one of `COMPRESSION_NAMES`, see `compression_settings`;
+        `CompressionSettings` for another level, `PluginCompression` for the codec of a plug-in.
     pyramid : {None, "mean", "decimate", "min", "max"}
         Record smaller versions of the image as well: rows and columns are halved until they are
         no larger than a chunk.
@@ -254,7 +257,9 @@ def open_stream(
             for name, size, pixels, count in zip(names, sizes, chunk, shard, strict=True)
         ],
         data_type=data_type,
-        compression=compression_settings(
+        compression=compression
+        if isinstance(compression, CompressionSettings | NamedCompression)
+        else compression_settings(
             argument("compression", text(), compression, _choices(COMPRESSION_NAMES)), data_type
         ),
         downsampling_method=_method(
