@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from aqz_core.codecs.base import NamedCompression
@@ -37,6 +38,7 @@ from aqz_core.settings.compression import (
 )
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
+from aqz_core.settings.plate import fields_of
 from aqz_core.settings.positions import images_at, plate_of
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.storage.names import NODES
@@ -293,8 +295,19 @@ def open_stream(
     else:
         settings.arrays = [array]
     if mode == "append" and _is_there(settings):
+        _list_fields(settings)
         return ZarrStream.resume(settings.store_path, settings, plugins)
     return ZarrStream(settings, plugins)
+
+
+def _list_fields(settings: StreamSettings) -> None:
+    """Make arrays of the fields of a plate: to resume they are arrays of the store like others."""
+    for plate in settings.hcs_plates:
+        for key, _, field in fields_of(plate):
+            image = copy.copy(field.array_settings)
+            image.output_key = key
+            settings.arrays.append(image)
+    settings.hcs_plates = []
 
 
 def _stored_order(order: object, names: list[str]) -> list[str | int]:
