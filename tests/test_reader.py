@@ -199,7 +199,7 @@ def test_an_uncompressed_chunk_of_the_wrong_size(tmp_path):
     ("change", "message"),
     [
         ({"zarr_format": 2}, "zarr_format must be 3"),
-        ({"node_type": "group"}, "a group, not an array"),
+        ({"node_type": "group"}, "a group, not an array; give the path of an array in it"),
         ({"data_type": "complex64"}, "complex64"),
         ({"fill_value": 70000}, "does not fit the data type uint16"),
         ({"fill_value": "NaN"}, "does not fit"),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from aqz_core.codecs.base import NamedCompression
 from aqz_core.enums import (
     DataType,
     DimensionType,
@@ -31,10 +33,12 @@ from aqz_core.settings.checks import (
 from aqz_core.settings.compression import (
     COMPRESSION_NAMES,
     CompressionName,
+    CompressionSettings,
     compression_settings,
 )
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
+from aqz_core.settings.plate import fields_of
 from aqz_core.settings.positions import images_at, plate_of
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.storage.names import NODES
@@ -84,7 +88,7 @@ def open_stream(
     storage_order: str | Sequence[str] = (),
     chunks: Sequence[int] | None = None,
     shards: Sequence[int] | None = None,
-    compression: CompressionName = "blosc-lz4",
+    compression: CompressionName | CompressionSettings | NamedCompression = "blosc-lz4",
     pyramid: Method | None = None,
     pyramid_z: PyramidZ = "finer",
     max_levels: int = 0,
@@ -128,8 +132,9 @@ def open_stream(
     chunks, shards : sequence of int, optional
         Pixels of a chunk, and chunks of a shard, on each axis. Chosen for the data, and for an
         object store if `store_path` is the URL of one, when left out: see `suggest_layout`.
-    compression : {"blosc-lz4", "blosc-zstd", "zstd", "gzip", "none", ...}
-        How chunks are compressed: one of `COMPRESSION_NAMES`, see `compression_settings`.
+    compression : {"blosc-lz4", "blosc-zstd", "zstd", "gzip", "none", ...} or settings
+        How chunks are compressed: one of `COMPRESSION_NAMES`, see `compression_settings`;
+        `CompressionSettings` for another level, `PluginCompression` for the codec of a plug-in.
     pyramid : {None, "mean", "decimate", "min", "max"}
         Record smaller versions of the image as well: rows and columns are halved until they are
         no larger than a chunk.
@@ -254,7 +259,9 @@ def open_stream(
             for name, size, pixels, count in zip(names, sizes, chunk, shard, strict=True)
         ],
         data_type=data_type,
-        compression=compression_settings(
+        compression=compression
+        if isinstance(compression, CompressionSettings | NamedCompression)
+        else compression_settings(
             argument("compression", text(), compression, _choices(COMPRESSION_NAMES)), data_type
         ),
         downsampling_method=_method(
@@ -288,8 +295,19 @@ def open_stream(
     else:
         settings.arrays = [array]
     if mode == "append" and _is_there(settings):
+        _list_fields(settings)
         return ZarrStream.resume(settings.store_path, settings, plugins)
     return ZarrStream(settings, plugins)
+
+
+def _list_fields(settings: StreamSettings) -> None:
+    """Make arrays of the fields of a plate: to resume they are arrays of the store like others."""
+    for plate in settings.hcs_plates:
+        for key, _, field in fields_of(plate):
+            image = copy.copy(field.array_settings)
+            image.output_key = key
+            settings.arrays.append(image)
+    settings.hcs_plates = []
 
 
 def _stored_order(order: object, names: list[str]) -> list[str | int]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import zarr
 from zarr.codecs import BloscCodec
 
+import aqz_core as aqz
 from aqz_core.cli import main
 from aqz_core.cli.store_tree import read_tree
 from aqz_core.cli.wording import write_bytes
@@ -150,3 +154,26 @@ def test_what_is_no_store_is_one_line_and_exit_code_1(tmp_path, capsys, content)
 )
 def test_bytes_are_written_with_decimal_units(nbytes, text):
     assert write_bytes(nbytes) == text
+
+
+def test_a_recording_that_nobody_continues_is_told_from_one_that_goes_on(tmp_path, capsys):
+    ended = "the recording ended before it was closed; `aqz repair` finishes the store"
+    with aqz.open_stream(tmp_path / "live.zarr", shape=(0, 8, 8), dtype="uint8") as stream:
+        stream.append(np.ones((8, 8), "uint8"))
+        stream.flush()
+        assert main(["info", str(tmp_path / "live.zarr")]) == 0
+        shown = capsys.readouterr().out
+    assert "state recording" in shown
+    assert ended not in shown
+
+    crash = (
+        "import os, sys, numpy as np, aqz_core as aqz\n"
+        "stream = aqz.open_stream(sys.argv[1], shape=(0, 8, 8), dtype='uint8')\n"
+        "stream.append(np.ones((8, 8), 'uint8'))\n"
+        "stream.flush()\n"
+        "os._exit(1)\n"
+    )
+    store = str(tmp_path / "dead.zarr")
+    subprocess.run([sys.executable, "-c", crash, store], check=False)
+    assert main(["info", store]) == 0
+    assert ended in capsys.readouterr().out

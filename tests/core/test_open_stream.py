@@ -7,6 +7,7 @@ import logging
 
 import numpy as np
 import pytest
+import zarr
 
 import aqz_core as aqz
 from tests.support.decoders import DECODERS
@@ -86,6 +87,8 @@ def test_a_plate_of_settings_gets_its_array_settings(tmp_path):
         ({"plate": []}, "plate is empty"),
         ({"plate": ["A0B"]}, "'A0B' is not the name of a well"),
         ({"plate": ["A1", "A1"]}, "names a well twice"),
+        ({"plate": ["A1", "A01"]}, "names a well twice: 'A1' and 'A01'"),
+        ({"plate": {"A1": 1, "A/1": 1}}, "names a well twice: 'A1' and 'A/1'"),
         ({"plate": {"A1": 0}}, r"plate\['A1'\] is 0"),
         ({"plate": aqz.Plate(), "positions": 2}, "leave positions out"),
         ({"storage_order": "yx"}, "must name each of the axes"),
@@ -236,6 +239,40 @@ def test_a_pyramid_goes_on_as_it_began(tmp_path, option):
         assert pixels.shape == shape
         whole = DECODERS["tensorstore"](tmp_path / "whole.zarr", str(level))
         np.testing.assert_array_equal(pixels, whole)
+
+
+@pytest.mark.parametrize("version", [aqz.ZarrVersion.V2, aqz.ZarrVersion.V3])
+def test_a_script_that_records_a_plate_may_be_started_again(tmp_path, version):
+    store = tmp_path / "a.zarr"
+    script = {**FRAME, "plate": {"A1": 2, "B12": 1}, "pyramid": "mean", "mode": "append"}
+    for run in range(3):
+        with aqz.open_stream(store, **script, version=version) as stream:
+            assert list(stream.array_keys) == ["plate/A/1/0", "plate/A/1/1", "plate/B/12/0"]
+            for number, key in enumerate(stream.array_keys):
+                stream.append(frame(10 * run + number), key)
+    plate = aqz.open_dataset(store)
+    assert list(plate.wells) == ["A1", "B12"]
+    for t in range(3):
+        assert (plate.read_image(position="A1", field=1, t=t) == 10 * t + 1).all()
+        assert (plate.read_image(position="B12", t=t) == 10 * t + 2).all()
+    with pytest.raises(aqz.ResumeError, match="array 'plate/A/1/0' was recorded differently"):
+        aqz.open_stream(store, **script | {"shape": (0, 32, 16)}, version=version)
+    with pytest.raises(aqz.ResumeError, match="no recording at 'plate/C/1/0'"):
+        aqz.open_stream(store, **script | {"plate": ["A1", "C1"]}, version=version)
+
+
+def test_compression_may_be_settings_instead_of_a_name(tmp_path):
+    zstd = aqz.CompressionSettings(
+        compressor=aqz.Compressor.ZSTD, codec=aqz.CompressionCodec.ZSTD, level=9
+    )
+    for given in (zstd, aqz.PluginCompression("zstd", {"level": 9})):
+        with aqz.open_stream(
+            tmp_path / "a.zarr", **FRAME, compression=given, overwrite=True
+        ) as stream:
+            stream.append(frame(3))
+        array = zarr.open_array(tmp_path / "a.zarr" / "0", mode="r")
+        assert array.compressors[0].to_dict()["configuration"]["level"] == 9
+        assert (array[0] == 3).all()
 
 
 # ---- said in the log -----------------------------------------------------------------------

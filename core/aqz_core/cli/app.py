@@ -542,7 +542,7 @@ def pyramid(
     levels = add_pyramid(
         store, method, s3=s3, threads=threads, workers=workers, scheduler=scheduler
     )
-    typer.echo(f"{levels} smaller levels in {without_password(store)}")
+    typer.echo(f"{levels} smaller level{'s' * (levels != 1)} in {without_password(store)}")
 
 
 @app.command()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from rich.tree import Tree
 
 from aqz_core.cli.spill import show_spill
-from aqz_core.cli.store_tree import StoreNode, read_tree
+from aqz_core.cli.store_tree import StoreNode, is_deserted, read_tree
 from aqz_core.cli.wording import open_console, plain, write_bytes, write_codecs, write_shape
 from aqz_core.enums import ZarrVersion
 from aqz_core.recovery.report import malformed_ome
@@ -39,11 +39,17 @@ def show_info(store: str, s3: S3Settings | None = None) -> int:
     """
     if is_local(store, s3) and (spill := read_manifest(local_path(store))) is not None:
         return show_spill(local_path(store), spill)
+    deserted = is_deserted(store, s3)  # before the tree: a stream that closes now says "complete"
     root = read_tree(store, s3)
     tree = Tree(_label(root, without_password(store), {}))
     _grow(tree, root)
     console = open_console()
     console.print(tree)
+    if deserted and any(_state(node) == "recording" for node in root.walk()):
+        console.print(
+            "[yellow]the recording ended before it was closed[/]; `aqz repair` finishes the store, "
+            "and ZarrStream.resume resumes it"
+        )
     problems = [node for node in root.walk() if node.problem]
     if problems:
         console.print(f"[red]{len(problems)} of the nodes cannot be read[/]")
@@ -83,14 +89,19 @@ def _label(node: StoreNode, name: str, scales: Mapping[str, str]) -> str:
     lines = [f"{_kind(node)}", *_array_lines(node), *_read_ome(node).lines]
     if node.path.name in scales:
         lines.append(f"scale {scales[node.path.name]}")
-    aqz = node.attributes.get("aqz")
-    if isinstance(aqz, dict) and "state" in aqz:
-        lines.append(f"state {aqz['state']}")
+    if (state := _state(node)) is not None:
+        lines.append(f"state {state}")
     others = sorted(set(node.attributes) - node.format.reserved)
     if others:
         lines.append(f"attributes {', '.join(others)}")
     lines += node.lacks
     return f"[bold]{plain(name)}[/]  " + "\n".join(plain(line) for line in lines)
+
+
+def _state(node: StoreNode) -> object:
+    """Return the state of the recording that a node tells of; None where it tells of none."""
+    aqz = node.attributes.get("aqz")
+    return aqz.get("state") if isinstance(aqz, dict) else None
 
 
 def _kind(node: StoreNode) -> str:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.stored_array import StoredArray
     from aqz_core.settings.s3 import S3Settings
 
-__all__ = ["StoreNode", "read_tree"]
+__all__ = ["StoreNode", "is_deserted", "read_tree"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +96,15 @@ def read_tree(store: str | os.PathLike[str], s3: S3Settings | None = None) -> St
         for node in others:
             inside.setdefault(node.name.rpartition("/")[0], []).append(node)
         return _tree(files, root, inside, _missing(files, [root, *others]))
+    finally:
+        files.close()
+
+
+def is_deserted(store: str | os.PathLike[str], s3: S3Settings | None = None) -> bool:
+    """Return whether it is certain that nobody writes a store; in a bucket it never is."""
+    files = open_files(store, s3)
+    try:
+        return files.is_local and not files.is_written()
     finally:
         files.close()
 

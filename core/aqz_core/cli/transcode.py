@@ -89,7 +89,8 @@ class _Bar:
 def _show_plan(console: Console, plan: TranscodingPlan) -> None:
     """Say what will be done, and what it takes."""
     console.print(
-        f"{plan.images} image{'s' * (plan.images != 1)}, {plan.tasks} tasks; "
+        f"{plan.images} image{'s' * (plan.images != 1)}, "
+        f"{plan.tasks} task{'s' * (plan.tasks != 1)}; "
         f"{write_bytes(plan.source_nbytes)} to read (each byte {plan.source_factor:.2f} times), "
         f"{write_bytes(plan.nbytes)} to store before compression",
         soft_wrap=True,

@@ -203,10 +203,14 @@ class Image:
         recorded = self.recorded()
         if not in_bounds(index, recorded.shape) or not recorded[index]:
             said = ", ".join(f"{name}={value!r}" for name, value in axes.items()) or "there"
+            unknown = any(
+                isinstance(value, str) and value not in found.channels for value in axes.values()
+            )
+            channels = f"; its channels are {', '.join(map(repr, found.channels))}"
             raise FrameMissingError(
                 f"{self.name}: no frame is recorded at {said}; the image has "
                 f"{self._written_extent()}, of which {int(recorded.sum())} frames of "
-                f"{recorded.size} are recorded"
+                f"{recorded.size} are recorded{channels if unknown else ''}"
             )
         chosen = found.levels[level].shape
         full = found.levels[0].shape

@@ -172,7 +172,10 @@ def _checked(parse: Callable[[], T], file: Path | str) -> T:
 def _parse_v3(document: Mapping[str, Any]) -> StoredArray:
     """Return the record of a document; any of the plain errors when it is malformed."""
     if document["node_type"] != "array":
-        raise ValueError(f"a {document['node_type']}, not an array")
+        raise ValueError(
+            f"a {document['node_type']}, not an array; give the path of an array in it, such as "
+            "that of the level '0' of an image"
+        )
     _check_members(document, _ARRAY_MEMBERS)
     shape = _sizes(document["shape"])
     if not isinstance(document["data_type"], str) or document["data_type"] not in _DATA_TYPES:

@@ -172,7 +172,7 @@ class FrameAssembler:
         if data.dtype != self.dtype:
             if not np.can_cast(data.dtype, self.dtype, "equiv"):
                 raise FrameTypeError(
-                    f"{self._where} stores {self.dtype.name}, but the data are "
+                    f"{self._where} takes {self.dtype.name}, but the data are "
                     f"{data.dtype}; {self._conversion(data)}"
                 )
             data = data.astype(self.dtype)

@@ -194,7 +194,7 @@ def _chosen(
     if given.hcs_plates:
         raise ResumeError(
             "plates are resumed by leaving the settings out: their fields are arrays of the "
-            "store like others"
+            f"store like others; call ZarrStream.resume({files.url!r})"
         )
     chosen = {}
     for array in given.arrays:

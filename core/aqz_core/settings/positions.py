@@ -77,8 +77,11 @@ def plate_of(wells: Wells, positions: Positions | None, pattern: ArraySettings) 
     if not fields:
         raise SettingsError("plate is empty; name its wells, for example plate=['A1', 'A2']")
     made: dict[tuple[str, str], Well] = {}
+    said: dict[tuple[str, str], str] = {}
     for name, names in fields.items():
         row, column = _place(name)
+        if (other := said.setdefault((row, column.lstrip("0")), name)) != name:
+            raise SettingsError(f"plate names a well twice: {other!r} and {name!r}")
         well = made.setdefault((row, column), Well(row_name=row, column_name=column))
         well.images += [
             FieldOfView(path=field, array_settings=copy.copy(pattern)) for field in names
