@@ -21,8 +21,8 @@ settings.register_profile(
 )
 settings.load_profile("aqz")
 
-# A shell that runs the tests in the background has them ignore Ctrl+C, nohup the end of the terminal,
-# and with them every process that a test starts in order to interrupt it.
+# A shell that runs the tests in the background has them ignore Ctrl+C, nohup the end of the
+# terminal, and with them every process that a test starts in order to interrupt it.
 for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
     number = getattr(signal, name, None)
     if number is not None and signal.getsignal(number) is signal.SIG_IGN:

@@ -11,6 +11,7 @@ from aqz_core.dataset.view import StoreView
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import StoreBusyError
 from aqz_core.metadata import to_json
+from aqz_core.reading.frame_log import log_lines
 from aqz_core.reading.regions import Box, StoredRegions
 from aqz_core.transcoding.source import SourceGroup, SourceImage, SourceLevel
 
@@ -134,7 +135,8 @@ def _image(found: ImageDescription, view: StoreView, *, is_label: bool) -> Sourc
     multiscales = ome.pop("multiscales", None)
     said = multiscales[0] if isinstance(multiscales, list) and multiscales else {}
     dropped = ("axes", "datasets", "version", "coordinateTransformations")
-    log = (view.files.read(base.log) or b"") if base.log is not None else b""
+    lines = log_lines(view.files, base.log) if base.log is not None else ()
+    log = b"".join(line for line in lines if line.endswith(b"\n"))  # a crash cuts off the last one
     return SourceImage(
         owner.name,
         tuple(_axis(found, n) for n in range(len(found.axes))),
