@@ -171,13 +171,24 @@ class S3Service:
 
     async def claim(self, key: str, content: bytes, etag: str | None) -> str | None:
         """Store an object if it is as it was, or if there is none."""
-        condition = {"IfNoneMatch": "*"} if etag is None else {"IfMatch": etag}
+        if etag is None:
+            return await self._put_if(key, content, {"IfNoneMatch": "*"})
+        found = await self._put_if(key, content, {"IfMatch": etag})
+        bare = etag.strip('"')
+        if found is None and bare != etag:  # older gateways of Ceph compare without the quotes
+            found = await self._put_if(key, content, {"IfMatch": bare})
+        return found
+
+    async def _put_if(self, key: str, content: bytes, condition: dict[str, str]) -> str | None:
+        """Store an object on a condition; return its ETag, or None if the condition fails."""
         try:
             answer = await self._client.put_object(
                 Bucket=self._bucket, Key=key, Body=content, **condition
             )
         except ClientError as error:
-            if _code(error) in _CONDITION_FAILED or (etag is not None and _code(error) in _GONE):
+            if _code(error) in _CONDITION_FAILED or (
+                "IfMatch" in condition and _code(error) in _GONE
+            ):
                 return None
             if _code(error) in _NO_CONDITIONS:
                 raise SettingsError("the service takes no conditional requests") from error
