@@ -46,6 +46,7 @@ HELD_BY = {
     "`LogLevel`": "test_log_levels",
     "`ZARR_DIRECT_IO`": "test_an_environment_variable_of_the_peer_has_no_effect",
     "config files": "test_what_is_no_config",
+    "library for C and C++": "test_same_frames_give_the_same_store",
     "secrets in config files": "test_secrets_are_not_written",
     # frames
     "wrong data type of the same size": "test_data_of_another_type",
