@@ -94,6 +94,11 @@ class S3Service:
 
     async def get(self, key: str) -> bytes | None:
         """Return an object."""
+        found = await self._whole(key)
+        return None if found is None else found[0]
+
+    async def _whole(self, key: str) -> tuple[bytes, dict[str, Any]] | None:
+        """Return an object, and the answer that came with it; None if there is none."""
         try:
             answer = await self._client.get_object(Bucket=self._bucket, Key=key)
         except ClientError as error:
@@ -103,7 +108,7 @@ class S3Service:
         check_answer(answer, "ETag", "LastModified")
         async with answer["Body"] as stream:
             data: bytes = await stream.read()
-        return data
+        return data, answer
 
     async def get_range(self, key: str, start: int, stop: int) -> bytes:
         """Return some bytes of an object."""
@@ -198,15 +203,10 @@ class S3Service:
 
     async def claimed(self, key: str) -> tuple[bytes, str, float] | None:
         """Return an object and its age by the service's clock."""
-        try:
-            answer = await self._client.get_object(Bucket=self._bucket, Key=key)
-        except ClientError as error:
-            if _code(error) in _GONE:
-                return None
-            raise
-        check_answer(answer, "ETag", "LastModified")
-        async with answer["Body"] as stream:
-            content: bytes = await stream.read()
+        found = await self._whole(key)
+        if found is None:
+            return None
+        content, answer = found
         told = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         now = parsedate_to_datetime(told) if told else datetime.now(UTC)
         stored = answer.get("LastModified") or now
