@@ -38,7 +38,7 @@ from aqz_core.settings.compression import (
 )
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
-from aqz_core.settings.plate import fields_of
+from aqz_core.settings.plate import field_arrays
 from aqz_core.settings.positions import images_at, plate_of
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.storage.names import NODES
@@ -302,11 +302,10 @@ def open_stream(
 
 def _list_fields(settings: StreamSettings) -> None:
     """Make arrays of the fields of a plate: to resume they are arrays of the store like others."""
-    for plate in settings.hcs_plates:
-        for key, _, field in fields_of(plate):
-            image = copy.copy(field.array_settings)
-            image.output_key = key
-            settings.arrays.append(image)
+    for key, array in field_arrays(settings.hcs_plates):
+        image = copy.copy(array)
+        image.output_key = key
+        settings.arrays.append(image)
     settings.hcs_plates = []
 
 

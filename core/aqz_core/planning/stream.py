@@ -15,7 +15,7 @@ from aqz_core.metadata.zarr_format import zarr_format
 from aqz_core.planning.array import ArrayPlan, plan_array
 from aqz_core.planning.memory import ArrayMemory, MemoryPlan, PartNeeds, part_needs, plan_memory
 from aqz_core.settings.keys import join, normalise_key
-from aqz_core.settings.plate import fields_of
+from aqz_core.settings.plate import field_arrays
 from aqz_core.storage.opening import sink_provider
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from aqz_core.settings.plate import Plate
     from aqz_core.settings.stream import StreamSettings
 
-__all__ = ["StreamPlan", "plan_stream", "worker_count"]
+__all__ = ["StreamPlan", "plan_stream", "processor_count", "worker_count"]
 
 
 @dataclass(frozen=True)
@@ -78,12 +78,8 @@ def plan_stream(settings: StreamSettings, hooks: Hooks) -> StreamPlan:
     """
     codecs, downsamplers = hooks.codecs(), hooks.downsamplers()
     storage = sink_provider(settings, hooks.sinks()).storage
-    fields = [
-        (key, field.array_settings)
-        for plate in settings.hcs_plates
-        for key, _, field in fields_of(plate)
-    ]
-    wanted = [(None, array) for array in settings.arrays] + fields
+    flat_arrays = [(None, array) for array in settings.arrays]
+    wanted = (*flat_arrays, *field_arrays(settings.hcs_plates))
     plans = tuple(
         plan_array(
             array,
@@ -147,4 +143,9 @@ def worker_count(max_threads: int) -> int:
     asked = os.environ.get("ZARR_MAX_THREADS", "")
     if asked.isdecimal() and int(asked) > 0:
         return int(asked)
+    return processor_count()
+
+
+def processor_count() -> int:
+    """Return how many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -19,7 +19,7 @@ from aqz_core.settings.keys import normalise_key
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["ROOT", "Acquisition", "FieldOfView", "Plate", "Well", "fields_of"]
+__all__ = ["ROOT", "Acquisition", "FieldOfView", "Plate", "Well", "field_arrays", "fields_of"]
 
 ROOT = "/"
 """Path of a plate that is the store itself."""
@@ -180,3 +180,10 @@ def fields_of(plate: Plate) -> Iterator[tuple[str, Well, FieldOfView]]:
         for field in well.images:
             path = f"{plate.path}/{well.row_name}/{well.column_name}/{field.path}"
             yield normalise_key(path), well, field
+
+
+def field_arrays(plates: Iterable[Plate]) -> Iterator[tuple[str, ArraySettings]]:
+    """Yield the key in the store and the settings of every field of some plates."""
+    for plate in plates:
+        for key, _, field in fields_of(plate):
+            yield key, field.array_settings

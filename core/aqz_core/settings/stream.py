@@ -25,7 +25,7 @@ from aqz_core.settings.checks import UINT32_MAX, UINT64_MAX, checked, second_nam
 from aqz_core.settings.compression import CompressionSettings
 from aqz_core.settings.keys import normalise_key
 from aqz_core.settings.paths import without_password
-from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well, fields_of
+from aqz_core.settings.plate import Acquisition, FieldOfView, Plate, Well, field_arrays
 from aqz_core.settings.s3 import S3Settings
 
 if TYPE_CHECKING:
@@ -273,4 +273,4 @@ class StreamSettings(SettingsBase):
             plate as ``plate/row/column/field``.
         """
         flat = [normalise_key(array.output_key) for array in self.arrays]
-        return flat + [key for plate in self.hcs_plates for key, _, _ in fields_of(plate)]
+        return flat + [key for key, _ in field_arrays(self.hcs_plates)]

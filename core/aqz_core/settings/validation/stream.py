@@ -24,7 +24,7 @@ from aqz_core.settings.base import recheck
 from aqz_core.settings.keys import Node, check_clashes, check_key, normalise_key
 from aqz_core.settings.location import is_local
 from aqz_core.settings.paths import local_path
-from aqz_core.settings.plate import fields_of
+from aqz_core.settings.plate import field_arrays
 from aqz_core.settings.validation.array import check_array
 from aqz_core.settings.validation.plate import check_plate, plate_nodes
 from aqz_core.settings.validation.store import check_s3, check_store
@@ -188,10 +188,8 @@ def _without_arrays(settings: StreamSettings) -> StreamSettings:
 
 def _arrays_by_key(settings: StreamSettings) -> dict[str, ArraySettings]:
     """Return the settings of all arrays, those of plates included."""
-    found = {normalise_key(array.output_key): array for array in settings.arrays}
-    for plate in settings.hcs_plates:
-        found |= {key: field.array_settings for key, _, field in fields_of(plate)}
-    return found
+    flat = {normalise_key(array.output_key): array for array in settings.arrays}
+    return flat | dict(field_arrays(settings.hcs_plates))
 
 
 def check_series(settings: StreamSettings) -> None:
