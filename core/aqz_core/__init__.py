@@ -90,12 +90,8 @@ from aqz_core.settings.validation.stream import validate as validate_settings
 from aqz_core.storage.sink import ShardFile, Sink
 from aqz_core.stream import PartialFrameWarning, ZarrStream
 from aqz_core.transcoding.levels import add_pyramid
-from aqz_core.transcoding.transcode import (
-    TranscodingPlan,
-    TranscodingProgress,
-    TranscodingReport,
-    transcode,
-)
+from aqz_core.transcoding.progress import TranscodingPlan, TranscodingProgress, TranscodingReport
+from aqz_core.transcoding.transcode import transcode
 from aqz_core.upload import upload_spill, upload_store
 from aqz_core.version import __version__ as __version__
 

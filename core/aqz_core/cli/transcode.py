@@ -15,7 +15,7 @@ from aqz_core.settings.paths import without_password
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from aqz_core.transcoding.transcode import (
+    from aqz_core.transcoding.progress import (
         TranscodingPlan,
         TranscodingProgress,
         TranscodingReport,

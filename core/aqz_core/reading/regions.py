@@ -6,7 +6,6 @@ and reads on many threads share nothing.
 
 from __future__ import annotations
 
-import math
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.stored_array import StoredArray
 
-__all__ = ["Box", "StoredRegions", "box_nbytes", "boxes", "intersection"]
+__all__ = ["Box", "StoredRegions", "boxes", "intersection"]
 
 Box = tuple[tuple[int, int], ...]
 """Where pixels lie: the first, and the first that is not, on each axis."""
@@ -202,11 +201,6 @@ def intersection(one: Box, other: Box) -> Box:
     return tuple(
         (max(a, c), max(max(a, c), min(b, d))) for (a, b), (c, d) in zip(one, other, strict=True)
     )
-
-
-def box_nbytes(box: Box, dtype: np.dtype[Any]) -> int:
-    """Return the bytes that the pixels of a box take."""
-    return math.prod(stop - start for start, stop in box) * dtype.itemsize
 
 
 def _spans(

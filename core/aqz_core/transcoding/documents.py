@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from aqz_core.transcoding.layout import ImageLayout, LevelLayout
     from aqz_core.transcoding.source import SourceGroup, SourceImage
 
-__all__ = ["array_documents", "group_documents", "image_documents", "level_name", "log_file"]
+__all__ = ["array_document", "group_documents", "image_documents", "level_name", "log_file"]
 
 
 def level_name(image: SourceImage, level: int) -> str:
@@ -59,7 +59,7 @@ def image_documents(
     attributes = _recording(image, version, downsampler)
     documents: dict[str, bytes] = {}
     for number in range(len(layout.levels)):
-        documents |= array_documents(image, layout, number, version, codecs)
+        documents |= _array_documents(image, layout, number, version, codecs)
     if not image.is_plain:
         ome = {"multiscales": [_multiscale(image, layout, version, downsampler)], **image.ome}
         attributes = {**_ome(ome, version), **attributes}
@@ -67,7 +67,17 @@ def image_documents(
     return documents
 
 
-def array_documents(
+def array_document(
+    image: SourceImage, layout: ImageLayout, number: int, version: ZarrVersion, codecs: CodecChain
+) -> bytes:
+    """Return the document that says what the array of a level is; attributes may be beside it."""
+    file = ".zarray" if version is ZarrVersion.V2 else "zarr.json"
+    return _array_documents(image, layout, number, version, codecs)[
+        join(level_name(image, number), file)
+    ]
+
+
+def _array_documents(
     image: SourceImage, layout: ImageLayout, number: int, version: ZarrVersion, codecs: CodecChain
 ) -> dict[str, bytes]:
     """Return the documents of one level, by name."""

@@ -6,13 +6,13 @@ All three take groups of tasks, hold only so many at once, and give back what is
 from __future__ import annotations
 
 import contextlib
-import os
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
 from aqz_core.dataset.lazy import imported
 from aqz_core.errors import SettingsError, StorageError
+from aqz_core.planning.stream import processor_count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -73,7 +73,7 @@ def executor_for(
         if value in (0, "") or (isinstance(value, int) and value < 0):
             raise SettingsError(f"{name} is {value!r}; give at least 1, or leave it out")
     if workers is None and scheduler is None:
-        yield _Threads(threads or _processors())
+        yield _Threads(threads or processor_count())
         return
     distributed = imported("distributed", "distributed")
     with contextlib.ExitStack() as ending:
@@ -148,10 +148,3 @@ class _Cluster:
                 f"the cluster lost its workers ({error}); what is stored stays, and the same call "
                 "makes the rest. If they were out of memory, give them more or take smaller shards"
             ) from error
-
-
-def _processors() -> int:
-    """Return how many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

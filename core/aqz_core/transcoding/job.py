@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from aqz_core.transcoding.layout import ImageLayout, LevelLayout
     from aqz_core.transcoding.source import Source
 
-__all__ = ["Job", "StoredFile", "Task", "flush", "write_whole"]
+__all__ = ["Job", "StoredFile", "Task", "flush", "write_documents", "write_whole"]
 
 _OPEN: dict[str, _Ends] = {}
 _JOBS: dict[str, Job] = {}
@@ -302,6 +302,12 @@ class _Ends:
         """Let go of connections."""
         self._files.close()
         self.sink.close()
+
+
+def write_documents(sink: Sink, documents: Mapping[str, bytes]) -> None:
+    """Store metadata, what is above last, so that a store is seen when it is whole."""
+    for name in sorted(documents, key=lambda name: name.count("/"), reverse=True):
+        write_whole(sink, name, documents[name])
 
 
 def write_whole(sink: Sink, name: str, content: bytes | bytearray) -> None:

@@ -46,7 +46,6 @@ class Ledger:
         self._sink = sink
         self._identity = identity
         self.done: dict[Task, list[StoredFile]] = {}
-        self.resumed = False
         content = sink.read(_NAME)
         if content is None:
             if next(iter(sink.names("")), None) is not None:
@@ -63,7 +62,6 @@ class Ledger:
                 "that has changed since, or with other options. Give the same ones to finish it, "
                 "or replace it with overwrite=True (--overwrite)"
             )
-        self.resumed = True
         self.done = _done(found.get("done"))
         self._due = time.monotonic() + _SAVE_SECONDS
 

@@ -7,16 +7,16 @@ import json
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
-from aqz_core.codecs.chain import chain_from_v3
 from aqz_core.enums import ZarrVersion
 from aqz_core.errors import SettingsError
 from aqz_core.plugins import create_plugin_manager
+from aqz_core.reading.chunks import ChunkDecoder
 from aqz_core.settings.stream import StreamSettings
 from aqz_core.settings.validation.store import check_store
 from aqz_core.storage.opening import locked_sink
-from aqz_core.transcoding.documents import array_documents, image_documents, level_name
+from aqz_core.transcoding.documents import array_document, image_documents, level_name
 from aqz_core.transcoding.execution import executor_for
-from aqz_core.transcoding.job import Job, Task, flush, write_whole
+from aqz_core.transcoding.job import Job, Task, flush, write_documents
 from aqz_core.transcoding.layout import ImageLayout, lay_out
 from aqz_core.transcoding.zarr_source import ZarrSource
 
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from aqz_core.codecs import CodecChain
+    from aqz_core.plugins import Hooks
     from aqz_core.settings.s3 import S3Settings
     from aqz_core.storage.sink import Sink
     from aqz_core.transcoding.execution import Executor
-    from aqz_core.transcoding.source import SourceImage
 
 __all__ = ["add_pyramid"]
 
@@ -87,7 +87,7 @@ def add_pyramid(
     with locked_sink(settings, hooks.sinks()) as sink:
         source = ZarrSource(str(store), s3, plugins, True)
         try:
-            adding = _Adding(source, settings, plugins, method)
+            adding = _Adding(source, settings, plugins, hooks, method)
             with executor_for(threads, workers, scheduler) as executor:
                 return adding.run(sink, executor)
         finally:
@@ -102,19 +102,17 @@ class _Adding:
         source: ZarrSource,
         settings: StreamSettings,
         plugins: tuple[object, ...],
+        hooks: Hooks,
         method: str,
     ) -> None:
         self._source = source
         self._settings = settings
         self._plugins = plugins
-        hooks = create_plugin_manager(plugins)
         codecs = hooks.codecs()
-        methods = hooks.downsamplers()
         self._images = [number for number, image in enumerate(source.images) if not image.is_plain]
         self._layouts: dict[int, ImageLayout] = {}
         self._names: dict[int, str | None] = {}
         self._chains: dict[int, CodecChain] = {}
-        little = {"name": "bytes", "configuration": {"endian": "little"}}
         for number in self._images:
             image = source.images[number]
             _check_name(source, number)
@@ -122,9 +120,8 @@ class _Adding:
             self._names[number] = (
                 None if method == "none" else "decimate" if image.is_label else method
             )
-            array = source.array(number)
-            self._chains[number] = chain_from_v3([little, *array.codecs], array.dtype, codecs)
-        self._methods = methods
+            self._chains[number] = ChunkDecoder(source.array(number), codecs).chain
+        self._methods = hooks.downsamplers()
 
     def run(self, sink: Sink, executor: Executor) -> int:
         """Make them; return how many there are."""
@@ -162,14 +159,15 @@ class _Adding:
             first = self._source.document(number)
             of_image = [json.dumps(first).encode()]
             if layout is not None:
+                version, chain = self._source.version(number), self._chains[number]
                 of_image += [
-                    self._array_document(number, image, layout, level)
+                    array_document(image, layout, level, version, chain)
                     for level in range(1, len(layout.levels))
                 ]
             layouts.append(layout or lay_out(image, None, None, "none"))
             documents.append(tuple(of_image))
-            chain = self._chains.get(number)
-            codecs.append(() if chain is None else tuple(chain.v3_metadata()))
+            own = self._chains.get(number)
+            codecs.append(() if own is None else tuple(own.v3_metadata()))
             names.append(self._names.get(number))
         return Job(
             self._source,
@@ -183,15 +181,6 @@ class _Adding:
             "",
         )
 
-    def _array_document(
-        self, number: int, image: SourceImage, layout: ImageLayout, level: int
-    ) -> bytes:
-        """Return the document of a level's array."""
-        version = self._source.version(number)
-        found = array_documents(image, layout, level, version, self._chains[number])
-        file = ".zarray" if version is ZarrVersion.V2 else "zarr.json"
-        return next(text for name, text in found.items() if name.endswith(file))
-
     def _write_metadata(self, sink: Sink, number: int, levels: int) -> None:
         """Store the metadata of an image with some of its levels; those of the first stay."""
         image, layout = self._source.images[number], self._layouts[number]
@@ -201,9 +190,9 @@ class _Adding:
         version = self._source.version(number)
         documents = image_documents(image, shown, version, self._chains[number], downsampler)
         first = f"{level_name(image, 0)}/"
-        for file in sorted(documents, key=lambda file: file.count("/"), reverse=True):
-            if not file.startswith(first):
-                write_whole(sink, file, documents[file])
+        write_documents(
+            sink, {name: text for name, text in documents.items() if not name.startswith(first)}
+        )
 
     def _remove_levels(self, sink: Sink, number: int) -> None:
         """Remove the levels that the image has, and what an interrupted call left of others."""

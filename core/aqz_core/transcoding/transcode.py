@@ -7,7 +7,6 @@ import hashlib
 import math
 import os
 import time
-from dataclasses import dataclass
 from itertools import islice, product
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -27,16 +26,22 @@ from aqz_core.storage.filesystem import FilesystemSink
 from aqz_core.storage.names import PARTIAL
 from aqz_core.storage.opening import locked_sink
 from aqz_core.transcoding.documents import (
-    array_documents,
+    array_document,
     group_documents,
     image_documents,
     log_file,
 )
 from aqz_core.transcoding.execution import executor_for
-from aqz_core.transcoding.job import Job, Task, flush, write_whole
+from aqz_core.transcoding.job import Job, Task, flush, write_documents
 from aqz_core.transcoding.layout import blocks_with_frames, lay_out
 from aqz_core.transcoding.ledger import Ledger, job_of
 from aqz_core.transcoding.opening import open_source
+from aqz_core.transcoding.progress import (
+    ProgressReporter,
+    TranscodingPlan,
+    TranscodingProgress,
+    TranscodingReport,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,7 +56,7 @@ if TYPE_CHECKING:
     from aqz_core.transcoding.layout import ImageLayout, LevelLayout
     from aqz_core.transcoding.source import Source, SourceImage
 
-__all__ = ["TranscodingPlan", "TranscodingProgress", "TranscodingReport", "transcode"]
+__all__ = ["transcode"]
 
 _MOST_GROUPS = 100_000
 """Tasks are put together so that a cluster is never asked for more than so many things."""
@@ -61,85 +66,6 @@ _MOST_TASKS = 2**22
 
 _GROUP_NBYTES = 64 << 20
 """Pixels that a group of short tasks stores: a cluster takes some time for each group."""
-
-
-@dataclass(frozen=True, slots=True)
-class TranscodingPlan:
-    """What a transcoding will do, known before anything is read.
-
-    Attributes
-    ----------
-    images : int
-        Images, label images counted.
-    tasks : int
-        Each makes whole files that no other one writes.
-    source_nbytes : int
-        Pixels that are read from the source, uncompressed; more than it has where its chunks are
-        cut by shards of the destination.
-    source_factor : float
-        How often a byte of the source is read on the average.
-    nbytes : int
-        Pixels that are stored, uncompressed, all levels.
-    task_nbytes : int
-        Bound on the memory that a task takes for pixels and chunks.
-    workers : int
-        Tasks at the same time.
-    left_out : tuple of str
-        Files of the source that are not carried over.
-    """
-
-    images: int
-    tasks: int
-    source_nbytes: int
-    source_factor: float
-    nbytes: int
-    task_nbytes: int
-    workers: int
-    left_out: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class TranscodingProgress:
-    """How far a transcoding is.
-
-    Attributes
-    ----------
-    plan : TranscodingPlan
-        What it does.
-    done, total : int
-        Tasks; those that an earlier call did are counted.
-    seconds_left : float or None
-        At the speed so far; None while nothing can be said.
-    """
-
-    plan: TranscodingPlan
-    done: int
-    total: int
-    seconds_left: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class TranscodingReport:
-    """What a transcoding has done.
-
-    Attributes
-    ----------
-    plan : TranscodingPlan
-        What was to be done.
-    tasks, files, nbytes : int
-        What this call has made: tasks, files, and bytes as they are stored.
-    kept : int
-        Tasks that an earlier call had done, and whose files have the right checksums.
-    seconds : float
-        How long it took.
-    """
-
-    plan: TranscodingPlan
-    tasks: int
-    files: int
-    nbytes: int
-    kept: int
-    seconds: float
 
 
 def transcode(
@@ -243,8 +169,7 @@ def transcode(
             plan = making.plan(executor.workers)
             if dry_run:
                 return TranscodingReport(plan, 0, 0, 0, 0, time.monotonic() - began)
-            sinks = create_plugin_manager(plugins).sinks()
-            with locked_sink(settings, sinks) as sink:
+            with locked_sink(settings, making.hooks.sinks()) as sink:
                 return making.run(sink, executor, plan, on_progress, began)
     finally:
         opened.close()
@@ -266,7 +191,7 @@ class _Making:
         self._settings = settings
         self._plugins = plugins
         self._version = version
-        self._hooks = create_plugin_manager(plugins)
+        self.hooks = create_plugin_manager(plugins)
         self._recorded: dict[int, npt.NDArray[np.bool_] | None] = {}
         self._chains = [self._chain(codec, level, image) for image in source.images]
 
@@ -274,7 +199,7 @@ class _Making:
         """Return the codecs of an image, and refuse those that the format has not."""
         dtype = image.levels[0].dtype
         named = named_compression(compression_settings(codec, dtype, level))
-        chain = chain_for(named, dtype, self._hooks.codecs())
+        chain = chain_for(named, dtype, self.hooks.codecs())
         if self._version is ZarrVersion.V2:
             chain.v2_metadata()
         return chain
@@ -285,7 +210,7 @@ class _Making:
         """Decide how each image is stored."""
         if shards is not None and self._version is ZarrVersion.V2:
             raise SettingsError("Zarr V2 has no shards; leave shards out, or write version 3")
-        methods = self._hooks.downsamplers()
+        methods = self.hooks.downsamplers()
         if pyramid not in (None, "none", *methods):
             raise SettingsError(
                 f"pyramid {pyramid!r} is unknown; choose one of none, {', '.join(methods)}"
@@ -391,23 +316,20 @@ class _Making:
 
     def job(self) -> Job:
         """Return what tasks need to know."""
-        is_v2 = self._version is ZarrVersion.V2
-        file = ".zarray" if is_v2 else "zarr.json"
-        documents = []
-        for image, layout, chain in zip(
-            self._source.images, self._layouts, self._chains, strict=True
-        ):
-            of_image = []
-            for number in range(len(layout.levels)):
-                found = array_documents(image, layout, number, self._version, chain)
-                of_image.append(next(text for name, text in found.items() if name.endswith(file)))
-            documents.append(tuple(of_image))
+        images = zip(self._source.images, self._layouts, self._chains, strict=True)
+        documents = tuple(
+            tuple(
+                array_document(image, layout, number, self._version, chain)
+                for number in range(len(layout.levels))
+            )
+            for image, layout, chain in images
+        )
         return Job(
             self._source,
             self._settings,
             tuple(self._layouts),
-            tuple(documents),
-            is_v2,
+            documents,
+            self._version is ZarrVersion.V2,
             tuple(tuple(chain.v3_metadata()) for chain in self._chains),
             tuple(method.name if method else None for method in self._methods),
             self._plugins,
@@ -427,7 +349,7 @@ class _Making:
             _make_room(sink, self._identity)
         ledger = Ledger(sink, self._identity)
         job = self.job()
-        progress = _Progress(plan, on_progress)
+        progress = ProgressReporter(plan, on_progress)
         progress.tell()
         try:
             kept = self._check_done(job, ledger, progress)
@@ -453,7 +375,7 @@ class _Making:
             plan, plan.tasks - kept, files, nbytes, kept, time.monotonic() - began
         )
 
-    def _check_done(self, job: Job, ledger: Ledger, progress: _Progress) -> int:
+    def _check_done(self, job: Job, ledger: Ledger, progress: ProgressReporter) -> int:
         """Forget what the ledger has of files that are not right; return how many tasks stay."""
         for task, files in list(ledger.done.items()):
             if all(job.check(file) for file in files):
@@ -463,7 +385,7 @@ class _Making:
         return len(ledger.done)
 
     def _finish(self, sink: Sink, ledger: Ledger) -> None:
-        """Store the metadata, what is above last, so that the store is seen when it is whole."""
+        """Store the metadata."""
         documents: dict[str, bytes] = {}
         for group in self._source.groups:
             documents |= group_documents(group, self._version)
@@ -473,50 +395,9 @@ class _Making:
             documents |= log_file(image)
         _sweep(sink)
         flush(sink)
-        for name in sorted(documents, key=lambda name: name.count("/"), reverse=True):
-            write_whole(sink, name, documents[name])
+        write_documents(sink, documents)
         flush(sink)
         ledger.remove()
-
-
-class _Progress:
-    """Counts tasks and tells somebody."""
-
-    def __init__(
-        self, plan: TranscodingPlan, tell: Callable[[TranscodingProgress], object] | None
-    ) -> None:
-        self._plan = plan
-        self._tell = tell
-        self._found = self._made = 0
-        self._began = time.monotonic()
-
-    def found(self) -> None:
-        """Count a task that was done before."""
-        self._found += 1
-        self._began = time.monotonic()
-        self.tell()
-
-    def made(self) -> None:
-        """Count a task that was done now."""
-        self._made += 1
-        self.tell()
-
-    def ended(self) -> None:
-        """Count the tasks that had nothing to do."""
-        if self._found + self._made < self._plan.tasks:
-            self._found = self._plan.tasks - self._made
-            self.tell()
-
-    def tell(self) -> None:
-        """Report how far it is."""
-        if self._tell is None:
-            return
-        left = None
-        if self._made:
-            rest = self._plan.tasks - self._found - self._made
-            left = (time.monotonic() - self._began) / self._made * rest
-        done = self._found + self._made
-        self._tell(TranscodingProgress(self._plan, done, self._plan.tasks, left))
 
 
 def _version(version: ZarrVersion | int | None, ngff: str | None) -> ZarrVersion:
