@@ -171,11 +171,6 @@ class PlanBuilder:
         """Whether somebody said which sites there are."""
         return self.complete or self._sites_declared
 
-    @property
-    def has_whole_site(self) -> bool:
-        """Whether a second site has begun, so that the first one is probably whole."""
-        return len(self._sites) > 1
-
     def knows(self, key: ImageKey) -> bool:
         """Return whether an image was told of."""
         return key in self._images

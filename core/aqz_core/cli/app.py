@@ -71,6 +71,17 @@ class TargetChoice(StrEnum):
     OBJECT_STORE = "object-store"
 
 
+Store = Annotated[str, typer.Argument(help="A store: a path or URL.")]
+Overwrite = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a store that is already there.")
+]
+Threads = Annotated[int | None, typer.Option(min=1, help="Tasks at the same time.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes of this machine instead of threads.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler instead: tcp://...")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a JSON document.")]
 KeepFree = Annotated[
     str,
@@ -208,9 +219,7 @@ def demo(
         CameraChoice,
         typer.Option(help="auto takes Micro-Manager's DemoCamera where it is installed."),
     ] = CameraChoice.AUTO,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store that is already there.")
-    ] = False,
+    overwrite: Overwrite = False,
     keep_free: KeepFree = "200MB",
 ) -> None:
     """Record a camera, read the recording back, and compare every frame."""
@@ -272,9 +281,7 @@ def record(
     pyramid: Annotated[
         bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
     ] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store that is already there.")
-    ] = False,
+    overwrite: Overwrite = False,
     spill: Annotated[
         Path | None,
         typer.Option(help="Folder to go on in when an object store fails; `aqz upload` sends it."),
@@ -379,7 +386,7 @@ def plan(
 
 @app.command()
 def validate(
-    store: Annotated[str, typer.Argument(help="A store: a path or URL.")],
+    store: Store,
     decode: Annotated[
         bool, typer.Option("--decode/--no-decode", help="Also undo the codecs of every chunk.")
     ] = True,
@@ -397,7 +404,7 @@ def validate(
 
 @app.command()
 def repair(
-    store: Annotated[str, typer.Argument(help="A store: a path or URL.")],
+    store: Store,
     apply: Annotated[
         bool, typer.Option("--apply", help="Make the changes; otherwise they are only listed.")
     ] = False,
@@ -434,9 +441,7 @@ def upload(
     endpoint: Endpoint = "",
     region: Region = None,
     profile: Profile = None,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store that is already there.")
-    ] = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
 ) -> None:
     """Send a finished store, or what a failed object store lacks, to an object store."""
@@ -472,17 +477,11 @@ def transcode(
     axes: Annotated[
         str, typer.Option(help="A letter for each axis, if the source does not name them.")
     ] = "",
-    threads: Annotated[int | None, typer.Option(min=1, help="Tasks at the same time.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes of this machine instead of threads.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler instead: tcp://...")
-    ] = None,
+    threads: Threads = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what it takes.")] = False,
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Replace a store that is already there.")
-    ] = False,
+    overwrite: Overwrite = False,
     as_json: AsJson = False,
     endpoint: Endpoint = "",
     region: Region = None,
@@ -519,17 +518,13 @@ def transcode(
 
 @app.command()
 def pyramid(
-    store: Annotated[str, typer.Argument(help="A store: a path or URL.")],
+    store: Store,
     method: Annotated[
         str, typer.Option(help="mean, decimate, min, max; none only removes the levels.")
     ] = "mean",
-    threads: Annotated[int | None, typer.Option(min=1, help="Tasks at the same time.")] = None,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes of this machine instead of threads.")
-    ] = None,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Address of a Dask scheduler instead: tcp://...")
-    ] = None,
+    threads: Threads = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
     endpoint: Endpoint = "",
     region: Region = None,
     profile: Profile = None,
@@ -547,7 +542,7 @@ def pyramid(
 
 @app.command()
 def view(
-    store: Annotated[str, typer.Argument(help="A store: a path or URL.")],
+    store: Store,
 ) -> None:
     """Show a store in napari, where that is installed."""
     from aqz_core.cli.view import run_view

@@ -24,6 +24,7 @@ __all__ = [
     "nearest_folder",
     "next_free",
     "short_path",
+    "split_suffix",
 ]
 
 DEFAULT_DESTINATION = "~/{layer}_{date}_{n:03}.ome.zarr"
@@ -95,10 +96,15 @@ def expand(
     raise ValueError(f"{template!r}: there are more than {_MOST_NAMES} of that name already")
 
 
+def split_suffix(path: str) -> tuple[str, str]:
+    """Return a destination without the ending of a store, and that ending."""
+    match = _SUFFIX.search(path)
+    return (path[: match.start()], match[0]) if match else (path, "")
+
+
 def next_free(path: str, exists: Callable[[str], bool] = exists_locally) -> str:
     """Return a destination like this one, with a number, where nothing is."""
-    match = _SUFFIX.search(path)
-    stem, suffix = (path[: match.start()], match[0]) if match else (path, "")
+    stem, suffix = split_suffix(path)
     stem = re.sub(r"_\d{3}$", "", stem)
     return expand(f"{_escaped(stem)}_{{n:03}}{_escaped(suffix)}", exists=exists)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 import aqz_core as aqz
-from aqz_napari.form.destination import is_remote
+from aqz_napari.form.destination import is_remote, split_suffix
 from aqz_napari.recorder.recorder_status import StopRule
 from aqz_napari.recorder.take_rule import TakeRule
 
@@ -201,12 +201,10 @@ class RecordingPlan:
 
     def snapshot(self) -> RecordingPlan:
         """Return the plan of one frame, under a name of its own."""
-        stem, dot, suffix = self.destination.partition(".ome.zarr")
-        if not dot:
-            stem, dot, suffix = self.destination.partition(".zarr")
+        stem, suffix = split_suffix(self.destination)
         return replace(
             self,
-            destination=f"{stem}_snap{dot}{suffix}",
+            destination=f"{stem}_snap{suffix}",
             stop=replace(self.stop, frames=1, seconds=None, nbytes=None),
             take=TakeRule(),
             is_snapshot=True,

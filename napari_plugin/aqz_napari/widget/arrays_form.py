@@ -166,11 +166,6 @@ class ArraysForm:
         """Show the axes of a plan; those of the frame itself cannot be moved or removed."""
         self.table.show(() if plan is None else plan.axes, len(plan.update_shape) if plan else 2)
 
-    def show_only(self, plans: Sequence[ArrayPlan]) -> None:
-        """Show the dimensions of what is being recorded; edits are not taken from it."""
-        if plans:
-            self._show_axes(plans[0])
-
     def _edited(self) -> None:
         """Take over what the user did to the dimensions."""
         shown = self.shown()

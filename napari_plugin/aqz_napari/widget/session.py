@@ -67,11 +67,6 @@ class RecordingSession(QObject):  # type: ignore[misc]  # Qt is not typed here
         """Whether a recording is awaited, opening, running, or its end is not told yet."""
         return self.starting is not None or not self._has_ended
 
-    @property
-    def is_recording(self) -> bool:
-        """Whether a store is open."""
-        return not self._has_ended
-
     def start(
         self,
         plan: RecordingPlan,

@@ -14,7 +14,7 @@ from aqz_napari.form.destination import expand, free_bytes, next_free
 from aqz_napari.form.estimates import estimate, memory_needed, readable_bytes
 from aqz_napari.form.plan_problems import problems, store_path_of
 from aqz_napari.form.python_script import settings_as_code, settings_as_script
-from aqz_napari.form.recording_plan import CODECS, StoragePlan, array_keys, plan_for
+from aqz_napari.form.recording_plan import CODECS, RecordingPlan, StoragePlan, array_keys, plan_for
 from aqz_napari.form.remote_place import try_remote
 from aqz_napari.recorder.recorder_status import StopRule
 from aqz_napari.sources.frame_source import Axis, SourceSpec
@@ -237,3 +237,8 @@ def test_an_answer_that_comes_during_a_look_at_a_bucket_does_not_refuse_the_reco
     answers = iter([False])  # nothing is known yet; then a_001 turns out to be taken
     assert not problems(plan, lambda path: next(answers, "a_001" in path))
     assert store_path_of(plan, lambda path: "a_001" in path).endswith("a_002.ome.zarr")
+
+
+def test_a_snapshot_has_a_name_of_its_own_whatever_its_folder_is_called():
+    plan = RecordingPlan(destination="/data/week.ome.zarr.d/run.zarr")
+    assert plan.snapshot().destination == "/data/week.ome.zarr.d/run_snap.zarr"
