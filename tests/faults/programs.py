@@ -186,8 +186,6 @@ class Recorded:
         What frames may be, by number, the newest last.
     certain
         Those that must be there.
-    ghosts
-        Frames that were taken and not stored as a whole: what is left of them may be seen.
     position, reached
         Number of the next frame, and what it was when it was promised last.
     """
@@ -196,7 +194,6 @@ class Recorded:
     processed: bool
     versions: dict[int, list[np.ndarray]] = field(default_factory=dict)
     certain: set[int] = field(default_factory=set)
-    ghosts: dict[int, list[np.ndarray]] = field(default_factory=dict)
     attributes: set[int | None] = field(default_factory=lambda: {None})
     position: int = 0
     reached: int = 0
@@ -463,8 +460,6 @@ def _take_up(
         if _is_live(program, one):
             assert frames >= one.reached, f"{key}: {frames} frames, {one.reached} were promised"
         one.position = frames
-        for number in set(one.versions) - set(written):
-            one.ghosts.setdefault(number, []).extend(one.versions[number])
         one.versions = written
         one.certain = set(written)
         one.reached = frames
@@ -517,8 +512,6 @@ def _assert_whole(
     """Compare every level of every array with the frames that were recorded."""
     for key, one in known.items():
         levels = list(zip(level_keys(one.plan), one.expected(), strict=True))
-        if _give_up_ghosts(one, read(store, levels[0][0]), levels[0][1]):
-            levels = levels[:1]
         for reader in readers:
             for level, wanted in levels:
                 stored = read(store, level, reader)
@@ -531,22 +524,6 @@ def _assert_whole(
     report = validate_store(store)
     assert report.is_valid, report.findings
     assert report.state == "complete"
-
-
-def _give_up_ghosts(one: Recorded, stored: np.ndarray, wanted: np.ndarray) -> bool:
-    """Expect what is left of frames that are not listed; return whether anything is."""
-    if stored.shape != wanted.shape:
-        return False
-    arrival = [one.plan.stored_axes.index(axis) for axis in one.plan.axes]
-    stored, wanted = stored.transpose(arrival), wanted.transpose(arrival)
-    seen = False
-    for number in set(one.ghosts) - set(one.versions):
-        index = tuple(one.index(number).values())
-        if not index or index[0] < len(stored):
-            is_ghost = np.logical_or.reduce([stored[index] == old for old in one.ghosts[number]])
-            seen |= bool((is_ghost & (stored[index] != wanted[index])).any())
-            wanted[index][is_ghost] = stored[index][is_ghost]
-    return seen
 
 
 def read(store: Path, key: str, reader: str = "zarr-python") -> np.ndarray:

@@ -14,10 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+import pytest
+
+from aqz_core import AqzError, ZarrStream
 from aqz_core.storage import filesystem, platform
 from aqz_core.storage.filesystem import FilesystemSink
 
-__all__ = ["OPERATIONS", "SYSTEM_CALLS", "Stop", "stopping"]
+__all__ = ["OPERATIONS", "SYSTEM_CALLS", "Killed", "Stop", "stopping"]
 
 End = Literal["kill", "fail", "break", "exit", "close"]
 
@@ -85,3 +88,21 @@ def stopping(stop: Stop, operations: list[tuple[Any, str]] = OPERATIONS) -> Iter
     finally:
         for (owner, name), method in zip(operations, before, strict=True):
             setattr(owner, name, method)
+
+
+class Killed:
+    """Kills the recording whose calls are made in the context, at its end at the latest."""
+
+    def __init__(self, stream: ZarrStream, after: int = -1) -> None:
+        self._stop, self._stream = Stop("kill", after), stream
+
+    def __enter__(self) -> ZarrStream:
+        self._stopping = stopping(self._stop)
+        self._stopping.__enter__()
+        return self._stream
+
+    def __exit__(self, *error: object) -> None:
+        self._stop.kill()
+        with pytest.raises(AqzError):
+            self._stream.close()
+        self._stopping.__exit__(None, None, None)

@@ -13,7 +13,7 @@ import aqz_core as aqz
 from aqz_core.chunks.growing_shard import GrowingShard
 from aqz_core.recovery import repair_store, validate_store
 from aqz_core.recovery.frame_listing import list_frames, missing_frames
-from tests.faults.stopped_disk import Stop, stopping
+from tests.faults.stopped_disk import Killed, Stop, stopping
 from tests.support.plans import ArrayPlan, StreamPlan, axes, settings_for
 
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
@@ -42,24 +42,6 @@ def values(store):
 
 def times(found):
     return [index["t"] for index in found]
-
-
-class Killed:
-    """Kills the recording whose calls are made in the context, at its end at the latest."""
-
-    def __init__(self, stream, after=-1):
-        self._stop, self._stream = Stop("kill", after), stream
-
-    def __enter__(self):
-        self._stopping = stopping(self._stop)
-        self._stopping.__enter__()
-        return self._stream
-
-    def __exit__(self, *error):
-        self._stop.kill()
-        with pytest.raises(aqz.AqzError):
-            self._stream.close()
-        self._stopping.__exit__(None, None, None)
 
 
 # ---- where the next frame goes --------------------------------------------------------------

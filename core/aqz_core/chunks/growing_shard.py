@@ -262,11 +262,13 @@ class GrowingShard:
             return self._file.show(encode_index(entries))
 
     def finish(self) -> int | None:
-        """Write the indexes for good; return the shard's size, or None if that was done."""
+        """Write the indexes for good; return the shard's size, or None if that was done.
+
+        If that fails, `write_index` may still show what is stored.
+        """
         with self._publishing:
             if self._finished:
                 return None
-            self._finished = True
             if self._policy.sync_shards or (self._policy.keep_durable and self._supersedes):
                 self._file.sync()  # chunks before the index that names them
             index = self._index()
@@ -275,6 +277,7 @@ class GrowingShard:
             if self._format.live:
                 self._file.write_at(0, index)
             self._file.finish(nbytes, sync=self._policy.sync_shards)
+            self._finished = True
             return nbytes
 
     def discard(self) -> None:

@@ -261,7 +261,12 @@ class ShardedChunks:
 
     def _finish(self, shard: LeadChunk, growing: GrowingShard) -> None:
         """Write a shard's last bytes and forget it, unless another thread does."""
-        nbytes = growing.finish()
+        try:
+            nbytes = growing.finish()
+        except BaseException:
+            with self._lock:
+                self._dirty.add(growing)  # what it holds is still to be shown
+            raise
         if nbytes is not None:
             if self._policy.keep_durable and not self._policy.sync_shards:
                 self._unsynced.add(self._name(shard))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    import numpy as np
     import numpy.typing as npt
 
     from aqz_core.metadata import Document
@@ -42,6 +43,9 @@ class ResumePoint:
         Reads a plane, shape (Y, X) as stored, by its storage index.
     read_nbytes
         Bytes of memory that reading planes takes.
+    keeps
+        Which frames keep their chunks, by number, shape (frames,): the stored ones, and those that
+        were stored for certain and have lost chunks since.
     is_final
         Whether the chunks of a level, at a coordinate on its append axis, are complete.
     gaps
@@ -65,6 +69,7 @@ class ResumePoint:
     written: Sequence[int] | None
     read_plane: Callable[[LeadIndex], npt.NDArray[Any]]
     read_nbytes: int
+    keeps: npt.NDArray[np.bool_]
     is_final: Callable[[int, int], bool]
     gaps: bool = False
     lost: Sequence[int] = ()
@@ -86,8 +91,8 @@ class ResumedStore:
     attributes
         What every node carries besides what the stream writes, by key.
     resume_point_of
-        Finds out how far an array came. Raises `ResumeError` where the store does not hold what
-        its metadata say.
+        Finds out how far an array came, and removes what is not taken up. Raises `ResumeError`
+        where the store does not hold what its metadata say.
     close
         To be called when the stream is open: ends the reading of the store.
     """

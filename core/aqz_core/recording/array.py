@@ -99,7 +99,6 @@ class ArrayRecorder:
         self._engine = engine
         self._progress = progress
         self._process = process
-        self._is_live = policy.live
         self._router = FrameRouter(plan.lead_shape, plan.lead_order)
         self._levels = PyramidWriter(
             plan, engine, policy=policy, progress=progress, on_shard=on_shard
@@ -140,8 +139,13 @@ class ArrayRecorder:
         if progress is None or not progress.replay:
             return
         replay(progress, self.plan.key, self._router, self._levels.base, self._engine)
-        if self._is_live:  # so that readers see at every level what they see at the first
+        # So that readers see at every level what they see at the first, and chunks that held frames
+        # which are not taken up are replaced before those come again.
+        if self.publication.shows_at_flush:
             self.publication.flush(sync=False)
+        else:
+            for level in range(len(self._levels)):
+                self._levels.wait(level)
 
     def prepare(self) -> None:
         """Have memory for the first frames before they come."""

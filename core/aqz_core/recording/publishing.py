@@ -129,11 +129,11 @@ class ArrayPublication:
         with (turn := self._intake.turn):  # noqa: F841  # see `Turn`
             self._intake.pause()
             self._levels.store_incomplete()
-            shows = self._metadata.lengths is not None and self._shows_at_flush
+            shows = self._metadata.lengths is not None and self.shows_at_flush
             flushed = self._taken() if shows else None
             if self.by_index:  # what the log lists by now is what was flushed
                 self._show_flush(flushed, sync=sync)
-                if self._shows_at_flush:  # or the log would tell so of hidden shards
+                if self.shows_at_flush:  # or the log would tell so of hidden shards
                     self._engine.run(self._log_flush)
                 return
         # Frames are taken meanwhile: a bucket may need seconds to show what it has.
@@ -199,7 +199,7 @@ class ArrayPublication:
         return max(known, min(self._taken().frames, length * self._per_index))
 
     @property
-    def _shows_at_flush(self) -> bool:
+    def shows_at_flush(self) -> bool:
         """Whether a flush can show incomplete shards: not those that are hidden in a file."""
         return (
             self._policy.live

@@ -93,11 +93,11 @@ class StoreChanges:
         else:
             self.replace(name, (self._sink.read(name) or b"") + data)
 
-    def write_start(self, name: str, data: bytes) -> None:
-        """Overwrite the first bytes of a file; only where a sink writes at any place."""
+    def write_at(self, name: str, offset: int, data: bytes) -> None:
+        """Overwrite bytes of a file; only where a sink writes at any place."""
         shard = self._sink.open_shard(name)
         assert shard is not None
-        shard.write_at(0, data)
+        shard.write_at(offset, data)
         shard.sync()
 
     def remove(self, name: str) -> None:

@@ -25,7 +25,14 @@ if TYPE_CHECKING:
     from aqz_core.reading.node import ChunkFile, Node
     from aqz_core.reading.stored_array import StoredArray
 
-__all__ = ["lost_chunks", "lost_files", "lost_frames", "missing_levels", "recorded_levels"]
+__all__ = [
+    "any_in_blocks",
+    "lost_chunks",
+    "lost_files",
+    "lost_frames",
+    "missing_levels",
+    "recorded_levels",
+]
 
 Flags = npt.NDArray[np.bool_]
 Coordinates = npt.NDArray[np.int64]
@@ -95,7 +102,7 @@ def lost_files(record: FrameRecord, node: Node) -> str | None:
     if planes is None or not planes.any() or math.prod(grid) > _MOST_CHUNKS:
         return None
     lost = np.zeros(grid, bool)
-    lost |= _any_in_blocks(planes, sizes[:-2])[..., None, None]
+    lost |= any_in_blocks(planes, sizes[:-2])[..., None, None]
     for file in node.files:
         if all(k < n for k, n in zip(file.coordinate, grid, strict=True)):
             lost[file.coordinate] = False
@@ -148,7 +155,7 @@ def _lost(record: FrameRecord, array: StoredArray, stored: Iterable[Coordinates]
     grid = tuple(-(-n // size) for n, size in zip(array.shape, array.chunk_shape, strict=True))
     if planes is None or not planes.any() or math.prod(grid) > _MOST_CHUNKS:
         return None
-    wanted = _any_in_blocks(planes, array.chunk_shape[: planes.ndim])
+    wanted = any_in_blocks(planes, array.chunk_shape[: planes.ndim])
     there = np.zeros(grid, bool)
     for coordinates in stored:
         inside = coordinates[(coordinates < np.array(grid)).all(axis=1)]
@@ -187,7 +194,7 @@ def _planes_of_level(record: FrameRecord, array: StoredArray) -> Flags | None:
     factors = [_factor(n, level) for n, level in zip(planes.shape, array.shape, strict=False)]
     if any(factor is None for factor in factors):
         return None
-    return _any_in_blocks(planes, [factor or 1 for factor in factors])
+    return any_in_blocks(planes, [factor or 1 for factor in factors])
 
 
 def _factor(base: int, level: int) -> int | None:
@@ -198,7 +205,7 @@ def _factor(base: int, level: int) -> int | None:
     return factor if -(-base // factor) == level else None
 
 
-def _any_in_blocks(flags: Flags, sizes: Iterable[int]) -> Flags:
+def any_in_blocks(flags: Flags, sizes: Iterable[int]) -> Flags:
     """Return whether any flag is set in each block of some size on every axis."""
     for axis, size in enumerate(sizes):
         if size > 1 and flags.shape[axis]:

@@ -241,7 +241,7 @@ class Repairs:
         if indexes.end is None or not np.array_equal(indexes.end, kept):
             self._do(name, "add an index at the end", lambda to: to.add_to_end(name, block))
         if indexes.start is None and _has_room_at_start(array, kept, chunks):
-            self._do(name, "restore the index at the start", lambda to: to.write_start(name, block))
+            self._do(name, "restore the index at the start", lambda to: to.write_at(name, 0, block))
 
     def _kept(self, name: str, entries: Entries, indexes: ShardIndexes) -> Entries:
         """Return the entries whose bytes are there; report the others."""

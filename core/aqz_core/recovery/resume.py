@@ -19,6 +19,7 @@ from aqz_core.reading.files import open_files
 from aqz_core.reading.stored_settings import differences, stored_settings
 from aqz_core.reading.survey import MAX_TEXT_NBYTES, survey
 from aqz_core.recovery.changes import changing, lock_files
+from aqz_core.recovery.dropped_chunks import drop_chunks
 from aqz_core.recovery.planned_repairs import Repairs
 from aqz_core.recovery.rebuilding import stored_grids
 from aqz_core.recovery.resume_search import find_resume_point
@@ -60,21 +61,23 @@ class _Found:
 
     files: StoredFiles
     recorded: Mapping[str, _Recorded]
-    providers: Mapping[str, CodecProvider]
+    hooks: Hooks
     live: bool
 
     def resume_point_of(self, plan: ArrayPlan) -> ResumePoint:
-        """Find out how far an array came; see `ResumedStore`."""
+        """Find out how far an array came, and drop the rest; see `ResumedStore`."""
         found = self.recorded[plan.key]
         _check_levels(plan, found)
+        live = self.live and self.files.is_local
         progress = find_resume_point(
             self.files,
             plan,
             found.owner,
             found.levels,
-            self.providers,
-            live=self.live and self.files.is_local,
+            self.hooks.codecs(),
+            live=live,
         )
+        drop_chunks(self.files, self.hooks, plan, found.levels, progress.keeps, live=live)
         return replace(progress, image_attributes=_image_attributes(found.owner))
 
 
@@ -145,7 +148,7 @@ def _read(
     stream = _stream_settings(files, recorded, given)
     validate(stream)
     attributes = {key: _foreign_attributes(one.owner) for key, one in recorded.items()}
-    found = _Found(files, recorded, providers, stream.live)
+    found = _Found(files, recorded, hooks, stream.live)
     return ResumedStore(stream, lock, attributes, found.resume_point_of, files.close)
 
 

@@ -75,6 +75,9 @@ def find_resume_point(
     except StorageError as error:
         raise ResumeError(f"{error}. Record into another store.") from error
     found = _found(search, owner, levels, logged)
+    keeps = found.keeps.copy()
+    keeps[: len(logged.lost)] |= logged.lost[: len(keeps)]
+    found = replace(found, keeps=keeps)
     if owner.aqz.get("frames") is None:  # lines tell of every frame that comes
         return found
     told = logged.recorded | logged.skipped | logged.lost
@@ -133,12 +136,13 @@ class _Search:
         return ResumePoint(
             frames=frames,
             certain=frames,
-            lengths=self._reached(frames),
+            lengths=self._kept_lengths(frames),
             start=start,
             replay=range(start * self.router.frames_per_index, frames),
             written=None,
             read_plane=self._planes[0].read,
             read_nbytes=self._planes[0].read_nbytes,
+            keeps=np.ones(frames, bool),
             is_final=lambda level, chunk: self._span(level, chunk)[1] <= start,
         )
 
@@ -194,6 +198,15 @@ class _Search:
             first = max(first, self.router.length(frames))
         elif self._plan.lead_order and frames:
             first = self._plan.base.shape[0]
+        return (first, *others)
+
+    def _kept_lengths(self, frames: int) -> tuple[int, ...]:
+        """Return the lengths of the levels without what lies behind the last frame."""
+        first, *others = self._reached(frames)
+        if self._plan.lead_order and self._plan.lead_order[0] == 0:
+            first = self.router.length(frames)
+            sizes = [level.append_size(first) for level in self._plan.geometry[1:]]
+            others = [min(pair) for pair in zip(others, sizes, strict=True)]
         return (first, *others)
 
     def _complete_length(self) -> int:
@@ -262,6 +275,8 @@ class _Search:
             start += self._unit
         left_out = np.flatnonzero(skipped)
         frames = max(int(left_out[-1]) + 1 if left_out.size else 0, max(stored, default=-1) + 1)
+        keeps = recorded & certain
+        keeps[list(stored)] = True
         return ResumePoint(
             frames=frames,
             certain=None,
@@ -271,6 +286,7 @@ class _Search:
             written=list(stored),
             read_plane=base.read,
             read_nbytes=base.read_nbytes,
+            keeps=keeps,
             is_final=lambda level, chunk: self._span(level, chunk)[0] // self._unit in complete,
             gaps=True,
             lost=[number for number in numbers if number not in stored],
