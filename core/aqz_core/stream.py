@@ -193,7 +193,11 @@ class ZarrStream:
         StorageError
             Something appended earlier could not be stored.
         """
-        self._session.array(key).append(data, metadata)
+        session = self._session
+        array = session.ready.get(key) if key is None or type(key) is str else None
+        if array is None:
+            array = session.array(key)
+        array.append(data, metadata)
 
     def write(
         self,

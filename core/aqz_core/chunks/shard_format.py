@@ -15,6 +15,7 @@ that is not live has chunks without gaps and the last index only.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import google_crc32c
 import numpy as np
@@ -37,7 +38,7 @@ MIN_ALIGNED_NBYTES = 256 << 10
 Numbers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ShardFormat:
     """What the shards of one array have in common.
 
@@ -58,17 +59,17 @@ class ShardFormat:
     aligned: bool
     in_order: bool = False
 
-    @property
+    @cached_property
     def index_nbytes(self) -> int:
         """Bytes of an index: 16 for each chunk, and its checksum."""
         return 16 * self.chunks + 4
 
-    @property
+    @cached_property
     def has_spare_index(self) -> bool:
         """Whether there is a second index at the start; see `spare_offset`."""
         return self.live and self.index_nbytes > SECTOR
 
-    @property
+    @cached_property
     def spare_offset(self) -> int:
         """Where the spare index is.
 
@@ -78,7 +79,7 @@ class ShardFormat:
         """
         return self.padded(self.index_nbytes)
 
-    @property
+    @cached_property
     def header_nbytes(self) -> int:
         """Bytes in front of the first chunk."""
         if not self.live:
@@ -98,12 +99,15 @@ class ShardFormat:
         """Return the bytes that a batch of `nbytes` takes in the file."""
         return align(nbytes, PAGE) if self.aligned else nbytes
 
-    def wrap(self, batch: Batch, numbers: Numbers) -> npt.NDArray[np.uint8]:
-        """Turn the batch that holds every chunk of a shard into the shard's bytes, in place."""
+    def index_of(self, numbers: Numbers, starts: Numbers, sizes: Numbers) -> npt.NDArray[np.uint8]:
+        """Return the index of a shard whose chunks start so far behind its first one."""
         entries = self.empty_entries()
-        entries[numbers, 0] = batch.starts + self.header_nbytes
-        entries[numbers, 1] = batch.sizes
-        index = np.frombuffer(encode_index(entries), np.uint8)
+        entries[numbers, 0] = starts + self.header_nbytes
+        entries[numbers, 1] = sizes
+        return np.frombuffer(encode_index(entries), np.uint8)
+
+    def wrap(self, batch: Batch, index: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        """Turn the batch that holds every chunk of a shard into the shard's bytes, in place."""
         first = batch.room - self.header_nbytes
         end = batch.room + batch.nbytes
         stop = first + self.file_nbytes(self.header_nbytes + batch.nbytes)

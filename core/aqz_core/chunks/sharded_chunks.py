@@ -6,7 +6,8 @@ import contextlib
 import math
 import threading
 from collections import deque
-from functools import partial
+from functools import lru_cache, partial
+from operator import mod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["ShardedChunks"]
 
 Numbers = npt.NDArray[np.int64]
+
+MAX_PLACES = 64
+"""Runs of chunks of which index entries are remembered: they are the same from shard to shard."""
 
 
 class ShardedChunks:
@@ -87,6 +91,8 @@ class ShardedChunks:
         self._absent: dict[LeadChunk, list[Numbers]] = {}
         self._pieces: dict[tuple[LeadChunk, Column], int] = {}
         self._lock = threading.Lock()
+        self._numbers_at = lru_cache(MAX_PLACES)(self._work_out_numbers)
+        self._plain_index_at = lru_cache(MAX_PLACES)(self._work_out_plain_index)
 
     def room(self) -> int:
         """Return the bytes of an index, page-aligned, if a batch can become a whole shard."""
@@ -97,10 +103,16 @@ class ShardedChunks:
     ) -> int:
         """Write a whole shard at once if the batch is one, or add the batch to its shard."""
         shard = self._layout.shard_of(lead_chunks[0], column)
-        numbers = self._numbers(column, lead_chunks)
+        places = self._places(lead_chunks)
+        numbers = self._numbers_at(column, places)
         expected = math.prod(self._layout.shard_extent(shard))
         if self._may_be_whole and len(numbers) == expected and shard not in self._growing:
-            return self._store_whole(shard, batch, numbers, final=final)
+            if batch.plain:
+                index = self._plain_index_at(column, places)
+            else:
+                index = self.format.index_of(numbers, batch.starts, batch.sizes)
+            content = self.format.wrap(batch, index)
+            return self._store_whole(shard, content, expected, final=final)
         growing = self._open(shard, expected, None)
         key = (column, self._layout.group_of(lead_chunks[0]))
         if final:
@@ -111,10 +123,11 @@ class ShardedChunks:
         self._settle(shard, growing)
         return batch.nbytes
 
-    def _store_whole(self, shard: LeadChunk, batch: Batch, numbers: Numbers, *, final: bool) -> int:
+    def _store_whole(
+        self, shard: LeadChunk, content: npt.NDArray[np.uint8], chunks: int, *, final: bool
+    ) -> int:
         """Write a shard of which every chunk is there."""
         name = self._name(shard)
-        content = self.format.wrap(batch, numbers)
         replaces = shard in self._provisional or self._resumed is not None
         must_last = self._policy.sync_shards or (self._policy.keep_durable and replaces)
         self._sink.write(name, content, sync=must_last)
@@ -122,7 +135,7 @@ class ShardedChunks:
             self._unsynced.add(name)
         if final:
             self._provisional.discard(shard)
-            self._on_shard(name, content.nbytes, len(numbers))
+            self._on_shard(name, content.nbytes, chunks)
         else:
             self._provisional.add(shard)
         return content.nbytes
@@ -342,9 +355,26 @@ class ShardedChunks:
         ranks = _in_c_order([lead], column, self._shard_chunks, extent)
         return self.format.header_nbytes + ranks * self._layout.chunk_nbytes
 
+    def _places(self, lead_chunks: list[LeadChunk]) -> tuple[LeadChunk, ...]:
+        """Return where chunk layers are within their shard."""
+        return tuple(tuple(map(mod, lead, self._shard_chunks)) for lead in lead_chunks)
+
     def _numbers(self, column: Column, lead_chunks: list[LeadChunk]) -> Numbers:
         """Return the index entries of the chunks of a column, in C order of the shard."""
-        return _in_c_order(lead_chunks, column, self._shard_chunks, self._shard_chunks)
+        return self._numbers_at(column, self._places(lead_chunks))
+
+    def _work_out_numbers(self, column: Column, places: tuple[LeadChunk, ...]) -> Numbers:
+        """Return the same for places within a shard."""
+        return _in_c_order(list(places), column, self._shard_chunks, self._shard_chunks)
+
+    def _work_out_plain_index(
+        self, column: Column, places: tuple[LeadChunk, ...]
+    ) -> npt.NDArray[np.uint8]:
+        """Return the index of a whole shard whose chunks are stored as they are."""
+        numbers = self._numbers_at(column, places)
+        starts = np.arange(numbers.size) * self._layout.chunk_nbytes
+        sizes = np.full(numbers.size, self._layout.chunk_nbytes)
+        return self.format.index_of(numbers, starts, sizes)
 
 
 def _in_c_order(

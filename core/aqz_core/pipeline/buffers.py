@@ -156,6 +156,14 @@ class BufferPool:
                 self._wait_for(wanted, relieve)
             return [self._take(size) for size in sizes]
 
+    def acquire_spare(self, sizes: Sequence[int]) -> list[Buffer] | None:
+        """Return one buffer for each size if half of the bound is left then; never wait."""
+        sizes = [align(size) for size in sizes]
+        with self._returns:
+            if 2 * (self._in_use + sum(sizes)) > self.capacity:
+                return None
+            return [self._take(size) for size in sizes]
+
     def has_free(self, size: int) -> bool:
         """Return whether a buffer of `size` bytes is warm and free."""
         return bool(self._free.get(align(size)))

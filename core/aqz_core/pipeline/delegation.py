@@ -50,6 +50,11 @@ class Call(Generic[Result]):
         self._result: Result | None = None
         self._error: BaseException | None = None
 
+    @property
+    def begun(self) -> bool:
+        """Whether somebody makes the call, or did."""
+        return self._claim.locked()
+
     def claim(self) -> bool:
         """Return whether nobody has begun, or will begin, to make the call."""
         return self._claim.acquire(blocking=False)

@@ -45,11 +45,13 @@ class Run:
         How many slots are taken when the run is at its end; negative when the array was closed.
     shift
         What to add to the number of taken slots for the next slot.
+    put, put_several
+        Copy a frame, or a stack of them, of contiguous memory to a slot and those behind it.
     layer
         The layer that a frame was taken into last; None before the first.
     """
 
-    __slots__ = ("_frames", "_recorded", "layer", "put", "shift", "slots", "stop")
+    __slots__ = ("_frames", "_recorded", "layer", "put", "put_several", "shift", "slots", "stop")
 
     def __init__(self, frames: int, recorded: int, layer: Layer | None = None) -> None:
         self._frames = frames
@@ -59,6 +61,7 @@ class Run:
         self.stop = 0
         self.shift = 0
         self.put: Callable[[Frame, int], None]
+        self.put_several: Callable[[Frame, int], None]
 
     @property
     def frames(self) -> int:
@@ -81,7 +84,8 @@ class Run:
         run.slots = slots
         run.shift = slot - taken
         run.stop = taken + length
-        run.put = layer.tiles[0].scatter if len(layer.tiles) == 1 else layer.scatter
+        run.put = layer.tiles[0].put if len(layer.tiles) == 1 else layer.scatter
+        run.put_several = layer.scatter_several
         return run
 
 
@@ -136,6 +140,9 @@ class Intake:
         self._pending: _Taken | None = None
         self._opening: Call[Layer] | None = None
         self._ordered: Layer | None = None
+        self._turning: Call[None] | None = None
+        self._frames_ahead = writer.frames_ahead if router.in_order else 0
+        self._opened = frames
         writer.holder = self
         engine.holders.append(self)
 
@@ -192,7 +199,10 @@ class Intake:
             self._pending = None
         layer = self.run.layer
         if layer is not None and layer is not self._ordered and layer.complete:
-            self._delegates.put(Call(self._writer.hand_over_complete, layer))
+            if self._turning is None or self._turning.begun:  # or it sees this layer, too
+                turning = Call(self._turn_over)
+                self._delegates.put(turning)
+                self._turning = turning
             self._ordered = layer
 
     def end_run(self) -> None:
@@ -212,11 +222,29 @@ class Intake:
             self._delegates.wait(self._opening)
         layer = self._writer.layers.get(key)
         if layer is None or layer.complete:
-            self._opening = Call(self._writer.open, key, self.run.layer)
+            self._opening = Call(self._writer.open, key)
             self._delegates.put(self._opening)
             layer = self._delegates.outcome(self._opening)
         self._opening = None
         return layer
+
+    # ---- on threads of the recording ---------------------------------------------------------
+
+    def _turn_over(self) -> None:
+        """Hand over what is complete, and open layers that the next frames go to.
+
+        Whoever records then finds them, and need not wait for a thread with every few frames.
+        """
+        self._writer.hand_over_complete()
+        number = self.frames
+        stop = min(number + self._frames_ahead, self._limit)
+        number = max(number, self._opened)
+        while number < stop and not self.closed:
+            key, _, length = self._writer.layout.place(self._router.lead(number))
+            if not self._writer.open_ahead(key):
+                return
+            number += length
+            self._opened = number
 
     # ---- with the turn held, on threads of the recording -----------------------------------
 

@@ -80,6 +80,11 @@ class Layer:
         return len(self.slots) + len(self.skipped) + len(self.stored) == self.expected
 
     @property
+    def begun(self) -> bool:
+        """Whether any plane came for it, or was left out."""
+        return bool(self.slots or self.skipped or self.stored)
+
+    @property
     def members(self) -> list[int]:
         """Which of its chunk layers have any planes."""
         if len(self.slots) == self._all_slots:
@@ -90,6 +95,11 @@ class Layer:
         """Copy a plane into its slot of every column; it is not taken by that alone."""
         for tiles in self.tiles:
             tiles.scatter(frame, slot)
+
+    def scatter_several(self, frames: npt.NDArray[Any], first: int) -> None:
+        """Copy a stack of planes into the slots from `first` on."""
+        for tiles in self.tiles:
+            tiles.scatter_several(frames, first)
 
     def gather(self, frame: npt.NDArray[Any], slot: int) -> None:
         """Copy a plane back out of its slot."""

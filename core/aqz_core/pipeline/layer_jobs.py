@@ -7,15 +7,16 @@ recording has failed or not.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from aqz_core.chunks.shard_format import Batch
-from aqz_core.pipeline.threads import JobGroup
+from aqz_core.pipeline.threads import LARGE_NBYTES, JobGroup
 from aqz_core.planning.memory import staging_nbytes
 from aqz_core.storage.alignment import align
 from aqz_core.storage.sink import as_view
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
 __all__ = ["LayerJobs"]
 
 LeadIndex = tuple[int, ...]
+Numbers = npt.NDArray[np.int64]
+
+MAX_PLACES = 64
+"""Ways to fill a buffer that are remembered: most are filled like the one before."""
 
 
 class LayerPart:
@@ -135,6 +140,12 @@ class LayerJobs:
         self._level = level
         self._group = JobGroup()
         self._stored: deque[LayerKey] = deque()
+        self._together: list[LayerPart] | None = None
+        self._part_nbytes = layout.layer_nbytes // len(self._columns)
+        self._parts_together = 1
+        if engine.sink.random_access:  # a bucket takes long for each object, but many at a time
+            self._parts_together = max(1, LARGE_NBYTES // self._part_nbytes)
+        self._places = lru_cache(MAX_PLACES)(self._work_out_places)
 
     # ---- orders -----------------------------------------------------------------------------
 
@@ -164,11 +175,33 @@ class LayerJobs:
                 part.hold(engine.pixels, buffer)
             if self._layout.in_pieces:
                 engine.io.submit(self._group, self._store_piece, part)
-            elif self._codecs.is_identity:
-                engine.io.submit(self._group, self._store_plain, part)
-            else:
+            elif not self._codecs.is_identity:
                 urgency = 2 * self._level + 1
                 engine.workers.submit(self._group, self._encode, part, urgency=urgency)
+            elif self._together is None:
+                self._submit_plain([part])
+            else:
+                self._together.append(part)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Have small layers that are handed over meanwhile stored by one job.
+
+        To wake up a thread for each would take longer than to store it.
+        """
+        parts: list[LayerPart] = []
+        self._together = parts
+        try:
+            yield
+        finally:
+            self._together = None
+            for first in range(0, len(parts), self._parts_together):
+                self._submit_plain(parts[first : first + self._parts_together])
+
+    def _submit_plain(self, parts: list[LayerPart]) -> None:
+        """Queue the parts that one job stores as they are."""
+        nbytes = len(parts) * self._part_nbytes if self._engine.sink.random_access else LARGE_NBYTES
+        self._engine.io.submit(self._group, self._store_several, parts, nbytes=nbytes)
 
     def skip_layer(self, key: LayerKey) -> None:
         """Count a layer of which no plane will ever come, and have the store not wait for it."""
@@ -233,7 +266,8 @@ class LayerJobs:
         if batch is not None:
             part.let_go()
             part.hold(engine.staging, buffer)
-            engine.io.submit(self._group, self._store_batch, part, batch)
+            nbytes = batch.nbytes if engine.sink.random_access else LARGE_NBYTES
+            engine.io.submit(self._group, self._store_batch, part, batch, nbytes=nbytes)
 
     def _encoded(self, part: LayerPart) -> tuple[Buffer, Batch]:
         """Encode chunks behind each other into aligned memory.
@@ -281,20 +315,30 @@ class LayerJobs:
         if batch is not None:
             self._store_batch(part, batch)
 
+    def _store_several(self, parts: list[LayerPart]) -> None:
+        """Store the chunks of several buffers, one after the other."""
+        for part in parts:
+            try:
+                self._store_plain(part)
+            except BaseException as error:  # the others give back their memory all the same
+                self._engine.failure.set(error)
+
     def _plain_batch(self, part: LayerPart) -> Batch:
         """Return the chunks of one buffer as they are."""
-        layer, chunks, size = (
-            part.layer,
-            self._columns[part.number].chunks,
-            self._layout.chunk_nbytes,
-        )
-        numbers = np.add.outer(np.array(part.members) * chunks, np.arange(chunks))
-        first = layer.first_member * chunks * size
-        starts = numbers.ravel() * size - first
-        nbytes = int(starts[-1]) + size
+        layer, chunks = part.layer, self._columns[part.number].chunks
+        first = layer.first_member * chunks * self._layout.chunk_nbytes
+        starts, sizes = self._places(chunks, layer.first_member, tuple(part.members))
+        nbytes = int(starts[-1] + sizes[-1])
         memory = layer.buffers[part.number].memory
-        sizes = np.full(starts.size, size)
         return Batch(memory, self._room + first, nbytes, starts, sizes, plain=True)
+
+    def _work_out_places(
+        self, chunks: int, first: int, members: tuple[int, ...]
+    ) -> tuple[Numbers, Numbers]:
+        """Return where plain chunks start, and their sizes, from the member `first` on."""
+        size = self._layout.chunk_nbytes
+        numbers = np.add.outer((np.array(members) - first) * chunks, np.arange(chunks))
+        return numbers.ravel() * size, np.full(numbers.size, size)
 
     def _store_batch(self, part: LayerPart, batch: Batch) -> None:
         """Pass a batch to the store and note it."""

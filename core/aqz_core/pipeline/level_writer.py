@@ -11,6 +11,7 @@ reads the others back.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -38,6 +39,10 @@ __all__ = ["LevelWriter"]
 
 Frame = npt.NDArray[Any]
 LeadIndex = tuple[int, ...]
+
+
+AHEAD_NBYTES = 512 << 10
+"""Layers that are opened before planes come for them take as much at most."""
 
 
 class _Shelved(NamedTuple):
@@ -72,6 +77,8 @@ class LevelWriter:
     ----------
     layers
         Those in memory, in the order in which they were opened.
+    frames_ahead
+        For how many frames layers may be opened before they come.
     holder
         Who is asked to shelve layers of this level: the `Intake` at level 0.
     """
@@ -100,7 +107,11 @@ class LevelWriter:
         self._shelved: dict[LayerKey, _Shelved] = {}
         self._handed_early: dict[LayerKey, int] = {}
         self._skipped: dict[LayerKey, set[int]] = {}
+        self._newest: LayerKey = ()
         self._lock = threading.Lock()
+        self.frames_ahead = 0
+        if not layout.in_pieces and math.prod(layout.lead_chunk[:-1]) == 1:
+            self.frames_ahead = AHEAD_NBYTES // sum(self._sizes) * layout.slots
         if level:
             engine.holders.append(self)
 
@@ -129,21 +140,38 @@ class LevelWriter:
             if layer.complete:
                 self._hand_over(layer)
 
-    def open(self, key: LayerKey, last: Layer | None) -> Layer:
-        """Return a layer with memory for its planes; hand over the `last` one if it is complete."""
+    def open(self, key: LayerKey) -> Layer:
+        """Return a layer with memory for its planes; hand over those that are complete."""
         with self._lock:
-            self._hand_over_complete(last)
+            self._hand_over_complete()
             return self._opened(key)
 
-    def hand_over_complete(self, layer: Layer | None) -> None:
-        """Hand over a layer if it is complete and nobody did."""
-        with self._lock:
-            self._hand_over_complete(layer)
+    def open_ahead(self, key: LayerKey) -> bool:
+        """Open the layer that follows all others, if there is memory to spare.
 
-    def _hand_over_complete(self, layer: Layer | None) -> None:
+        Return whether it is open. It is never waited for: somebody takes planes meanwhile.
+        """
+        with self._lock:
+            if key in self.layers:
+                return True
+            if key <= self._newest or key in self._shelved or key in self._skipped:
+                return False
+            buffers = self._engine.pixels.acquire_spare(self._sizes)
+            if buffers is not None:
+                self._open(key, buffers)
+            return buffers is not None
+
+    def hand_over_complete(self) -> None:
+        """Hand over every layer that is complete."""
+        with self._lock:
+            self._hand_over_complete()
+
+    def _hand_over_complete(self) -> None:
         """Do the same with the lock held."""
-        if layer is not None and layer.complete and self.layers.get(layer.key) is layer:
-            self._hand_over(layer)
+        complete = [layer for layer in self.layers.values() if layer.complete]
+        with self._jobs.together():
+            for layer in complete:
+                self._hand_over(layer)
 
     def replace(self, frame: Frame, lead: LeadIndex) -> bool:
         """Take a plane that was taken or left out before; return whether it was still in reach.
@@ -162,7 +190,8 @@ class LevelWriter:
         if self.layout.shard_chunks is not None or self.layout.chunk_planes > 1:
             return False
         self._jobs.wait()  # the first version must not come after the second
-        layer = Layer(self.layout, key, *self._memory())
+        buffers = self._acquired()
+        layer = Layer(self.layout, key, buffers, self._tiles(buffers))
         layer.scatter(frame, slot)
         layer.slots.append(slot)
         self._jobs.hand_over(layer, final=False)
@@ -183,7 +212,7 @@ class LevelWriter:
                 self._leave_out(key, planes)
             else:
                 layer.skipped.update(planes)
-                self._hand_over_complete(layer)
+                self._hand_over_complete()
         if self._skip_reduced is not None:
             for plane in planes:
                 self._skip_reduced(self.layout.lead_of(key, plane))
@@ -212,11 +241,12 @@ class LevelWriter:
     def _opened(self, key: LayerKey) -> Layer:
         """Return the layer that is in memory, or find memory for it."""
         layer = self.layers.get(key)
-        return self._open(key) if layer is None else layer
+        return self._open(key, self._acquired()) if layer is None else layer
 
-    def _open(self, key: LayerKey) -> Layer:
-        """Find memory for a layer."""
-        layer = Layer(self.layout, key, *self._memory())
+    def _open(self, key: LayerKey, buffers: list[Buffer]) -> Layer:
+        """Take planes of a layer into buffers."""
+        layer = Layer(self.layout, key, buffers, self._tiles(buffers))
+        self._newest = max(self._newest, key)
         if (shelved := self._shelved.pop(key, None)) is not None:
             layer.stored, layer.storing = shelved
         layer.skipped = self._skipped.pop(key, layer.skipped)
@@ -228,16 +258,18 @@ class LevelWriter:
             self._engine.prepare(self._sizes)
         return layer
 
-    def _memory(self) -> tuple[list[Buffer], list[Tiles]]:
-        """Return buffers for every column, and how planes lie in them."""
-        buffers = self._engine.pixels.acquire(
+    def _acquired(self) -> list[Buffer]:
+        """Return a buffer for every column, waiting for memory."""
+        return self._engine.pixels.acquire(
             self._sizes, force=self._level > 0, relieve=self._engine.relieve(self.holder)
         )
-        tiles = [
+
+    def _tiles(self, buffers: list[Buffer]) -> list[Tiles]:
+        """Return how planes lie in the buffers."""
+        return [
             tiling.tiles(buffer.memory[self._room :])
             for tiling, buffer in zip(self._tilings, buffers, strict=True)
         ]
-        return buffers, tiles
 
     def prepare(self) -> None:
         """Have memory for the first layer before the first plane comes."""
@@ -290,7 +322,7 @@ class LevelWriter:
                     early = self._handed_early.get(layer.key, 0)
                     self._handed_early[layer.key] = early + len(layer.slots)
                     self._hand_over(layer)
-            return not self.layers
+            return not any(layer.begun for layer in self.layers.values())
 
     def _has_whole_chunks_only(self, layer: Layer) -> bool:
         """Return whether a layer of several chunks has no incomplete one, and no plane is missing.

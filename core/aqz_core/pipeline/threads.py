@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
     from aqz_core.pipeline.failure import Failure
 
-__all__ = ["JobGroup", "TaskPool"]
+__all__ = ["LARGE_NBYTES", "JobGroup", "TaskPool"]
+
+
+LARGE_NBYTES = 512 << 10
+"""Jobs of so many bytes each get a thread if there is one, smaller ones do together."""
 
 
 class JobGroup:
@@ -72,6 +76,7 @@ class _Job(NamedTuple):
     group: JobGroup
     function: Callable[..., None]
     arguments: tuple[Any, ...]
+    nbytes: int
 
 
 class TaskPool:
@@ -95,24 +100,48 @@ class TaskPool:
     def __init__(self, name: str, threads: int, failure: Failure, urgencies: int = 1) -> None:
         self._failure = failure
         self._queues: list[deque[_Job]] = [deque() for _ in range(urgencies)]
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._queued = self._large = 0
+        self._running = 0
+        self._idle: list[threading.Lock] = []
         self._name = name
         self._most_threads = threads
         self._started = False
         self._stopping = False
 
     def submit(
-        self, group: JobGroup, function: Callable[..., None], *arguments: Any, urgency: int = 0
+        self,
+        group: JobGroup,
+        function: Callable[..., None],
+        *arguments: Any,
+        urgency: int = 0,
+        nbytes: int = LARGE_NBYTES,
     ) -> None:
-        """Run ``function(*arguments)`` on one of the threads, as part of `group`; never waits."""
+        """Run ``function(*arguments)`` on one of the threads, as part of `group`; never waits.
+
+        Small jobs, of `nbytes` bytes of pixels, may wait for a thread that runs: where they are
+        done in no time, one thread does all of them, and many would only take the interpreter lock
+        from each other.
+        """
         group.begin()
-        with self._changed:
+        with self._lock:
             queue = self._queues[min(urgency, len(self._queues) - 1)]
-            queue.append(_Job(group, function, arguments))
+            queue.append(_Job(group, function, arguments, nbytes))
+            self._count(nbytes, 1)
             is_first, self._started = not self._started, True
-            self._changed.notify()
+            self._wake_if_needed()
         if is_first:
             self._start_thread(0)
+
+    def _wake_if_needed(self) -> None:
+        """Wake one more thread if what is queued should not wait for those that run."""
+        if self._idle and self._is_work_for_more_than(self._running):
+            self._wake()
+
+    def _wake(self) -> None:
+        """Let the thread run that was the last to fall idle: what it needs is still at hand."""
+        self._idle.pop().release()
+        self._running += 1
 
     def _start_thread(self, number: int) -> None:
         """Start a thread."""
@@ -121,28 +150,48 @@ class TaskPool:
 
     def stop(self) -> None:
         """End the threads once their queues are empty; do not wait for them."""
-        with self._changed:
+        with self._lock:
             self._stopping = True
-            self._changed.notify_all()
+            while self._idle:
+                self._wake()
 
-    def _next(self) -> _Job | None:
-        """Take the most urgent job, or None when the pool has stopped."""
-        with self._changed:
-            while True:
-                for queue in reversed(self._queues):
-                    if queue:
-                        job: _Job = queue.popleft()
-                        return job
+    def _next(self, bell: threading.Lock) -> _Job | None:
+        """Take the most urgent job, or None when the pool has stopped; `bell` is the thread's."""
+        while True:
+            with self._lock:
+                self._running -= 1
+                if self._is_work_for_more_than(self._running):
+                    for queue in reversed(self._queues):
+                        if queue:
+                            self._running += 1
+                            job: _Job = queue.popleft()
+                            self._count(job.nbytes, -1)
+                            self._wake_if_needed()  # what is left may be large
+                            return job
                 if self._stopping:
                     return None
-                self._changed.wait()
+                self._idle.append(bell)
+            bell.acquire()
+
+    def _count(self, nbytes: int, jobs: int) -> None:
+        """Count jobs that were queued, or taken."""
+        self._queued += jobs * nbytes
+        self._large += jobs * (nbytes >= LARGE_NBYTES)
+
+    def _is_work_for_more_than(self, threads: int) -> bool:
+        """Return whether what is queued should not wait for so many threads that run."""
+        return self._large > 0 or self._queued >= threads * LARGE_NBYTES
 
     def _work(self, number: int) -> None:
         """Start the next thread, and run jobs until the pool stops."""
         if number + 1 < self._most_threads and not self._stopping:
             with contextlib.suppress(RuntimeError):  # no more are allowed: fewer do it as well
                 self._start_thread(number + 1)
-        while (job := self._next()) is not None:
+        bell = threading.Lock()
+        bell.acquire()
+        with self._lock:
+            self._running += 1
+        while (job := self._next(bell)) is not None:
             group = job.group
             try:
                 job.function(*job.arguments)

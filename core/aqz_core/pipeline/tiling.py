@@ -8,6 +8,7 @@ at both): each kind is one `_Patch`, one such copy.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,11 @@ class _Patch:
         """View the patch in every slot of a buffer, with the same three axes last."""
         cut = tiles[:, self.tile_rows, self.tile_cols, :, : self.height, : self.width]
         return cut.view(self.row_type)[..., 0].transpose(0, 3, 1, 2, 4)
+
+
+SMALL_NBYTES = 32 << 10
+"""Frames up to this are copied without giving up the interpreter lock: to get it back from another
+thread takes longer than the copy."""
 
 
 class ColumnTiling:
@@ -101,15 +107,23 @@ class Tiles:
     ----------
     array
         Shape (chunk layers, chunk rows, chunk columns, planes, chunk height, chunk width).
+    put
+        As `scatter`, for frames of contiguous memory.
     """
 
-    __slots__ = ("_frames", "_patches", "_planes", "array")
+    __slots__ = ("_bytes", "_frame_nbytes", "_frames", "_patches", "_planes", "array", "put")
 
     def __init__(self, tiling: ColumnTiling, array: Array) -> None:
         self.array = array
         self._planes = tiling.shape[3]
         self._frames = array.reshape(-1, *tiling.shape[4:]) if tiling.is_frame else None
         self._patches = () if tiling.is_frame else [(p, p.of_tiles(array)) for p in tiling.patches]
+        self.put = self.scatter
+        frame_nbytes = math.prod(tiling.shape[4:]) * array.itemsize
+        if tiling.is_frame and frame_nbytes <= SMALL_NBYTES:
+            self._bytes = array.data.cast("B")
+            self._frame_nbytes = frame_nbytes
+            self.put = self._put_small
 
     def scatter(self, frame: Array, slot: int) -> None:
         """Copy the column's part of a frame of shape (Y, X) into `slot`."""
@@ -119,6 +133,19 @@ class Tiles:
         place = divmod(slot, self._planes)
         for patch, tiles in self._patches:
             np.copyto(tiles[place], patch.of_frame(frame))
+
+    def _put_small(self, frame: Array, slot: int) -> None:
+        """Copy a contiguous frame without giving up the interpreter lock, unlike numpy."""
+        start = slot * self._frame_nbytes
+        self._bytes[start : start + self._frame_nbytes] = frame.data.cast("B")
+
+    def scatter_several(self, frames: Array, first: int) -> None:
+        """Copy the column's part of a stack of frames into the slots from `first` on."""
+        if self._frames is not None:
+            self._frames[first : first + len(frames)] = frames
+            return
+        for slot, frame in enumerate(frames, first):
+            self.scatter(frame, slot)
 
     def gather(self, frame: Array, slot: int) -> None:
         """Copy `slot` back into the column's part of `frame`, of shape (Y, X)."""

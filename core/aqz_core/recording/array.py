@@ -113,7 +113,12 @@ class ArrayRecorder:
             plan.base.fill_value,
             lambda: self.frames,
         )
-        self._plain = process is None and not plan.transposed and self._router.in_order
+        self._plain = (
+            process is None
+            and not plan.transposed
+            and self._router.in_order
+            and self._reader.pixels > 1
+        )
         self._log = FrameLog(engine.sink, join(plan.level_name(0), LOG_NAME))
         self._register = FrameRegister(self._router, self._intake, self._log, self._count_no_more)
         self.metadata = ArrayMetadata(plan, engine.sink, attributes, policy)
@@ -177,12 +182,12 @@ class ArrayRecorder:
                 metadata is None
                 and self._plain
                 and type(data) is np.ndarray
-                and data.shape == reader.shape
                 and data.dtype == reader.dtype
                 and data.flags.c_contiguous
                 and reader.pending is None
-                and data.size > 1
             ):
+                if data.shape != reader.shape:
+                    return self._append_several(data, me)
                 run = self._intake.run
                 slots = run.slots
                 taken = len(slots)
@@ -199,6 +204,30 @@ class ArrayRecorder:
             return self._append_checked(data, metadata)
         finally:
             turn.pop(0, None)
+
+    def _append_several(self, data: Frame, me: tuple[int]) -> int:
+        """Take a stack of plain frames, as many at once as go to the same layer."""
+        pixels = self._reader.pixels
+        is_stack = data.ndim > 2 and data.shape[-2:] == self._reader.shape
+        if not data.size or data.size % pixels or not (is_stack or data.ndim == 1):
+            return self._append_checked(data, None)
+        frames = data.reshape(-1, *self._reader.shape)
+        count = len(frames)
+        self.check_room(count)
+        done = 0
+        while done < count:
+            run = self._intake.run
+            if len(run.slots) >= run.stop:
+                run = self._next_run(me)
+            taken = len(run.slots)
+            length = min(count - done, run.stop - taken)
+            first = taken + run.shift
+            run.put_several(frames[done : done + length], first)
+            run.slots.extend(range(first, first + length))  # they are taken by this, all at once
+            done += length
+            if taken + length >= run.stop:
+                self._intake.end_run()
+        return count
 
     def _next_run(self, me: tuple[int]) -> Run:
         """Return where the next frames go, in the order of arrival."""

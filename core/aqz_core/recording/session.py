@@ -95,6 +95,11 @@ class RecordingSession:
         What they come to.
     arrays
         By key, in the order of the settings.
+
+    Attributes
+    ----------
+    ready
+        What `array` found, by the keys it was asked for; nothing when frames cannot be taken.
     """
 
     def __init__(
@@ -112,6 +117,8 @@ class RecordingSession:
         self._runtime = store.runtime
         self._events = store.events
         self._arrays = arrays
+        self.ready: dict[str | None, ArrayRecorder] = {}
+        self._runtime.failure.on_set(self.ready.clear)
         self._acquire_json = AcquireJson(self.sink, several=len(arrays) > 1)
         self._flushing = self._periodic_flush(settings)
         interval = None if self._flushing is None else self._flushing.interval
@@ -157,6 +164,7 @@ class RecordingSession:
         self.settings, self.plan = settings, plan
         known = {**self._arrays, **arrays}
         self._arrays = {one.key: known[one.key] for one in plan.arrays}
+        self.ready.clear()
 
     # ---- while it runs ----------------------------------------------------------------------
 
@@ -178,6 +186,9 @@ class RecordingSession:
             )
         if self._begun is None:
             self._begun = time.monotonic()
+        self.ready[key] = array
+        if not self.is_open:  # it ended meanwhile
+            self.ready.clear()
         return array
 
     def flush(self, key: str | None) -> None:
@@ -277,6 +288,8 @@ class RecordingSession:
             free = self.sink.free_nbytes()
             waiting = self._runtime.pixels.in_use
             self._lacks_room = free is not None and free - waiting < self.settings.keep_free
+            if self._lacks_room:
+                self.ready.clear()
 
     # ---- the end ----------------------------------------------------------------------------
 
@@ -289,6 +302,7 @@ class RecordingSession:
             Something could not be stored. What was published before stays readable.
         """
         self._closed = True
+        self.ready.clear()
         delegates = self._runtime.delegates
         ending = self._ending.setdefault(0, Call(self._end, threading.get_ident()))
         if not ending.finished:

@@ -160,6 +160,45 @@ def test_a_codec_sees_each_chunk_once_and_in_place(layout):
     assert codec.copied == []
 
 
+# ---- calls in Python --------------------------------------------------------------------------
+
+
+def calls_of(append, given):
+    """Return how many functions in Python are called on this thread by appending what is given."""
+    calls = 0
+
+    def count(frame, event, argument):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        for frame in given:
+            append(frame)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+def test_a_small_frame_is_three_calls():
+    layout = ((1000, 64, 64), (1, 1, 1))
+    given = frames(500, (64, 64))
+    with aqz.ZarrStream(settings(layout, frame=(64, 64)), plugins=[CountingSink()]) as stream:
+        stream.append(given[0])
+        assert calls_of(stream.append, given) == 3 * len(given)
+
+
+@pytest.mark.parametrize("form", ["stacks", "runs"])
+def test_frames_in_one_call_are_taken_layer_by_layer(form):
+    layout = ((1000, 64, 64), (1, 1, 1))
+    given = frames(500, (64, 64)).reshape(5, 100, 64, 64)
+    if form == "runs":
+        given = given.reshape(5, -1)
+    with aqz.ZarrStream(settings(layout, frame=(64, 64)), plugins=[CountingSink()]) as stream:
+        stream.append(given[0])
+        assert calls_of(stream.append, given) <= 12 * len(given)
+
+
 # ---- calls to the store ---------------------------------------------------------------------
 
 

@@ -59,6 +59,12 @@ def append_a_run(stream, accepted):
         accepted.append(number)
 
 
+def append_a_stack(stream, accepted):
+    first = len(accepted)
+    stream.append(np.stack([frame(number) for number in range(first, first + 3)]))
+    accepted.extend(range(first, first + 3))
+
+
 def write(stream, accepted):
     for number in (5, 3, 8):
         stream.write(frame(number), {"t": number})
@@ -103,7 +109,18 @@ def check(path, accepted):
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(
-    "call", [append, append_with_metadata, append_a_run, write, replace, skip, flush, close]
+    "call",
+    [
+        append,
+        append_with_metadata,
+        append_a_run,
+        append_a_stack,
+        write,
+        replace,
+        skip,
+        flush,
+        close,
+    ],
 )
 def test_an_interrupted_call_is_done_or_not_done(tmp_path, call, kind):
     if call is replace and kind == "pyramid":
@@ -120,7 +137,7 @@ def test_an_interrupted_call_is_done_or_not_done(tmp_path, call, kind):
                 call(stream, accepted)
         except Interrupt:
             interrupted = True
-        if interrupted and call in (append, append_with_metadata, flush):
+        if interrupted and call in (append, append_with_metadata, append_a_stack, flush):
             # Whoever records goes on: with the frame that was interrupted if it was not taken.
             for number in range(stream.statistics().frames, 8):
                 stream.append(frame(number))
