@@ -106,6 +106,9 @@ def _changes(files: StoredFiles, node: Node, planes: Flags, *, live: bool) -> It
     assert array is not None
     layers = any_in_blocks(planes, array.chunk_shape[:-2])
     extent = chunks_per_shard(array)[:-2]
+    beyond = [(0, -size % step) for size, step in zip(layers.shape, extent, strict=True)]
+    if beyond:  # a shard may hold layers behind the last one that is kept
+        layers = np.pad(layers, beyond)
     coordinates = np.array([file.coordinate[:-2] for file in node.files], np.int64)
     coordinates = coordinates.reshape(len(node.files), len(extent))
     has_kept = _at(any_in_blocks(layers, extent), coordinates)
