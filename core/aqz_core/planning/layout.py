@@ -313,6 +313,16 @@ class ArrayLayout:
             return 1
         return self.lead_chunk[0] * (self.buffer_chunks if len(self.lead_shape) == 1 else 1)
 
+    @cached_property
+    def layers(self) -> int:
+        """How many layers the array has; 0 if it has no end."""
+        count = 1
+        for axis, (n, c) in enumerate(zip(self.lead_shape, self.lead_chunk, strict=True)):
+            size = c * self.buffer_chunks if axis == len(self.lead_shape) - 1 else c
+            step = self.buffer_planes if self.in_pieces and c > 1 else size
+            count *= -(-n // step)
+        return count
+
     def buffers_per_unit(self, unit: int) -> int:
         """Return how many buffers hold the planes of one unit of the append axis."""
         count = len(self.columns)

@@ -107,6 +107,10 @@ class ArrayMemory:
         One frame.
     whole
         All frames that the array will have, or as many as may wait.
+    padded
+        Level 0 buffers of all layers that the array will have; infinite if it has no end.
+    encoded
+        Buffers of all levels, encoded as badly as can be; infinite if it has no end.
     remedy
         What would make these needs smaller, for messages.
     """
@@ -121,6 +125,8 @@ class ArrayMemory:
     plane_by_plane: bool = False
     frame: int = 0
     whole: int = DEFAULT_BUDGET
+    padded: float = math.inf
+    encoded: float = math.inf
     remedy: str = "chunks with fewer planes"
 
     @property
@@ -189,6 +195,10 @@ class ArrayMemory:
             frame=base.frame_nbytes,
             whole=base.frame_nbytes
             * min(WAITING_FRAMES, math.prod(base.lead_shape) or WAITING_FRAMES),
+            padded=layers[0] * base.layers or math.inf,
+            encoded=staging * sum(level.layers * len(level.columns) for level in levels)
+            if base.layers
+            else math.inf,
             remedy=_remedy(levels, room),
         )
 
@@ -228,7 +238,8 @@ def plan_memory(
     arrays = [array for array in arrays if not array.plane_by_plane] + in_turn[:1]
     fields = [*fields, *in_turn[1:]]
     buffer = max((array.staging for array in every), default=0)
-    staging = max(MIN_STAGING, (workers + 2) * buffer) if buffer else 0
+    encoded = sum(array.encoded for array in every if array.staging)
+    staging = int(min(max(MIN_STAGING, (workers + 2) * buffer), encoded)) if buffer else 0
     share = 1 + max((array.upper_share for array in every), default=0.0)
     if fields:  # each that is in memory may begin a layer of every level
         share = max(share, 1 + max(field.upper_layers / field.layer for field in fields))
@@ -246,7 +257,9 @@ def plan_memory(
     minimum = fixed + int(least * share)
     comfortable = fixed + int((least + 2 * one_more) * share) + more_parts
     whole = fixed + more_parts + int(max((array.whole for array in every), default=0) * share)
+    all_layers = sum(array.padded for array in every)
     useful = max(comfortable, min(DEFAULT_BUDGET, whole))
+    useful = max(minimum, int(min(useful, fixed + more_parts + all_layers * share)))
     total = max_memory if max_memory is not None else useful
     if total < minimum:
         raise MemoryBudgetError(
