@@ -53,12 +53,15 @@ class LoggedFrames:
         Frames that were stored when a flush of recordings by index ended.
     lost
         Frames that came and that a later recording did not find.
+    reached
+        Number behind the last frame that was left out, even if it came later.
     """
 
     recorded: Flags
     skipped: Flags
     flushed: Flags
     lost: Flags
+    reached: int
 
 
 def logged_frames(
@@ -87,7 +90,14 @@ def logged_frames(
             f"{join(files.url, log or '')}: a line is about frame {size - 1:,}, but what is stored "
             f"has room for {most:,} frames at most; `aqz validate` shows what is damaged"
         )
-    found = LoggedFrames(*(np.zeros(size, bool) for _ in range(4)))
+    reached = 0
+    for kind, first, stop in told:
+        if kind == "skipped":
+            reached = max(reached, stop)
+        elif kind == "resumed":
+            reached = min(reached, first)
+    recorded, skipped, flushed, lost = np.zeros((4, size), bool)
+    found = LoggedFrames(recorded, skipped, flushed, lost, reached)
     for kind, first, stop in told:
         frames = slice(first, stop)
         if kind == "index":

@@ -158,8 +158,8 @@ class ArrayPublication:
 
     def _show_for_good(self, stored: TakenFrames | None) -> None:
         """Publish so that it would survive a loss of power."""
+        self._log.commit()  # a count of frames does not tell which of them were left out
         self._publish(stored, sync=True)
-        self._log.commit()
         self._engine.sink.commit()
 
     def _publish(self, stored: TakenFrames | None, *, sync: bool) -> None:

@@ -92,7 +92,7 @@ def _found(
     closed = owner.aqz.get("state") == "complete"
     if certain is None:
         flushed = logged.recorded if closed else logged.flushed & logged.recorded
-        return search.by_index(logged.recorded, flushed, logged.skipped, closed=closed)
+        return search.by_index(logged.recorded, flushed, logged.reached, closed=closed)
     limit = search.router.limit
     if type(certain) is not int or certain < 0 or (limit is not None and certain > limit):
         raise ResumeError(f"{owner.where}: the attribute aqz speaks of {certain!r} frames")
@@ -101,7 +101,8 @@ def _found(
             f"{owner.where}: the attribute aqz speaks of {certain:,} frames, and what is stored "
             f"has room for {most:,} at most. Record into another store."
         )
-    gaps = owner.aqz.get("gaps") is True
+    # Of a single image, the metadata are not rewritten before the end: the log may know more.
+    gaps = owner.aqz.get("gaps") is True or bool(search.router.limit == 1 and logged.skipped.any())
     if not gaps and search.has_all(certain):
         return search.in_order(certain)
     skipped = logged.skipped | logged.lost if gaps else np.zeros(0, bool)
@@ -164,7 +165,9 @@ class _Search:
         recorded = np.ones(frames, bool)
         recorded[: len(skipped)] &= ~skipped[:frames]
         # What follows the certain ones was looked at one by one.
-        found = self.by_index(recorded, recorded, skipped[:frames], closed=closed)
+        left_out = np.flatnonzero(skipped[:frames])
+        reached = int(left_out[-1]) + 1 if left_out.size else 0
+        found = self.by_index(recorded, recorded, reached, closed=closed)
         return replace(found, appended=frames)
 
     def _start(self, certain: int) -> int:
@@ -239,7 +242,7 @@ class _Search:
     # ---- frames that were written by index --------------------------------------------------
 
     def by_index(
-        self, recorded: Flags, certain: Flags, skipped: Flags, *, closed: bool
+        self, recorded: Flags, certain: Flags, reached: int, *, closed: bool
     ) -> ResumePoint:
         """Find the progress of frames that were written by index, with gaps.
 
@@ -247,10 +250,12 @@ class _Search:
 
         Parameters
         ----------
-        recorded, skipped
-            Which frames are on record as having come, and as left out.
+        recorded
+            Which frames are on record as having come.
         certain
             Which of them were stored for certain, if their chunks are there.
+        reached
+            Number behind the last frame that was left out.
         closed
             Whether the stream was closed.
         """
@@ -273,8 +278,7 @@ class _Search:
         start = 0
         while start // self._unit in complete:
             start += self._unit
-        left_out = np.flatnonzero(skipped)
-        frames = max(int(left_out[-1]) + 1 if left_out.size else 0, max(stored, default=-1) + 1)
+        frames = max(reached, max(stored, default=-1) + 1)
         keeps = recorded & certain
         keeps[list(stored)] = True
         return ResumePoint(
