@@ -138,12 +138,13 @@ class ArrayRecorder:
                 self._levels.expect_gaps()
             self._register.resume_from(progress)
 
-    def restore(self) -> None:
-        """Record the last frames of an earlier recording once more; errors as of `replay`."""
+    def restore(self, *, within_budget: bool) -> None:
+        """Record the last frames of an earlier recording once more; see `replay`."""
         progress, self._progress = self._progress, None
         if progress is None or not progress.replay:
             return
-        replay(progress, self.plan.key, self._router, self._levels.base, self._engine)
+        base = self._levels.base
+        replay(progress, self.plan.key, self._router, base, self._engine, within_budget)
         # So that readers see at every level what they see at the first, and chunks that held frames
         # which are not taken up are replaced before those come again.
         if self.publication.shows_at_flush:

@@ -216,7 +216,7 @@ def _begun(
     """Return a session that is ready for its next frame."""
     _write_metadata(store, settings, arrays)
     for array in arrays.values():
-        array.restore()
+        array.restore(within_budget=settings.max_memory is not None)
     next(iter(arrays.values())).prepare()
     session = RecordingSession(store, settings, plan, arrays)
     session.begin()

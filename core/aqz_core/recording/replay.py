@@ -20,7 +20,12 @@ __all__ = ["replay"]
 
 
 def replay(
-    progress: ResumePoint, key: str, router: FrameRouter, base: LevelWriter, engine: Runtime
+    progress: ResumePoint,
+    key: str,
+    router: FrameRouter,
+    base: LevelWriter,
+    engine: Runtime,
+    within_budget: bool,
 ) -> None:
     """Record the stored frames of incomplete chunks once more.
 
@@ -33,7 +38,10 @@ def replay(
     base
         Takes them, at full resolution.
     engine
-        Has the memory; what reading takes is set aside meanwhile.
+        Has the memory.
+    within_budget
+        Whether what reading takes is part of it, as of a budget that somebody set; by default a
+        stream plans for what recording takes, which may be all of it.
 
     Raises
     ------
@@ -43,7 +51,8 @@ def replay(
         Something cannot be read or stored.
     """
     pool = engine.pixels
-    pool.capacity -= progress.read_nbytes
+    reading = progress.read_nbytes if within_budget else 0
+    pool.capacity -= reading
     try:
         _record_again(progress, router, base, pool.capacity)
     except MemoryBudgetError as error:
@@ -53,7 +62,7 @@ def replay(
             f"them ({error}). Raise max_memory, or record into another store."
         ) from error
     finally:
-        pool.capacity += progress.read_nbytes
+        pool.capacity += reading
 
 
 def _record_again(
