@@ -215,8 +215,8 @@ class RecordingSession:
         """Do so, on a thread of the recording."""
         with self._runtime.failure.guard():
             array.metadata.add(metadata, metadata_key)
-        if self.settings.version is ZarrVersion.V2:
-            self._acquire_json.merge(array.plan.key, metadata, metadata_key)
+            if self.settings.version is ZarrVersion.V2:
+                self._acquire_json.merge(array.plan.key, metadata, metadata_key)
 
     def write_acquire_json(self, metadata: object, *, overwrite: bool) -> None:
         """Store metadata of the whole store where acquire-zarr 0.5.1 had them."""
@@ -226,7 +226,8 @@ class RecordingSession:
 
     def _write_acquire_json(self, metadata: object, overwrite: bool) -> None:
         """Do so, on a thread of the recording."""
-        self._acquire_json.write(metadata, overwrite=overwrite)
+        with self._runtime.failure.guard():
+            self._acquire_json.write(metadata, overwrite=overwrite)
 
     def _array_for(self, key: str | None) -> ArrayRecorder:
         """Return the array that a call means."""
