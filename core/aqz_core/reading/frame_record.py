@@ -241,7 +241,9 @@ def impossible_length(owner: Node, base: Node, *, idle: bool) -> str | None:
     told = f"{frames} frames make a length of {length}, but the shape is {array.shape}"
     if owner.aqz.get("state") == "complete":
         return None if stored[0] == length else told
-    if owner.aqz.get("gaps") is not False or not owner.aqz.get("live") or not idle:
+    # Zarr V2 has the shape in one file and the state in another: a log may know of gaps before it.
+    may_have_gaps = owner.aqz.get("gaps") is not False or base.log is not None
+    if may_have_gaps or not owner.aqz.get("live") or not idle:
         return None
     extent = (array.shard_shape or array.chunk_shape)[0]
     reach = max((file.coordinate[0] + 1 for file in base.files), default=0) * extent

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import replace
+from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -177,7 +178,20 @@ class _Search:
             return 0
         # A repair may have made levels longer than they are complete, but not the count.
         reached = min(certain // self.router.frames_per_index, self._complete_length())
-        return reached // self._unit * self._unit
+        start = reached // self._unit * self._unit
+        while start and not self._has_pyramid(start - self._unit, start):
+            start -= self._unit
+        return start
+
+    def _has_pyramid(self, begin: int, stop: int) -> bool:
+        """Return whether the smaller levels of a part of the append axis are stored."""
+        for planes, level in zip(self._planes[1:], self._plan.geometry[1:], strict=True):
+            factor = level.scale_factors[0]
+            rows = range(begin // factor, stop // factor)
+            inner = map(range, level.shape[1:-2])
+            if not all(planes.has(lead) for lead in product(rows, *inner)):
+                return False
+        return True
 
     def _frames_from(self, certain: int, skipped: Flags | None = None) -> int:
         """Return how many frames are stored or skipped: the certain ones and those that follow.
