@@ -41,7 +41,7 @@ Frame = npt.NDArray[Any]
 LeadIndex = tuple[int, ...]
 
 
-AHEAD_NBYTES = 512 << 10
+AHEAD_NBYTES = 1 << 20
 """Layers that are opened before planes come for them take as much at most."""
 
 
@@ -109,9 +109,9 @@ class LevelWriter:
         self._skipped: dict[LayerKey, set[int]] = {}
         self._newest: LayerKey = ()
         self._lock = threading.Lock()
-        self.frames_ahead = 0
-        if not layout.in_pieces and math.prod(layout.lead_chunk[:-1]) == 1:
-            self.frames_ahead = AHEAD_NBYTES // sum(self._sizes) * layout.slots
+        ahead = AHEAD_NBYTES // sum(self._sizes)
+        in_a_row = not layout.in_pieces and math.prod(layout.lead_chunk[:-1]) == 1
+        self.frames_ahead = ahead * layout.slots if ahead > 1 and in_a_row else 0
         if level:
             engine.holders.append(self)
 
