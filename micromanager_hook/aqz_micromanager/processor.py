@@ -65,7 +65,8 @@ class ZarrProcessor(RunAdapter):
         axis without an end. ``{"time": None, "channel": ["DAPI", "FITC"], "z": 5}``.
     settings : StreamSettings, optional
         Everything about the stream but its arrays. The first array, if there is one, is a template:
-        its compression, pyramid, fill value, and the chunks and shards of axes of the same name.
+        its compression, checksum, pyramid, fill value, and the chunks and shards of axes of the
+        same name.
     core : optional
         The Micro-Manager core. With complete `events` the store is opened at once, not on the
         first frame, and the devices' names are recorded.

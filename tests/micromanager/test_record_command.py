@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
+from aqz_core import validate_store
 from tests.micromanager.stored import attributes, image
 
 pytestmark = pytest.mark.micromanager
@@ -39,9 +40,11 @@ def test_records_the_demo_camera(tmp_path):
 def test_records_the_camera_of_a_configuration(tmp_path):
     config = Path(mm_test_adapters.device_adapter_path()) / "MMConfig_demo.cfg"
     output = f"file://{tmp_path}/a.zarr"
-    run = record("--config", config, "--frames", 5, "--output", output, "--codec", "none")
+    options = ("--output", output, "--codec", "none", "--checksum")
+    run = record("--config", config, "--frames", 5, *options)
 
     assert run.returncode == 0, run.stderr
+    assert not any("pixels" in what for what in validate_store(tmp_path / "a.zarr").unchecked)
     frames = image(tmp_path / "a.zarr")
     assert frames.shape == (5, 512, 512)
     assert len(np.unique(frames[:, 0, 0])) > 1

@@ -281,6 +281,10 @@ def record(
     pyramid: Annotated[
         bool, typer.Option("--pyramid/--no-pyramid", help="Also store smaller versions.")
     ] = False,
+    checksum: Annotated[
+        bool,
+        typer.Option("--checksum", help="Store a checksum of every chunk, for `aqz validate`."),
+    ] = False,
     overwrite: Overwrite = False,
     spill: Annotated[
         Path | None,
@@ -303,6 +307,7 @@ def record(
         buffer_mb=buffer,
         codec=cast("CompressionName", codec.value),
         pyramid=pyramid,
+        checksum=checksum,
         output=output,
         overwrite=overwrite,
         spill=spill,

@@ -59,6 +59,8 @@ class StoreChoices:
         One of the names of `COMPRESSION_NAMES`.
     pyramid
         Whether smaller versions are stored, too.
+    checksum
+        Whether every chunk carries a checksum.
     overwrite
         Whether a store at `output` is replaced.
     keep_free
@@ -73,6 +75,7 @@ class StoreChoices:
     pyramid: bool
     overwrite: bool
     keep_free: int = 0
+    checksum: bool = False
     spill: Path | None = None
     s3: S3Settings | None = None
 
@@ -205,6 +208,7 @@ def _opened(camera: Camera, choices: StoreChoices, interval_s: float | None) -> 
         channels=colors,
         compression=choices.codec,
         pyramid="mean" if choices.pyramid else None,
+        checksum=choices.checksum,
         scale=scale,
         units=units,
         overwrite=choices.overwrite,

@@ -59,6 +59,8 @@ class RecordOptions:
         How to reach a bucket, where the URL does not say all.
     keep_free
         Bytes of the disk that stay free.
+    checksum
+        Whether every chunk carries a checksum.
     as_json
         Whether standard output gets one JSON document, and standard error the rest.
     """
@@ -75,6 +77,7 @@ class RecordOptions:
     spill: Path | None = None
     s3: S3Settings | None = None
     keep_free: int = 0
+    checksum: bool = False
     as_json: bool = False
 
 
@@ -121,6 +124,7 @@ def _record(options: RecordOptions, folder: Path | None, console: Console) -> in
         options.pyramid,
         options.overwrite,
         options.keep_free,
+        checksum=options.checksum,
         spill=options.spill,
         s3=options.s3,
     )

@@ -181,4 +181,5 @@ def _storage_of(array: aqz.ArraySettings, settings: aqz.StreamSettings) -> Stora
         pyramids[array.downsampling_method],
         array.max_levels,
         int(settings.version),
+        array.checksum,
     )

@@ -125,6 +125,7 @@ class StoragePlan:
     pyramid: str = "none"
     levels: int = 0
     version: int = 3
+    checksum: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +328,7 @@ def array_settings(array: ArrayPlan, storage: StoragePlan) -> aqz.ArraySettings:
     settings = aqz.ArraySettings(
         output_key=array.key,
         compression=compression,
+        checksum=storage.checksum,
         data_type=aqz.DataType.of(array.dtype),
         dimensions=[
             aqz.Dimension(

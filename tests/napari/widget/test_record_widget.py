@@ -368,14 +368,19 @@ def test_presets_in_files_are_the_engines_own(widget, live, tmp_path, monkeypatc
     from aqz_napari.form import presets
 
     widget.choices.storage.codec = "zstd"
+    widget.choices.storage.checksum = True
     widget.arrays.table._rows[0].shard.value = 17
     path = tmp_path / "mine.yaml"
     presets.save_preset(widget.plan(), path)
-    assert aqz.StreamSettings.from_file(path).arrays[0].dimensions[0].shard_size_chunks == 17
+    (array,) = aqz.StreamSettings.from_file(path).arrays
+    assert array.dimensions[0].shard_size_chunks == 17
+    assert array.checksum
     widget.presets.choose("Fast disk")
     assert widget.choices.storage.codec == "none"
+    widget.choices.storage.checksum = False
     widget.show_plan(presets.load_preset(widget.plan(), path))
     assert widget.choices.storage.codec == "zstd"
+    assert widget.choices.storage.checksum
     assert widget.arrays.table.axes()[0].shard == 17
 
 
