@@ -191,12 +191,12 @@ def test_help_has_a_short_name(option, command, capsys):
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([*DEMO, "--frames", "99999999999999999999"], 2, "less than or equal"),
+        ([*DEMO, "--frames", "99999999999999999999"], 2, "'--frames'"),
         ([*DEMO, "-o", "a" * 300], 1, "File name too long"),
         ([*DEMO, "-o", "s3://bucket/x.zarr"], 1, "aqz record"),
         ([*DEMO, "-o", "nowhere/x.zarr"], 1, "does not exist; make it"),
         ([*DEMO, "-o", "~nobody-of-that-name/x.zarr"], 1, "give an absolute path"),
-        (["record", "-n", "1", "-o", "x.zarr", "--buffer", "99999999999"], 2, "less than or equal"),
+        (["record", "-n", "1", "-o", "x.zarr", "--buffer", "99999999999"], 2, "'--buffer'"),
         (["record", "-n", "1", "-o", "x.zarr", "--buffer", "1048576"], 1, "--buffer"),
         (["record", "-n", "1", "-o", "x.zarr", "--keep-free", "lots"], 2, "500MB"),
         (["plan", "--shape", "2x2x64x64", "--axes", "ttyx"], 1, "both named 't'"),

@@ -182,8 +182,8 @@ def _transcode(path: Path) -> None:
         shutil.rmtree(made, ignore_errors=True)
 
 
-def _go_on(seconds: float, number: int) -> None:
-    """Fuzz for some time, and say what came out."""
+def _go_on(seconds: float, number: int) -> int:
+    """Fuzz for some time, say what came out, and return how many inputs failed."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         stores = originals(folder)
@@ -201,7 +201,8 @@ def _go_on(seconds: float, number: int) -> None:
                 print(f"{number}: {error!r} at {where}", flush=True)
             number += 1
         print(f"{number - first} inputs, {failures} failures")
+    return failures
 
 
 if __name__ == "__main__":
-    _go_on(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0)
+    sys.exit(_go_on(float(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 0) > 0)

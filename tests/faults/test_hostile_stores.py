@@ -5,9 +5,7 @@ Each runs in a child process with limits of memory and time.
 
 from __future__ import annotations
 
-import contextlib
 import json
-import multiprocessing
 import os
 import stat
 from pathlib import Path
@@ -23,15 +21,12 @@ from aqz_core.recovery import repair_store, validate_store
 from aqz_core.recovery.frame_listing import list_frames
 from aqz_core.storage.lock import lock_path
 from tests.faults.hostile_stores import BOMBS, TRAPS, honest_store
+from tests.faults.limits import outcomes
 from tests.support.plans import ArrayPlan, StreamPlan, axes, settings_for
 
 pytestmark = pytest.mark.skipif(
     not Path("/proc/self/statm").exists(), reason="limits of memory, links and FIFOs of Linux"
 )
-
-MEMORY = 2 << 30
-"""Address space that a reader may take besides what the test process has by then."""
-SECONDS = 60
 
 
 def resume(store):
@@ -74,48 +69,6 @@ READERS = {
 }
 
 
-def read_with_limits(store, told):
-    """Use every reader, and tell of each what came out of it; runs in the child."""
-    import resource
-    import signal
-
-    pages = int(Path("/proc/self/statm").read_text().split()[0])
-    limit = pages * resource.getpagesize() + MEMORY
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    signal.alarm(SECONDS)  # ends the child
-    for name, read in READERS.items():
-        try:
-            read(store)
-            outcome = "answered"
-        except aqz.AqzError as error:
-            outcome = str(error)
-        except BaseException as error:
-            outcome = f"{name}: {error!r}"
-            told.send((name, outcome, False))
-            continue
-        told.send((name, outcome, True))
-    told.close()
-
-
-def outcomes(store):
-    """Return what every reader made of a store."""
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-    child = multiprocessing.get_context("fork").Process(
-        target=read_with_limits, args=(store, sender)
-    )
-    child.start()
-    sender.close()
-    found = {}
-    with contextlib.suppress(EOFError):
-        while True:
-            name, outcome, is_right = receiver.recv()
-            assert is_right, outcome
-            found[name] = outcome
-    child.join()
-    assert child.exitcode == 0, f"ended by {child.exitcode} after {list(found)}"
-    return found
-
-
 @pytest.mark.parametrize(
     ("name", "closed"),
     [(name, False) for name in BOMBS] + [(name, True) for name in BOMBS if "frames" in name],
@@ -124,7 +77,7 @@ def test_work_is_bounded_by_what_is_there(tmp_path, name, closed):
     store = tmp_path / "s"
     honest_store(store, closed=closed)
     BOMBS[name](store, tmp_path)
-    assert set(outcomes(store)) == set(READERS)
+    assert set(outcomes(READERS, store)) == set(READERS)
 
 
 @pytest.mark.parametrize("name", TRAPS)
@@ -135,7 +88,7 @@ def test_nothing_outside_of_a_store_is_touched(tmp_path, name):
     victim.write_text("precious")
     honest_store(store, closed=False)
     TRAPS[name](store, victim)
-    found = outcomes(store)
+    found = outcomes(READERS, store)
     assert set(found) == set(READERS)
     for writer in ("repair", "resume"):
         assert "link or another special file" in found[writer]

@@ -147,7 +147,8 @@ class Image:
             if axis.kind == "channel":
                 coordinates[axis.name] = np.array(found.channels[:size], dtype=str)
             else:
-                place = np.arange(size) * chosen.scale[n] + chosen.translation[n]
+                with np.errstate(over="ignore"):  # a scale may be any number
+                    place = np.arange(size) * chosen.scale[n] + chosen.translation[n]
                 coordinates[axis.name] = place
             if (
                 axis.kind == "time"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aqz_core.errors import ResumeError
 from aqz_core.reading.chunks import chunks_per_shard, coordinates_in, indexes_of
 from aqz_core.reading.files import UnreadableFileError
+from aqz_core.reading.json_documents import MALFORMED
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +82,7 @@ def axis_names(owner: Node, base: StoredArray) -> list[str | None]:
     try:
         (image,) = owner.ome["multiscales"]
         names = [str(axis["name"]) for axis in image["axes"]]
-    except (KeyError, TypeError, ValueError):
+    except MALFORMED:
         axes, order = owner.aqz.get("axes"), owner.aqz.get("storage_order")
         axes = axes if isinstance(axes, list) else []
         arrival = [a.get("name") for a in axes if isinstance(a, dict)]
@@ -104,7 +105,7 @@ def level_factors(owner: Node, levels: Sequence[Node]) -> list[int]:
                 if step["type"] == "scale"
             )
             by_name[level_name(owner, str(dataset["path"]))] = float(scale)
-        except (KeyError, TypeError, ValueError, IndexError):
+        except MALFORMED:
             return [1] * len(levels)
     scales = [by_name.get(level.name, 0.0) for level in levels]
     if any(not 0 < scale < float("inf") for scale in scales):
@@ -187,5 +188,5 @@ def _datasets(owner: Node) -> list[Mapping[str, Any]]:
     try:
         (image,) = owner.ome["multiscales"]
         return [dataset for dataset in image["datasets"] if isinstance(dataset, dict)]
-    except (KeyError, TypeError, ValueError):
+    except MALFORMED:
         return []

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LocalFiles", "StoredFiles", "UnreadableFileError", "open_files"]
 
+_NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG})
+"""Metadata may name what no file system has a name for."""
+
 
 class UnreadableFileError(StorageError):
     """A file of a store cannot be read, or is gone; the others may be as they should.
@@ -219,8 +222,11 @@ class LocalFiles:
         """Return the size of a file."""
         try:
             return (self._root / name).stat().st_size
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in _NOT_THERE:
+                return None
+            why = f"cannot be read: {error.strerror or error}"
+            raise UnreadableFileError(error.errno, why, str(self._root / name)) from error
 
     def read(self, name: str) -> bytes | None:
         """Return a file's bytes."""
@@ -228,7 +234,7 @@ class LocalFiles:
             with self._opened(name) as file:
                 return file.read()
         except UnreadableFileError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            if error.errno in _NOT_THERE:
                 return None
             raise
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-__all__ = ["parse_json"]
+__all__ = ["MALFORMED", "parse_json"]
+
+MALFORMED = (KeyError, TypeError, ValueError, AttributeError, IndexError, OverflowError)
+"""What comes of taking a value of a document for what it should be; JSON has no largest number."""
 
 MAX_DEPTH = 100
 """Documents of stores nest some ten deep; what is deeper breaks whoever walks through it."""

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import numpy as np
 
 from aqz_core.errors import StorageError
-from aqz_core.reading.json_documents import parse_json
+from aqz_core.reading.json_documents import MALFORMED, parse_json
 from aqz_core.storage.names import MAX_DOCUMENT_NBYTES
 from aqz_core.storage.regular_files import open_regular
 
@@ -165,7 +165,7 @@ def _checked(parse: Callable[[], T], file: Path | str) -> T:
         return parse()
     except KeyError as error:
         raise StorageError(f"{file}: {error} is missing") from error
-    except (TypeError, ValueError, AttributeError, IndexError, OverflowError) as error:
+    except MALFORMED as error:
         raise StorageError(f"{file}: {error}") from error
 
 

@@ -13,6 +13,7 @@ from aqz_core.enums import DataType, DimensionType, DownsamplingMethod
 from aqz_core.errors import AqzError, ResumeError
 from aqz_core.metadata.units import normalise_unit
 from aqz_core.reading.extent import axis_names
+from aqz_core.reading.json_documents import MALFORMED
 from aqz_core.settings.array import ArraySettings, Channel, Dimension
 from aqz_core.settings.compression import named_compression
 
@@ -49,7 +50,7 @@ def stored_settings(key: str, owner: Node, levels: Sequence[Node]) -> ArraySetti
         return _settings(key, owner, base, len(levels))
     except ResumeError:
         raise
-    except (KeyError, TypeError, ValueError, AttributeError, AqzError) as error:
+    except (*MALFORMED, AqzError) as error:
         raise ResumeError(
             f"{owner.where}: the attribute aqz does not tell how the array was recorded "
             f"({error!r}); record into another store"
@@ -170,7 +171,7 @@ def _name(key: str, ome: Mapping[str, Any]) -> str:
     """Return the name of an image, empty where it is only its key."""
     try:
         name = ome["multiscales"][0]["name"]
-    except (KeyError, TypeError, IndexError):
+    except MALFORMED:
         return ""
     return name if isinstance(name, str) and name != (key.rsplit("/", 1)[-1] or "/") else ""
 
@@ -191,7 +192,7 @@ def _channels(ome: Mapping[str, Any]) -> list[Channel]:
             )
             for channel in ome["omero"]["channels"]
         ]
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except MALFORMED:
         return []
 
 

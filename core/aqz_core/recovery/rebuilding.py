@@ -22,6 +22,7 @@ from aqz_core.planning.frame_order import FrameRouter
 from aqz_core.reading.chunks import ChunkDecoder, stored_chunks
 from aqz_core.reading.extent import axis_names, level_names, levels_of
 from aqz_core.reading.files import UnreadableFileError
+from aqz_core.reading.json_documents import MALFORMED
 from aqz_core.reading.node import ChunkFile
 from aqz_core.reading.stored_array import StoredArray
 from aqz_core.reading.stored_settings import stored_settings
@@ -229,10 +230,10 @@ def stored_grids(plan: ArrayPlan) -> list[tuple[Any, ...]]:
 def _as_base(owner: Node, level: StoredArray) -> StoredArray:
     """Return the full resolution of which a level was made, as far as it is known."""
     names = axis_names(owner, level)
-    sizes = {axis["name"]: axis["size"] for axis in owner.aqz["axes"]}
     try:
+        sizes = {axis["name"]: axis["size"] for axis in owner.aqz["axes"]}
         shape = tuple(int(sizes[name]) for name in names)
-    except (KeyError, TypeError, ValueError):
+    except MALFORMED:
         raise _UnknownError("the image's attribute aqz does not tell its size") from None
     if level.shard_shape is not None:
         counts = zip(shape, level.shape, level.chunk_shape, level.shard_shape, strict=True)

@@ -104,7 +104,7 @@ def _done(entries: Any) -> dict[Task, list[StoredFile]]:
             ]
             for image, level, block, files in entries
         }
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return {}
 
 

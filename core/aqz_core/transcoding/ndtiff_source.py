@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from aqz_core.dataset.lazy import imported
-from aqz_core.errors import StorageError
+from aqz_core.errors import AqzError, StorageError
 from aqz_core.metadata.omero import omero_attributes
 from aqz_core.settings.array import Channel
+from aqz_core.transcoding.ndtiff_checks import FilesOfFolder, check_index
 from aqz_core.transcoding.source import SourceImage, SourceLevel, series_groups
 from aqz_core.version import __version__
 
@@ -55,12 +56,23 @@ class NdTiffSource:
         self._lock = threading.Lock()  # its files are read by seeking
         self.url = str(path)
         ndstorage = imported("ndstorage", "ndtiff")
-        try:
-            with contextlib.redirect_stdout(io.StringIO()):  # it prints how far it is
-                self._dataset = ndstorage.Dataset(str(path))
-            self._frames = list(map(dict, self._dataset.get_image_coordinates_list()))
-        except Exception as error:  # ndstorage has no errors of its own
-            raise StorageError(f"{path}: cannot be read as NDTiff: {error}") from error
+        files = FilesOfFolder()
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(files.opened)
+            try:
+                check_index(path)
+                with contextlib.redirect_stdout(io.StringIO()):  # it prints how far it is
+                    self._dataset = ndstorage.Dataset(str(path), file_io=files)
+                self._describe(path)
+            except AqzError:
+                raise
+            except Exception as error:  # ndstorage has no errors of its own
+                raise StorageError(f"{path}: cannot be read as NDTiff: {error}") from error
+            self._opened = opened.pop_all()
+
+    def _describe(self, path: Path) -> None:
+        """Find the axes and images."""
+        self._frames = list(map(dict, self._dataset.get_image_coordinates_list()))
         if not self._frames:
             raise StorageError(f"{path}: the dataset has no images")
         first = self._pixels(self._frames[0])
@@ -70,6 +82,8 @@ class NdTiffSource:
         names = {name for frame in self._frames for name in frame}
         lead = [one for one in ("time", "channel", "z") if one in names]
         lead[1:1] = sorted(names - {"time", "channel", "z", "position"})
+        if {*map(str.lower, names)} & {"x", "y", *_NAMES.values()} - {"z"}:
+            raise StorageError(f"{path}: {sorted(names)} cannot all be axes beside x and y")
         self._lead = lead
         self._values = {
             name: list(dict.fromkeys(frame[name] for frame in self._frames if name in frame))
@@ -101,7 +115,10 @@ class NdTiffSource:
             index = [k + start for k, (start, _) in zip(place, box, strict=False)]
             frame = self._frame(image, index)
             if self._dataset.has_image(**frame):
-                pixels[place] = self._pixels(frame)[tuple(slice(*ends) for ends in box[-2:])]
+                found = self._pixels(frame)
+                if (found.shape, found.dtype) != (self._plane, self._dtype):
+                    raise StorageError(f"{self.url}: the frame {frame} is not like the first one")
+                pixels[place] = found[tuple(slice(*ends) for ends in box[-2:])]
         return pixels
 
     def _pixels(self, frame: dict[str, Any]) -> npt.NDArray[Any]:
@@ -122,7 +139,7 @@ class NdTiffSource:
 
     def close(self) -> None:
         """Close the files."""
-        self._dataset.close()
+        self._opened.close()
 
     def _frame(self, image: int, index: Any) -> dict[str, Any]:
         """Return the axes of a frame as NDTiff has them."""

@@ -43,7 +43,7 @@ class NpySource:
         self.url = str(path)
         try:
             self._array = np.load(path, mmap_mode="r", allow_pickle=False)
-        except (ValueError, OSError) as error:
+        except Exception as error:  # what a header can make NumPy raise is not documented
             raise StorageError(f"{path}: cannot be read as an npy file: {error}") from error
         shape, dtype = self._array.shape, self._array.dtype
         if len(shape) < 2 or dtype.kind not in "biuf":

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from aqz_core.dataset.lazy import imported
 from aqz_core.enums import DimensionType
-from aqz_core.errors import SettingsError, StorageError
+from aqz_core.errors import AqzError, SettingsError, StorageError
 from aqz_core.metadata.json_text import to_json
 from aqz_core.metadata.omero import omero_attributes
 from aqz_core.metadata.units import normalise_unit
@@ -23,6 +23,14 @@ from aqz_core.transcoding.source import (
     file_identity,
     ngff_axes,
     series_groups,
+)
+from aqz_core.transcoding.tiff_checks import (
+    MOST_PLANES,
+    check_directories,
+    check_neighbours,
+    check_ome,
+    check_page,
+    check_shape,
 )
 
 if TYPE_CHECKING:
@@ -64,14 +72,32 @@ class TiffSource:
         self._lock = threading.Lock()  # the file is read by seeking
         self.url = str(path)
         tifffile = imported("tifffile", "tiff")
+        self._file: Any = None
         try:
+            check_directories(path, follow=True)
             self._file = tifffile.TiffFile(path)
-            self._series = [one for one in self._file.series if len(one.shape) >= 2]
-        except (ValueError, OSError, tifffile.TiffFileError) as error:
+            self._describe(path, axes)
+        except Exception as error:
+            self.close()
+            if isinstance(error, AqzError):
+                raise
+            # What a file can make tifffile raise is not documented.
             raise StorageError(f"{path}: cannot be read as TIFF: {error}") from error
+
+    def _describe(self, path: Path, axes: str) -> None:
+        """Find the images."""
+        if self._file.is_mmstack:
+            check_neighbours(path, self._file.micromanager_metadata.get("Summary"))
+        elif self._file.is_ndtiff:
+            raise StorageError(
+                f"{path}: it is one file of an NDTiff dataset; transcode its folder, {path.parent}"
+            )
+        said = _ome_images(path, self._file.ome_metadata)
+        self._series = [one for one in self._file.series if len(one.shape) >= 2]
         if not self._series:
             raise StorageError(f"{path}: there is no image in the file")
-        said = _ome_images(self._file.ome_metadata)
+        for one in self._series:
+            check_shape(path, one.shape)
         several = len(self._series) > 1
         self.images = tuple(
             self._image(number, str(number) if several else "", axes, said)
@@ -111,8 +137,13 @@ class TiffSource:
         """Return a plane, with the file locked."""
         if len(series.pages) > 1 or series.ndim == rank:
             page = series.pages[number]
-            return None if page is None else np.asarray(page.asarray())
+            if page is None:
+                return None
+            check_page(page, page.parent.filehandle.size)
+            return np.asarray(page.asarray())
         # ImageJ stores large stacks as one page and the pixels of the others behind it.
+        if series.dataoffset is None:
+            raise ValueError("its pixels do not follow each other")
         planes = series.asarray(out="memmap").reshape(-1, *series.shape[-rank:])
         return np.asarray(planes[number])
 
@@ -127,7 +158,8 @@ class TiffSource:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        if self._file is not None:
+            self._file.close()
 
     def _image(
         self, number: int, key: str, axes: str, said: Sequence[ElementTree.Element]
@@ -179,10 +211,10 @@ class TiffSource:
             unit = said.get("unit") if axis.get("type") == "space" else None
             if tag and unit and tag in tags and tags[tag].value[0]:
                 scale[place] = tags[tag].value[1] / tags[tag].value[0]
-            elif axis["name"] == "z" and said.get("spacing"):
-                scale[place] = float(said["spacing"])
-            elif axis["name"] == "t" and said.get("finterval"):
-                scale[place], unit = float(said["finterval"]), "second"
+            elif axis["name"] == "z" and (spacing := _number(said.get("spacing"))):
+                scale[place] = spacing
+            elif axis["name"] == "t" and (interval := _number(said.get("finterval"))):
+                scale[place], unit = interval, "second"
             known = normalise_unit(str(unit).replace("\\u00B5", "µ"), DimensionType.SPACE)
             axis |= {"unit": known} if unit else {}
 
@@ -192,7 +224,7 @@ def _is_rgb(series: Any) -> bool:
     return bool(series.axes.endswith("S")) and series.ndim > 2
 
 
-def _ome_images(xml: str | None) -> list[ElementTree.Element]:
+def _ome_images(path: Path, xml: str | None) -> list[ElementTree.Element]:
     """Return the ``Pixels`` of each image of OME-XML, each with the name of its image."""
     if not xml:
         return []
@@ -200,6 +232,7 @@ def _ome_images(xml: str | None) -> list[ElementTree.Element]:
         root = ElementTree.fromstring(xml)
     except ElementTree.ParseError:
         return []
+    check_ome(path, root)
     found = []
     for image in root.iter():
         if _tag(image) == "Image":
@@ -226,10 +259,10 @@ def _ome_scale(pixels: ElementTree.Element, axis: str) -> tuple[float, str | Non
     return size, normalise_unit(unit, kind)
 
 
-def _number(text: str | None) -> float | None:
-    """Return a finite number of OME-XML; None for anything else."""
+def _number(text: object) -> float | None:
+    """Return a finite number of OME-XML or ImageJ; None for anything else."""
     try:
-        number = float(text or "")
+        number = float(str(text or ""))
     except ValueError:
         return None
     return number if math.isfinite(number) else None
@@ -261,6 +294,6 @@ def _log(pixels: ElementTree.Element | None, axes: Sequence[Mapping[str, Any]]) 
         found = {name: _number(plane.get(key)) for key, name in keys.items()}
         told = {name: number for name, number in found.items() if number is not None}
         index = [int(_number(plane.get(f"The{axis['name'].upper()}")) or 0) for axis in axes[:-2]]
-        if told:
+        if told and max(index, default=0) < MOST_PLANES:
             lines.append(to_json({"index": index, "metadata": told}))
     return b"".join(b" ".join(line.split()) + b"\n" for line in lines)
