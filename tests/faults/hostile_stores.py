@@ -119,6 +119,19 @@ def _fifo(file: Path, _: Path) -> None:
     os.mkfifo(file)
 
 
+def _set_scale(attributes: dict[str, Any], scale: float) -> None:
+    """Put a scale in the place of every one that is stored."""
+    for axis in attributes["aqz"]["axes"]:
+        axis["scale"] = axis["origin"] = scale
+    for level in attributes["ome"]["multiscales"][0]["datasets"]:
+        for step in level["coordinateTransformations"]:
+            step["scale"] = [scale for _ in step["scale"]]
+
+
+def _set_path(attributes: dict[str, Any], path: str) -> None:
+    attributes["ome"]["multiscales"][0]["datasets"][0]["path"] = path
+
+
 MANY = 2**40
 ZSTD = {"name": "zstd", "configuration": {"level": 1, "checksum": False}}
 GZIP = {"name": "gzip", "configuration": {"level": 1}}
@@ -130,6 +143,13 @@ BOMBS: dict[str, Hostility] = {
     "2^29 frames": lambda s, _: _claims(s, array={"shape": [2**29, 16, 16]}, frames=2**29),
     "2^29 frames with gaps": lambda s, _: _claims(
         s, array={"shape": [2**29, 16, 16]}, frames=2**29, gaps=True
+    ),
+    "planes without pixels": lambda s, _: _claims(s, array={"shape": [6, 0, 16]}),
+    "a scale of 10^400": lambda s, _: _edit(
+        s / "zarr.json", lambda found: _set_scale(found["attributes"], 10**400)
+    ),
+    "an image of a name too long": lambda s, _: _edit(
+        s / "zarr.json", lambda found: _set_path(found["attributes"], "1" * 300)
     ),
     "2^24 frames": lambda s, _: _claims(s, array={"shape": [2**24, 16, 16]}, frames=2**24),
     "planes of 2^80 pixels": lambda s, _: _claims(s, array={"shape": [6, MANY, MANY]}),

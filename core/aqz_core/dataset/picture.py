@@ -158,14 +158,12 @@ def _img(image: PicturedImage) -> str:
 def _row(image: PicturedImage, edge: int) -> list[Picture]:
     """Return the pictures of one image."""
     recorded = image.recorded()
-    if not recorded.any():
-        return [np.zeros((edge, edge, 3), np.uint8)]
-    pictures = []
-    for time in _times(image, recorded):
+    pictures: list[Picture] = []
+    for time in _times(image, recorded) if recorded.any() else ():
         channels = _planes(image, recorded, time, edge)
         colored = [_colored(plane, color) for plane, color in channels]
         pictures += [*colored, _blended(colored)] if len(colored) > 1 else colored
-    return pictures
+    return pictures or [np.zeros((edge, edge, 3), np.uint8)]
 
 
 def _times(image: PicturedImage, recorded: npt.NDArray[np.bool_]) -> list[int]:
@@ -193,8 +191,9 @@ def _planes(
             continue
         names = dict(zip(image.axes, index, strict=False))
         plane = image.read_image(level=level, **names)
-        step = max(1, -(-max(plane.shape) // edge))
-        found.append((plane[::step, ::step], colors[channel]))
+        if plane.size:
+            step = max(1, -(-max(plane.shape) // edge))
+            found.append((plane[::step, ::step], colors[channel]))
     return found
 
 

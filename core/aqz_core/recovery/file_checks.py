@@ -65,6 +65,7 @@ class FileChecker:
         self._array = array
         self._decoder = decoder
         self._find = find
+        self._grid = -(-np.array(array.shape) // np.array(array.chunk_shape))
 
     def check(self, file: ChunkFile) -> None:
         """Check a file; an `UnreadableFileError` if it cannot be read."""
@@ -126,8 +127,7 @@ class FileChecker:
         if (spans[1:, 0] < spans[:-1].sum(axis=1)).any():
             self._find(Severity.ERROR, file.name, "chunks overlap")
         coordinates = chunk_coordinates(array, file.coordinate, np.flatnonzero(inside))
-        grid = -(-np.array(array.shape) // np.array(array.chunk_shape))
-        beyond = (coordinates >= grid).any(axis=1).sum()
+        beyond = (coordinates >= self._grid).any(axis=1).sum()
         if beyond:
             self._find(
                 Severity.NOTE,
