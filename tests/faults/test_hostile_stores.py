@@ -19,8 +19,9 @@ from aqz_core.dataset.picture import contact_sheet, png
 from aqz_core.errors import StoreExistsError
 from aqz_core.recovery import repair_store, validate_store
 from aqz_core.recovery.frame_listing import list_frames
-from aqz_core.storage.lock import lock_path
-from tests.faults.hostile_stores import BOMBS, TRAPS, honest_store
+from aqz_core.storage import builtin
+from aqz_core.storage.lock import StoreLock, lock_path
+from tests.faults.hostile_stores import BOMBS, TRAPS, _log, honest_store
 from tests.faults.limits import outcomes
 from tests.support.plans import ArrayPlan, StreamPlan, axes, settings_for
 
@@ -253,6 +254,50 @@ def test_a_link_to_a_store_is_followed_once(tmp_path):
         stream.append(np.ones((3, 8, 8), "u1"))
     assert sorted((file, file.stat().st_mtime_ns) for file in other.rglob("*")) == before
     assert aqz.open_dataset(one).read_image(t=2).all()
+
+
+WRITERS = {
+    "record": lambda link: aqz.open_stream(link, shape=(0, 8, 8), dtype="u1", overwrite=True),
+    "resume": lambda link: aqz.ZarrStream.resume(link),
+    "repair": lambda link: repair_store(link, apply=True),
+    "transcode": lambda link: aqz.transcode(link.with_name("three"), link, overwrite=True),
+    "add_pyramid": lambda link: aqz.add_pyramid(link),
+}
+
+
+@pytest.mark.parametrize("is_parent", [False, True], ids=["root", "folder of it"])
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_link_that_is_changed_between_lock_and_opening_is_noticed(
+    tmp_path, monkeypatch, name, is_parent
+):
+    one, other = tmp_path / "one/s", tmp_path / "other/s"
+    for path in (one, other, tmp_path / "three"):
+        path.parent.mkdir(exist_ok=True)
+        honest_store(path, closed=name not in ("repair", "resume"))
+        if path == one and name == "repair":
+            _log(path, '{"appended":1')  # something to repair
+    link = tmp_path / "link"
+    link.symlink_to(one.parent if is_parent else one)
+    given = link / "s" if is_parent else link
+    if name == "transcode":
+        (tmp_path / "three").rename(given.with_name("three"))
+
+    def contents():
+        return {file: file.read_bytes() for file in other.rglob("*") if file.is_file()}
+
+    before = contents()
+
+    class Swapped(StoreLock):
+        def __init__(self, store):
+            super().__init__(store)
+            link.unlink()
+            link.symlink_to(other.parent if is_parent else other)
+
+    monkeypatch.setattr(builtin, "StoreLock", Swapped)
+    with pytest.raises(aqz.StorageError, match="a link on the way to the store was changed"):
+        WRITERS[name](given)
+    assert contents() == before
+    assert not lock_path(one).exists()
 
 
 @pytest.mark.parametrize("bounded", [True, False])

@@ -169,8 +169,9 @@ class LocalFiles:
     def __init__(self, folder: Path) -> None:
         self.url = str(folder)
         self.settings = StreamSettings(store_path=self.url)
-        self._root = folder
-        self._start = f"{folder}{os.sep}"  # text, for a plate has 100,000 files
+        # A link is followed once: it may lead elsewhere by the next file.
+        self._root = folder.resolve() if folder.is_symlink() else folder
+        self._start = f"{self._root}{os.sep}"  # text, for a plate has 100,000 files
         self.links: list[str] = []
 
     def find(self) -> Iterator[tuple[str, int]]:

@@ -31,7 +31,7 @@ from aqz_core.recording.periodic_flush import flush_period
 from aqz_core.recording.session import OpenStore, RecordingSession
 from aqz_core.settings.paths import without_password
 from aqz_core.settings.validation.stream import check_extension
-from aqz_core.storage.opening import lock_store, open_sink
+from aqz_core.storage.opening import check_place, lock_store, open_sink
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -71,7 +71,7 @@ def open_new(settings: StreamSettings, hooks: Hooks) -> RecordingSession:
         lock = lock_store(settings, hooks.sinks())
         if lock is not None:
             undo.callback(lock.release)
-        sink = _opened_sink(settings, hooks, plan, undo)
+        sink = _opened_sink(settings, hooks, plan, lock, undo)
         existing = claim_nodes(sink, plan.arrays, plan.groups, overwrite=settings.overwrite)
         _check(sink, plan.arrays, settings.keep_free)
         store = _started(settings, hooks, plan, lock, sink, undo)
@@ -100,7 +100,7 @@ def open_resumed(resumed: ResumedStore, hooks: Hooks) -> RecordingSession:
         if lock is not None:
             undo.callback(lock.release)
         plan = plan_stream(settings, hooks)
-        sink = _opened_sink(settings, hooks, plan, undo)
+        sink = _opened_sink(settings, hooks, plan, lock, undo)
         keys = tuple(f"{one.key}/" if one.key else "" for one in plan.arrays)
         sink.abort_unfinished(lambda name: name.startswith(keys))
         _check(sink, plan.arrays, settings.keep_free)
@@ -164,11 +164,16 @@ def _undone_on_error(settings: StreamSettings) -> Iterator[contextlib.ExitStack]
 
 
 def _opened_sink(
-    settings: StreamSettings, hooks: Hooks, plan: StreamPlan, undo: contextlib.ExitStack
+    settings: StreamSettings,
+    hooks: Hooks,
+    plan: StreamPlan,
+    lock: StoreLock | None,
+    undo: contextlib.ExitStack,
 ) -> Sink:
     """Open the place where everything goes."""
     sink = open_sink(settings, hooks.sinks(), plan.memory.parts)
     undo.callback(sink.close)
+    check_place(sink, lock)
     if not sink.random_access and settings.spill is None:
         seconds = flush_period(settings.flush_seconds, random_access=False)
         _log.info(

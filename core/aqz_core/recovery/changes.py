@@ -10,7 +10,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from aqz_core.errors import AqzError, StorageError
-from aqz_core.storage.opening import lock_store, open_sink
+from aqz_core.storage.opening import check_place, lock_store, open_sink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,18 +38,18 @@ def lock_files(files: StoredFiles, hooks: Hooks) -> StoreLock | None:
 
 
 @contextlib.contextmanager
-def locked(files: StoredFiles, hooks: Hooks) -> Iterator[None]:
+def locked(files: StoredFiles, hooks: Hooks) -> Iterator[StoreLock | None]:
     """Hold the lock of a store; errors as for `lock_files`."""
     lock = lock_files(files, hooks)
     try:
-        yield
+        yield lock
     finally:
         if lock is not None:
             lock.release()
 
 
 @contextlib.contextmanager
-def changing(files: StoredFiles, hooks: Hooks) -> Iterator[StoreChanges]:
+def changing(files: StoredFiles, hooks: Hooks, lock: StoreLock | None) -> Iterator[StoreChanges]:
     """Open a store that is locked, for changes.
 
     Raises
@@ -60,6 +60,7 @@ def changing(files: StoredFiles, hooks: Hooks) -> Iterator[StoreChanges]:
     try:
         sink = open_sink(files.settings, hooks.sinks())
         try:
+            check_place(sink, lock)
             yield StoreChanges(sink)
         finally:
             sink.close()

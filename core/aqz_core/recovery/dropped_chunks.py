@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from aqz_core.reading.files import StoredFiles
     from aqz_core.reading.node import ChunkFile, Node
     from aqz_core.reading.stored_array import StoredArray
+    from aqz_core.storage.lock import StoreLock
 
 __all__ = ["drop_chunks"]
 
@@ -42,6 +43,7 @@ _MOST_PLANES = 2**28
 def drop_chunks(
     files: StoredFiles,
     hooks: Hooks,
+    lock: StoreLock | None,
     plan: ArrayPlan,
     levels: Sequence[Node],
     keeps: Flags,
@@ -54,7 +56,7 @@ def drop_chunks(
 
     Parameters
     ----------
-    files, hooks
+    files, hooks, lock
         The store, locked.
     plan
         How the array is recorded.
@@ -81,7 +83,7 @@ def drop_chunks(
         )
     ]
     if changes:
-        with changing(files, hooks) as store:
+        with changing(files, hooks, lock) as store:
             for change in changes:
                 change(store)
 

@@ -83,11 +83,11 @@ def repair_store(
                 what = "is being recorded now; wait until it is closed"
                 repairs.find(Severity.WARNING, "", what)
             return repairs.report(applied=False)
-        with locked(files, hooks):
+        with locked(files, hooks) as lock:
             repairs = _planned(files, hooks, abort_uploads)
             files.check_inside()
             if repairs.is_needed:
-                with changing(files, hooks) as changes:
+                with changing(files, hooks, lock) as changes:
                     repairs.apply(changes)
                     count_frames(files, repairs.ended, hooks.codecs(), changes)
             return repairs.report(applied=True)

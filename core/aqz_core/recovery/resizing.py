@@ -68,7 +68,7 @@ def resize_axes(
     files = open_files(store, s3)
     try:
         hooks = create_plugin_manager(())
-        with locked(files, hooks), changing(files, hooks) as changes:
+        with locked(files, hooks) as lock, changing(files, hooks, lock) as changes:
             by_name = {node.name: node for node in survey(files)}
             owner = by_name.get(normalise_key(key))
             levels = [] if owner is None else levels_of(owner, by_name)

@@ -62,6 +62,7 @@ class _Found:
     files: StoredFiles
     recorded: Mapping[str, _Recorded]
     hooks: Hooks
+    lock: StoreLock | None
     live: bool
 
     def resume_point_of(self, plan: ArrayPlan) -> ResumePoint:
@@ -77,7 +78,9 @@ class _Found:
             self.hooks.codecs(),
             live=live,
         )
-        drop_chunks(self.files, self.hooks, plan, found.levels, progress.keeps, live=live)
+        drop_chunks(
+            self.files, self.hooks, self.lock, plan, found.levels, progress.keeps, live=live
+        )
         return replace(progress, image_attributes=_image_attributes(found.owner))
 
 
@@ -134,7 +137,7 @@ def _read(
             "it."
         )
     if files.is_local and repairs.is_needed:
-        with changing(files, hooks) as changes:
+        with changing(files, hooks, lock) as changes:
             repairs.apply(changes)
     nodes = survey(files)
     recorded = {one.settings.output_key: one for one in _recordings(nodes)}
@@ -148,7 +151,7 @@ def _read(
     stream = _stream_settings(files, recorded, given)
     validate(stream)
     attributes = {key: _foreign_attributes(one.owner) for key, one in recorded.items()}
-    found = _Found(files, recorded, hooks, stream.live)
+    found = _Found(files, recorded, hooks, lock, stream.live)
     return ResumedStore(stream, lock, attributes, found.resume_point_of, files.close)
 
 

@@ -20,7 +20,7 @@ from collections import deque
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from aqz_core.errors import StoreBusyError
+from aqz_core.errors import StorageError, StoreBusyError
 from aqz_core.storage import platform
 from aqz_core.storage.names import LOCK_SUFFIX, MAX_DOCUMENT_NBYTES
 from aqz_core.storage.regular_files import open_regular
@@ -97,6 +97,20 @@ class StoreLock:
         inside = _written_inside(resolved)
         if inside is not None:
             raise _busy(f"{inside}, which is inside of {store}, is", inside)
+
+    def check_place(self, opened: Path) -> None:
+        """Check that a directory is the one that is locked.
+
+        Raises
+        ------
+        StorageError
+            A link on the way to it was changed since.
+        """
+        if lock_path(opened) != self._path:
+            raise StorageError(
+                f"{opened} was opened, but another place was locked: a link on the way to the "
+                "store was changed meanwhile. See where it leads now, and try again"
+            )
 
     def release(self) -> None:
         """Let others write the store, and remove the lock file. Later calls do nothing."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from aqz_core.errors import PluginError, SettingsError
 from aqz_core.settings.paths import url_scheme, without_password
+from aqz_core.storage.filesystem import FilesystemSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ANY_OTHER_SCHEME",
+    "check_place",
     "lock_store",
     "locked_sink",
     "open_sink",
@@ -139,7 +141,20 @@ def locked_sink(settings: StreamSettings, providers: Mapping[str, SinkProvider])
             ending.callback(lock.release)
         sink = open_sink(settings, providers)
         ending.callback(sink.close)
+        check_place(sink, lock)
         yield sink
+
+
+def check_place(sink: Sink, lock: StoreLock | None) -> None:
+    """Check that a store that was opened is the one that was locked.
+
+    Raises
+    ------
+    StorageError
+        A link on the way to it was changed between the two.
+    """
+    if lock is not None and isinstance(sink, FilesystemSink):
+        lock.check_place(sink.root)
 
 
 def _open_with_spill(
