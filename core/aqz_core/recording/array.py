@@ -120,7 +120,13 @@ class ArrayRecorder:
             and self._reader.pixels > 1
         )
         self._log = FrameLog(engine.sink, join(plan.level_name(0), LOG_NAME))
-        self._register = FrameRegister(self._router, self._intake, self._log, self._count_no_more)
+        self._register = FrameRegister(
+            self._router,
+            self._intake,
+            self._log,
+            lambda: self.metadata.certain or 0,
+            self._count_no_more,
+        )
         self.metadata = ArrayMetadata(plan, engine.sink, attributes, policy)
         self.publication = ArrayPublication(
             plan,

@@ -104,8 +104,11 @@ class FrameLog:
         """Take a line; one call into C, which happens or does not."""
         self._lines.append(line)
 
-    def add_appended(self, frames: int) -> None:
-        """Note that so many frames had come in order when one came by index."""
+    def add_appended(self, frames: int, certain: int = 0) -> None:
+        """Note how many frames had come in order when one came by index, and were stored."""
+        if certain:
+            self.add(f'{{"appended":{certain}}}')
+            self.add_flushed()
         self.add(f'{{"appended":{frames}}}')
 
     def add_skipped(self, first: int, stop: int) -> None:

@@ -30,6 +30,8 @@ class FrameRegister:
         Counts the frames that come in order.
     log
         Lists the others.
+    certain
+        Returns how many of the frames that came in order readers can see.
     on_first_by_index
         Called when the count says no more which frames are stored.
     """
@@ -39,11 +41,13 @@ class FrameRegister:
         router: FrameRouter,
         intake: Intake,
         log: FrameLog,
+        certain: Callable[[], int],
         on_first_by_index: Callable[[], None],
     ) -> None:
         self._router = router
         self._intake = intake
         self._log = log
+        self._certain = certain
         self._on_first_by_index = on_first_by_index
         self._written: WrittenFrames | None = None
         self._skipped = WrittenFrames(router, 0)
@@ -96,7 +100,7 @@ class FrameRegister:
             written = WrittenFrames(self._router, appended)
             written.remove_all(self._skipped)
             if appended:
-                self._log.add_appended(appended)
+                self._log.add_appended(appended, min(appended, self._certain()))
             self._list(written)
         assert self._written is not None
         self._written.add(number)
