@@ -21,7 +21,7 @@ pytestmark = [
 
 FIRST = int(os.environ.get("AQZ_FIRST_PROGRAM", "0"))
 PROGRAMS = int(os.environ.get("AQZ_PROGRAMS", "50"))
-MENDED = (52, 69, 70, 194, 216, 382, 475, 491, 1001, 1250, 1507)
+MENDED = (52, 69, 70, 194, 216, 382, 475, 491, 1001, 1250, 1507, 1688, 1712)
 """Programs whose frames a failed write once hid, or mixed with what a crash had left."""
 
 

@@ -53,6 +53,8 @@ class LoggedFrames:
         Frames that were stored when a flush of recordings by index ended.
     lost
         Frames that came and that a later recording did not find.
+    damaged
+        Those of them that had been flushed: all their chunks were there once.
     reached
         Number behind the last frame that was left out, even if it came later.
     """
@@ -61,6 +63,7 @@ class LoggedFrames:
     skipped: Flags
     flushed: Flags
     lost: Flags
+    damaged: Flags
     reached: int
 
 
@@ -96,21 +99,22 @@ def logged_frames(
             reached = max(reached, stop)
         elif kind == "resumed":
             reached = min(reached, first)
-    recorded, skipped, flushed, lost = np.zeros((4, size), bool)
-    found = LoggedFrames(recorded, skipped, flushed, lost, reached)
+    recorded, skipped, flushed, lost, damaged = np.zeros((5, size), bool)
+    found = LoggedFrames(recorded, skipped, flushed, lost, damaged, reached)
     for kind, first, stop in told:
         frames = slice(first, stop)
         if kind == "index":
             found.recorded[frames] = True
-            found.skipped[frames] = found.lost[frames] = False
+            found.skipped[frames] = found.lost[frames] = found.damaged[frames] = False
         elif kind == "appended":
             found.recorded[frames] |= ~found.skipped[frames]
         elif kind == "resumed":  # earlier lines ran ahead of what was stored
-            for flags in (found.recorded, found.skipped, found.flushed, found.lost):
+            for flags in (found.recorded, found.skipped, found.flushed, found.lost, found.damaged):
                 flags[first:] = False
         elif kind == "flushed":
             found.flushed[:] |= found.recorded
         else:
+            found.damaged[frames] = found.flushed[frames] if kind == "lost" else False
             found.recorded[frames] = found.flushed[frames] = False
             (found.skipped if kind == "skipped" else found.lost)[frames] = True
     return found

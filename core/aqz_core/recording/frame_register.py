@@ -70,8 +70,10 @@ class FrameRegister:
         # The log lists all frames before the metadata stop counting them.
         if progress.appended:
             self._log.add_appended(progress.appended)
-        self._log.add_lost(progress.lost)
-        self._log.add_flushed()
+        # Those that were flushed count as damaged, not as cut off: their other chunks are kept.
+        for kept in (False, True):
+            self._log.add_lost(n for n in progress.lost if progress.keeps[n] == kept)
+            self._log.add_flushed()
         self._log.commit()
 
     def is_recorded(self, number: int) -> bool:

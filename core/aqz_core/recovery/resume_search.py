@@ -77,7 +77,7 @@ def find_resume_point(
         raise ResumeError(f"{error}. Record into another store.") from error
     found = _found(search, owner, levels, logged)
     keeps = found.keeps.copy()
-    keeps[: len(logged.lost)] |= logged.lost[: len(keeps)]
+    keeps[: len(logged.damaged)] |= logged.damaged[: len(keeps)]
     found = replace(found, keeps=keeps)
     if owner.aqz.get("frames") is None:  # lines tell of every frame that comes
         return found
