@@ -79,6 +79,17 @@ def test_keys_come_in_the_order_given(tmp_path):
     assert settings.get_array_keys() == ["z", "a", *fields]
 
 
+@pytest.mark.parametrize("key", ["f0", "/plate/A/1/f0/"])
+def test_field_whose_array_has_its_key_too(tmp_path, key):
+    settings = plate_settings(tmp_path / "s", ["A/1"], ["f0"], image(output_key=key))
+    assert settings.get_array_keys() == ["plate/A/1/f0"]
+    with aqz.ZarrStream(settings) as stream:
+        stream.append(FRAMES, "plate/A/1/f0")
+    with aqz.ZarrStream.resume(tmp_path / "s", settings) as stream:
+        stream.append(FRAMES, "plate/A/1/f0")
+    assert DECODERS["zarrs"](tmp_path / "s", "plate/A/1/f0/0").shape[0] == 8
+
+
 @pytest.mark.parametrize("method", [None, aqz.DownsamplingMethod.MEAN])
 def test_every_field_reads_back_equal(tmp_path, method):
     settings = recorded(tmp_path / "s", array=image(downsampling_method=method))

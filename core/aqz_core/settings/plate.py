@@ -84,7 +84,7 @@ class FieldOfView(SettingsBase):
     acquisition_id : int, optional
         The acquisition that it belongs to.
     array_settings : ArraySettings
-        The image; its ``output_key`` stays empty, and it is always an NGFF image.
+        The image; its ``output_key`` is empty or the path, and it is always an NGFF image.
     """
 
     path: str = attrs.field(default="", metadata=checked(check.text(), required=True))

@@ -137,10 +137,12 @@ def _check_well(
                 f"{inside}: acquisition_id {field.acquisition_id} is not among the plate's "
                 f"acquisitions {sorted(acquisitions)}; add it, or use None"
             )
-        if normalise_key(field.array_settings.output_key):
+        key = f"{normalise_key(plate.path)}/{well.row_name}/{well.column_name}/{field.path}"
+        # Earlier versions of acquire-zarr wanted the path here once more.
+        if normalise_key(field.array_settings.output_key) not in ("", field.path, key):
             raise SettingsError(
                 f"{inside}: output_key is {field.array_settings.output_key!r}, but the key of a "
-                "field follows from its well; leave it empty"
+                f"field follows from its well and is {key!r}; leave it empty"
             )
         check_array(field.array_settings, inside, in_plate=True, sharded=sharded)
 
