@@ -85,7 +85,7 @@ def test_field_whose_array_has_its_key_too(tmp_path, key):
     assert settings.get_array_keys() == ["plate/A/1/f0"]
     with aqz.ZarrStream(settings) as stream:
         stream.append(FRAMES, "plate/A/1/f0")
-    with aqz.ZarrStream.resume(tmp_path / "s", settings) as stream:
+    with aqz.ZarrStream.resume(tmp_path / "s") as stream:
         stream.append(FRAMES, "plate/A/1/f0")
     assert DECODERS["zarrs"](tmp_path / "s", "plate/A/1/f0/0").shape[0] == 8
 
