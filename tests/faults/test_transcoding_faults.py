@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import aqz_core as aqz
+from aqz_core.transcoding import execution
 
 distributed = pytest.importorskip("distributed")
 
@@ -24,6 +25,7 @@ OPTIONS = {"chunks": (1, 32, 32), "shards": (1, 2, 2), "pyramid": "mean"}
 CLIENT = """
 import sys
 import aqz_core as aqz
+from aqz_core.transcoding import execution
 
 def tell(progress):
     print(progress.done, flush=True)
@@ -123,5 +125,63 @@ def test_a_disk_that_is_full_ends_it_and_the_same_call_resumes(
         with pytest.raises(aqz.StorageError, match="the same call makes the rest"):
             aqz.transcode(source, made, **OPTIONS, threads=1)
     assert not (made / "zarr.json").exists()
+    aqz.transcode(source, made, **OPTIONS)
+    assert content_of(made) == expected
+
+
+@pytest.fixture
+def scheduler():
+    """A scheduler of Dask in a process of its own, without workers: process and address."""
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+    with subprocess.Popen(
+        [*command, "--host", "127.0.0.1", "--port", "0"], stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            lines = iter(process.stderr.readline, "")
+            address = next(line.split()[-1] for line in lines if "Scheduler at:" in line)
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            yield process, address
+        finally:
+            process.kill()
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_without_workers_is_not_waited_for(tmp_path, source, scheduler, monkeypatch):
+    monkeypatch.setattr(execution, "_PATIENCE", 1)
+    _, address = scheduler
+    with pytest.raises(aqz.SettingsError, match=f"no workers .* `dask worker {address}`"):
+        aqz.transcode(source, tmp_path / "made.zarr", **OPTIONS, scheduler=address)
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_scheduler_that_is_not_there_is_named(tmp_path, source, monkeypatch):
+    monkeypatch.setattr(execution, "_PATIENCE", 1)
+    with pytest.raises(aqz.SettingsError, match=r"no Dask scheduler answers at .*:9'"):
+        aqz.transcode(source, tmp_path / "m.zarr", **OPTIONS, scheduler="tcp://127.0.0.1:9")
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("what", ["scheduler", "worker"])
+def test_a_cluster_that_is_gone_ends_it_and_the_same_call_resumes(
+    tmp_path, source, expected, scheduler, monkeypatch, what
+):
+    process, address = scheduler
+    made = tmp_path / "made.zarr"
+    command = [sys.executable, "-m", "distributed.cli.dask_worker", address, "--no-nanny"]
+    with subprocess.Popen(
+        [*command, "--nthreads", "1", "--no-dashboard"], stderr=subprocess.DEVNULL, cwd=tmp_path
+    ) as worker:
+        victim = process if what == "scheduler" else worker
+
+        def kill(progress):
+            if progress.done >= 3:
+                victim.kill()
+
+        monkeypatch.setattr(execution, "_PATIENCE", 10)
+        try:
+            with pytest.raises(aqz.StorageError, match="the same call makes the rest"):
+                aqz.transcode(source, made, **OPTIONS, scheduler=address, on_progress=kill)
+        finally:
+            worker.kill()
     aqz.transcode(source, made, **OPTIONS)
     assert content_of(made) == expected

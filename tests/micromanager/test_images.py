@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 import aqz_core as aqz
 from aqz_micromanager import AcquisitionError, DuplicateFrameError, ZarrProcessor
-from aqz_micromanager.channels import customary_color
 from aqz_micromanager.coverage import Coverage
 from aqz_micromanager.spacing import spacing_of
 from aqz_micromanager.tags import plain, typed
@@ -293,26 +292,6 @@ def test_many_time_points_are_told_as_a_range(tmp_path):
     with ZarrProcessor(tmp_path / "run.zarr", events, frame_metadata=None) as processor:
         feed(processor, events)
     assert notes(tmp_path / "run.zarr")["axes"][0] == {"name": "time", "range": [0, 200, 1]}
-
-
-@pytest.mark.parametrize(
-    ("name", "color"),
-    [
-        ("DAPI", "0000FF"),
-        ("Alexa Fluor 488", "00FF00"),
-        ("AF-647", "FF00FF"),
-        ("BF", "FFFFFF"),
-        ("Brightfield", "FFFFFF"),
-        ("mCherry", "FF0000"),
-        ("Cy5.5", "FF00FF"),
-        ("561 nm", "FF8000"),
-        ("eGFP (Spectra)", "00FF00"),
-        ("pinhole", None),
-        ("Channel 3", None),
-    ],
-)
-def test_colors_that_people_expect(name, color):
-    assert customary_color(name) == color
 
 
 # ---- while it goes on, and when it fails --------------------------------------------------------

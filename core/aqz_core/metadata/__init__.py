@@ -4,7 +4,7 @@ May import the vocabulary only.
 
 Pure functions from plain values to JSON objects, and `to_json` from those to
 bytes. Nothing here opens a file or knows when one is written; the modules are
-`zarr_v3`, `zarr_v2`, `ngff`, `omero`, `plate`, `units`, `custom`, `json_text`.
+`zarr_v3`, `zarr_v2`, `ngff`, `omero`, `channel_colors`, `plate`, `units`, `custom`, `json_text`.
 """
 
 from __future__ import annotations

@@ -8,11 +8,13 @@ what the user left open is filled in here.
 from __future__ import annotations
 
 import re
+from itertools import cycle
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from aqz_core.errors import SettingsError
+from aqz_core.metadata.channel_colors import customary_color
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,7 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ChannelLike", "omero_attributes"]
 
-# Colours of channels that were given none; they stay apart when blended.
+_GREY = "FFFFFF"
+# Colours of channels whose names tell none; they stay apart when blended.
 _PALETTE = ("00FF00", "FF00FF", "00FFFF", "FFFF00", "FF0000", "0000FF")
 
 
@@ -34,7 +37,7 @@ class ChannelLike(Protocol):
 
     @property
     def color(self) -> str | None:
-        """Six hexadecimal digits RRGGBB, ``#`` in front allowed; None lets aqz choose."""
+        """Six hexadecimal digits RRGGBB, ``#`` in front allowed; None: that of its name."""
 
     @property
     def window(self) -> Sequence[float] | None:
@@ -57,31 +60,40 @@ def omero_attributes(channels: Sequence[ChannelLike], dtype: np.dtype[Any]) -> D
     SettingsError
         If a colour or window is not of the forms above.
     """
-    single = len(channels) == 1
+    colors = _colors(channels)
     return {
         "channels": [
             {
                 "active": True,
-                "color": _color(channel, "FFFFFF" if single else _PALETTE[index % len(_PALETTE)]),
+                "color": color,
                 "window": _window(channel, dtype),
                 **({"label": channel.name} if channel.name else {}),
             }
-            for index, channel in enumerate(channels)
+            for channel, color in zip(channels, colors, strict=True)
         ],
         # "greyscale" makes viewers ignore the colour, so it must not hide a chosen one. iohub
         # refuses rdefs without the plane to show first, which the specification leaves open.
         "rdefs": {
             "defaultT": 0,
             "defaultZ": 0,
-            "model": "greyscale" if single and channels[0].color is None else "color",
+            "model": "greyscale" if colors == [_GREY] and channels[0].color is None else "color",
         },
     }
 
 
-def _color(channel: ChannelLike, default: str) -> str:
-    """Return the channel's colour as RRGGBB."""
+def _colors(channels: Sequence[ChannelLike]) -> list[str]:
+    """Return the colour of each channel: the chosen one, that of its name, or one of its own."""
+    found = [_chosen(channel) or customary_color(channel.name) for channel in channels]
+    if found == [None]:
+        return [_GREY]
+    others = cycle([color for color in _PALETTE if color not in found] or _PALETTE)
+    return [color or next(others) for color in found]
+
+
+def _chosen(channel: ChannelLike) -> str | None:
+    """Return the colour that a channel was given, as RRGGBB."""
     if not channel.color:
-        return default
+        return None
     digits = channel.color.strip().removeprefix("#").upper()
     if not re.fullmatch("[0-9A-F]{6}", digits):
         raise SettingsError(

@@ -119,7 +119,9 @@ class Channel(SettingsBase):
     name : str
         Label of the channel.
     color : str, optional
-        Six hexadecimal digits, red green blue: ``"00FF00"``; a ``#`` in front may be there.
+        Six hexadecimal digits, red green blue: ``"00FF00"``; a ``#`` in front may be there. Left
+        out, it is the one that people expect by the name (``"DAPI"`` is blue), or one that no
+        other channel has.
     window : (start, end) or (min, max, start, end), optional
         Pixel values shown darkest and brightest, and the range to choose them from, which is
         that of the data type if left out.

@@ -6,7 +6,8 @@ All three take groups of tasks, hold only so many at once, and give back what is
 from __future__ import annotations
 
 import contextlib
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+import time
+from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, ThreadPoolExecutor, wait
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,6 +24,12 @@ __all__ = ["Executor", "executor_for"]
 
 _AHEAD = 4
 """Groups that wait for each worker, so that none waits for the client."""
+
+_PATIENCE = 30
+"""Seconds in which a cluster must have a scheduler and a worker."""
+
+_LOOK = 0.05
+"""Seconds between two looks at what a cluster has done."""
 
 _RETRIES = 3
 """How often a group that failed on a cluster is tried again, perhaps by another worker."""
@@ -86,8 +93,33 @@ def executor_for(
             client = ending.enter_context(distributed.Client(cluster))
             client.wait_for_workers(workers)
         else:
-            client = ending.enter_context(distributed.Client(scheduler))
+            client = ending.enter_context(_connected(distributed, scheduler))
         yield _Cluster(client, distributed)
+
+
+def _connected(distributed: Any, scheduler: str) -> Any:
+    """Return a client of a scheduler that has workers.
+
+    Raises
+    ------
+    SettingsError
+        It does not answer, or has none.
+    """
+    try:
+        client = distributed.Client(scheduler, timeout=_PATIENCE)
+    except (OSError, ValueError) as error:
+        raise SettingsError(
+            f"no Dask scheduler answers at {scheduler!r} ({error}); start one with `dask scheduler`"
+        ) from error
+    try:
+        client.wait_for_workers(1, timeout=_PATIENCE)
+    except TimeoutError as error:
+        client.close()
+        raise SettingsError(
+            f"the Dask scheduler at {scheduler!r} has no workers after {_PATIENCE} s; start some "
+            f"with `dask worker {scheduler}`"
+        ) from error
+    return client
 
 
 class _Threads:
@@ -140,11 +172,33 @@ class _Cluster:
                     running += 1
                 if not running:
                     return
-                _, done = next(results)
-                running -= 1
-                yield done
-        except (self._distributed.KilledWorker, self._distributed.CommClosedError) as error:
+                for _, done in self._next_batch(results):
+                    if isinstance(done, CancelledError):  # what Dask gives without a scheduler
+                        raise done
+                    running -= 1
+                    yield done
+        except (
+            self._distributed.KilledWorker,
+            self._distributed.comm.CommClosedError,
+            CancelledError,
+            TimeoutError,
+        ) as error:
             raise StorageError(
                 f"the cluster lost its workers ({error}); what is stored stays, and the same call "
                 "makes the rest. If they were out of memory, give them more or take smaller shards"
             ) from error
+
+    def _next_batch(self, results: Any) -> Any:
+        """Return what is done, once something is; a `TimeoutError` if nobody is there to do it."""
+        last_seen = looked = time.monotonic()
+        while not (batch := results.next_batch(block=False)):
+            time.sleep(_LOOK)
+            now = time.monotonic()
+            if now - looked < 1:
+                continue
+            looked = now
+            if self._client.scheduler_info(n_workers=-1)["workers"]:
+                last_seen = now
+            elif now - last_seen > _PATIENCE:
+                raise TimeoutError(f"none was there for {_PATIENCE} s")
+        return batch

@@ -68,6 +68,17 @@ def test_the_channels_of_the_settings_are_taken_as_they_are() -> None:
     ]
 
 
+def test_a_channel_has_the_colour_of_its_name_and_no_other_takes_it() -> None:
+    channels = [Channel("first"), Channel("FITC"), Channel("DAPI"), Channel("Cy5", "FFFFFF")]
+    made = omero_attributes(channels, np.dtype("uint8"))
+    first, fitc, dapi, cy5 = (one["color"] for one in made["channels"])
+    assert (fitc, dapi, cy5) == ("00FF00", "0000FF", "FFFFFF")
+    assert first not in (fitc, dapi, cy5)
+    alone = omero_attributes([Channel("DAPI")], np.dtype("uint8"))
+    assert alone["channels"][0]["color"] == "0000FF"
+    assert alone["rdefs"]["model"] == "color"
+
+
 def test_channels_without_colour_are_told_apart_and_one_alone_is_grey() -> None:
     made = omero_attributes([Channel("a"), Channel("b"), Channel("c")], np.dtype("uint8"))
     assert len({one["color"] for one in made["channels"]}) == 3
