@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 import yaml
+from jinja2 import Environment, StrictUndefined
+
+from aqz_core.version import __version__
 
 CHECKOUT = Path(__file__).parent.parent.parent
 WORKFLOWS = sorted((CHECKOUT / ".github" / "workflows").glob("*.yml"))
@@ -65,6 +68,22 @@ def test_the_conda_recipe_has_the_same_requirements():
     listed = [line.strip("- ").replace(" ", "") for line in run.splitlines()]
     python = f"python{PROJECT['project']['requires-python']}"
     assert listed == [python, *PROJECT["project"]["dependencies"]]
+
+
+def test_the_conda_recipe_can_be_rendered():
+    def load_file_regex(load_file, regex_pattern, from_recipe_dir):
+        assert not from_recipe_dir
+        return re.search(regex_pattern, (CHECKOUT / load_file).read_text(encoding="utf-8"))
+
+    text = (CHECKOUT / "conda" / "meta.yaml").read_text(encoding="utf-8")
+    template = Environment(undefined=StrictUndefined).from_string(text)
+    recipe = yaml.safe_load(template.render(load_file_regex=load_file_regex, PYTHON="python"))
+    assert recipe["package"] == {"name": PROJECT["project"]["name"], "version": __version__}
+    scripts = [f"{name} = {place}" for name, place in PROJECT["project"]["scripts"].items()]
+    assert recipe["build"]["entry_points"] == scripts
+    _python, *host = [one.replace(" ", "") for one in recipe["requirements"]["host"]]
+    assert host == ["pip", *PROJECT["build-system"]["requires"]]
+    assert (CHECKOUT / recipe["about"]["license_file"]).is_file()
 
 
 def test_a_tag_that_is_not_the_version_is_refused():
