@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,18 +52,29 @@ def await_begin(thread: RunThread | None) -> None:
         time.sleep(_LOOK_SECONDS)
 
 
-def connect_directly(signal: Any, slot: Callable[..., object]) -> None:
-    """Call a slot in the thread that emits, which Qt's signals must be asked for.
+def connect_directly(signal: Any, method: Callable[..., object]) -> None:
+    """Call a method in the thread that emits, before the slots of others; never keep its object.
 
-    They would otherwise go through the event loop of a program with a window: too late to hold an
-    acquisition back, and holding the window back instead.
+    Qt's signals must be asked for that. They would otherwise go through the event loop of a program
+    with a window: too late to hold an acquisition back, and holding the window back instead.
+
+    An error in one slot of psygnal keeps the emission from all that follow, and a method whose
+    object is collected in the midst of it is such an error: a handler of a run that is over would
+    cost the present one a frame. So the slot outlives its object, and then does nothing.
     """
-    if "Qt" in type(signal).__module__:  # psygnal calls where it emits
+    find = weakref.WeakMethod(method)
+
+    def slot(*args: Any) -> None:
+        found = find()
+        if found is not None:
+            found(*args)
+
+    if "Qt" in type(signal).__module__:
         from qtpy.QtCore import Qt
 
         signal.connect(slot, Qt.ConnectionType.DirectConnection)
-    else:
-        signal.connect(slot)
+    else:  # psygnal calls where it emits
+        signal.connect(slot, priority=1)
 
 
 def is_output(runner: Any, handler: object) -> bool:

@@ -951,6 +951,26 @@ def mda_error(folder):
 
 
 @scenario
+def mda_beside_a_failing_slot(folder):
+    """Somebody else's slot of ``frameReady``, connected earlier, fails once."""
+    import useq
+
+    from aqz_micromanager import MDAHandler
+
+    core = plus_core()
+    sequence = useq.MDASequence(time_plan={"interval": 0, "loops": 5}, channels=["DAPI"])
+
+    def fail_once(image, event, metadata):
+        if event.index["t"] == 2:
+            raise ValueError("not of this run")
+
+    core.mda.events.frameReady.connect(fail_once)
+    with MDAHandler(folder / "run.ome.zarr", core=core) as handler:
+        raised = attempt(lambda: core.mda.run(sequence, output=handler))
+    return report_of(handler, raised)
+
+
+@scenario
 def mda_canceled(folder):
     """The user cancels."""
     import useq

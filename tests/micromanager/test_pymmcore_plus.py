@@ -64,6 +64,13 @@ def test_an_error_ends_the_acquisition_and_is_raised_by_close(tmp_path, store):
     assert len(frames_by_axes(store)) == report["frames"] == 4
 
 
+def test_a_failing_slot_of_somebody_else_costs_no_frame(tmp_path, store):
+    report = run_scenario("mda_beside_a_failing_slot", tmp_path)
+
+    assert (report["raised"], report["state"], report["frames"]) == ([], "complete", 5)
+    assert len(frames_by_axes(store)) == 5
+
+
 def test_a_canceled_sequence_is_whole_as_far_as_it_came(tmp_path, store):
     report = run_scenario("mda_canceled", tmp_path)
 
