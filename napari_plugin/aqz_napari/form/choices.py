@@ -313,7 +313,7 @@ class View:
     arm_again: Annotated[
         bool,
         {
-            "label": "Record every acquisition",
+            "label": "Every acquisition",
             "tooltip": "After an acquisition was recorded, wait for the next one",
         },
     ] = False

@@ -16,7 +16,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QWidget
 
 from aqz_napari.form.axis_fields import AxisFields
 from aqz_napari.form.recording_plan import AxisPlan
-from aqz_napari.widget.form_parts import button, line, narrow, stack
+from aqz_napari.widget.form_parts import button, line, narrow, stack, wrapping_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -57,7 +57,7 @@ class AxisTable:
         self._axes, self._tiles = QWidget(), QWidget()
         self._axes_grid, self._tiles_grid = _grid(self._axes), _grid(self._tiles)
         for column, title in enumerate(("", "chunk, pixels", "shard, chunks")):
-            self._tiles_grid.addWidget(QLabel(title), 0, column)
+            self._tiles_grid.addWidget(wrapping_label(title), 0, column)
         self.add = button("+ axis", self._add, "Add an axis in front of the frames, such as z")
         self.calibration = stack(self._axes, line(self.add, stretch=None))
         self.tiling = self._tiles

@@ -18,7 +18,7 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
+from superqt import QCollapsible, QFlowLayout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -34,6 +34,7 @@ __all__ = [
     "Section",
     "button",
     "fields",
+    "flow",
     "line",
     "stack",
     "wrapping_label",
@@ -52,6 +53,16 @@ def line(*widgets: QWidget, stretch: int | None = 0) -> QWidget:
         layout.addWidget(widget, int(position == stretch))
     if stretch is None:
         layout.addStretch(1)
+    return box
+
+
+def flow(*widgets: QWidget) -> QWidget:
+    """Return widgets side by side, in as many lines as the dock is narrow."""
+    box = QWidget()
+    layout = QFlowLayout(box)
+    _bare(layout)
+    for widget in widgets:
+        layout.addWidget(widget)
     return box
 
 
@@ -82,7 +93,7 @@ def fields(form: Any) -> QWidget:
 
 def narrow(box: QComboBox) -> None:
     """Let a box be narrower than its longest choice, which it shows whole when it is opened."""
-    box.setMinimumContentsLength(6)
+    box.setMinimumContentsLength(3)
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
     box.view().setTextElideMode(Qt.TextElideMode.ElideNone)

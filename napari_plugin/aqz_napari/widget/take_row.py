@@ -12,7 +12,7 @@ from superqt import QElidingLabel
 import aqz_core as aqz
 from aqz_napari.form.destination import is_remote, local_file
 from aqz_napari.form.verify import verify_store
-from aqz_napari.widget.form_parts import ERROR, GOOD, WARNING, button, line, stack
+from aqz_napari.widget.form_parts import ERROR, GOOD, WARNING, button, flow, stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,7 +57,7 @@ class TakeRow:
         self.repair = button(
             "Repair", self.repair_take, "Finish what the failed recording left unfinished"
         )
-        buttons = line(self.open, self.folder, self.copy, self.verify, self.repair)
+        buttons = flow(self.open, self.folder, self.copy, self.verify, self.repair)
         self.widget: QWidget = stack(self.name, buttons)
         self.widget.hide()
 

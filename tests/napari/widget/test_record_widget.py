@@ -394,6 +394,23 @@ def test_it_is_narrow_and_everything_has_a_tooltip(widget, live):
         assert item.toolTip()
 
 
+@pytest.mark.parametrize("points", [9, 15])
+def test_everything_fits_a_narrow_dock_at_any_font_size(widget, live, points):
+    from napari.settings import get_settings
+    from qtpy.QtWidgets import QScrollArea
+    from superqt import QCollapsible
+
+    appearance = get_settings().appearance
+    before, appearance.font_size = appearance.font_size, points
+    try:
+        for fold in widget.findChildren(QCollapsible):
+            fold.expand(animate=False)
+        form = max(widget.findChildren(QScrollArea), key=lambda area: area.height()).widget()
+        pump(lambda: form.minimumSizeHint().width() <= 285)
+    finally:
+        appearance.font_size = before
+
+
 def answer_dialog(kind, act):
     """Do something to the next dialog of a kind, as soon as it is there."""
     from qtpy.QtCore import QTimer
