@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 
@@ -60,3 +63,43 @@ def test_threads_with_one_array(tmp_path):
     for thread in range(THREADS):
         mine = [number for number in order if number // EACH == thread]
         assert mine == sorted(mine)
+
+
+COLLECTED = """
+import gc, sys, threading, time
+import numpy as np
+import aqz_core as aqz
+from tests.faults.test_threads import array
+
+class Finalized:
+    def __del__(self):
+        time.sleep(0)  # lets other threads run
+
+def litter():
+    while True:
+        one = Finalized()
+        one.itself = one
+        time.sleep(0.0005)
+
+def produce():
+    for number in range(200):
+        stream.append(np.full((16, 16), number, "uint16"))
+
+gc.set_threshold(5)
+threading.Thread(target=litter, daemon=True).start()
+settings = aqz.StreamSettings(store_path=sys.argv[1], arrays=[array("one")], durability="none")
+with aqz.ZarrStream(settings) as stream:
+    threads = [threading.Thread(target=produce) for _ in range(THREADS)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+"""
+
+
+def test_threads_that_wait_for_each_other_outlive_the_collection_of_garbage(tmp_path):
+    """Looking whether one is still at it once stopped the whole process for ever."""
+    program = COLLECTED.replace("THREADS", str(THREADS))
+    command = [sys.executable, "-c", program, str(tmp_path / "s")]
+    subprocess.run(command, check=True, timeout=60, cwd=Path(__file__).parents[2])
+    assert len(read_with_zarr_python(tmp_path / "s", "one")) == 200 * THREADS

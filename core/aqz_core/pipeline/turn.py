@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import gc
+import operator
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from aqz_core.errors import AqzError, StalledError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import FrameType
 
 __all__ = ["Turn"]
 
 Token = tuple[int]
+Result = TypeVar("Result")
 
 MIN_PAUSE = 50e-6
 MAX_PAUSE = 2e-3
@@ -106,11 +111,12 @@ class Turn(dict[int, Token]):
 
     def _is_held(self, thread: int, own: int) -> bool:
         """Return whether a thread is inside a call that takes this turn."""
-        frame: FrameType | None = sys._current_frames().get(thread)
+        frame: FrameType | None = _uninterrupted(sys._current_frames).get(thread)
         calls = 0
         while frame is not None:
-            calls += frame.f_locals.get("turn") is self
-            frame = frame.f_back
+            if "turn" in frame.f_code.co_varnames:
+                calls += _uninterrupted(partial(getattr, frame, "f_locals")).get("turn") is self
+            frame = _uninterrupted(partial(getattr, frame, "f_back"))
         if thread == own and calls > 1:
             raise AqzError(
                 "A call on this array is under way in the same thread: a signal handler or a "
@@ -118,3 +124,17 @@ class Turn(dict[int, Token]):
                 "there, or close the stream."
             )
         return bool(calls) and thread != own
+
+
+def _uninterrupted(call: Callable[[], Result]) -> Result:
+    """Return what a call into C returns, during which no garbage is collected.
+
+    To look at what other threads execute makes objects. That may collect garbage, whose finalizers
+    let these threads run on. Up to Python 3.11, `sys._current_frames` holds a lock of the
+    interpreter meanwhile: one who asks for it then waits with the interpreter's own, and the whole
+    process stands still for ever; and a frame may end while its variables are read. The calls are
+    made by one loop in C: nothing comes between them, and no exception interrupts them.
+    """
+    resume = gc.enable if gc.isenabled() else gc.isenabled
+    _, found, _ = map(operator.call, (gc.disable, call, resume))
+    return cast("Result", found)
