@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,10 +37,10 @@ def test_linux_does_not_show_the_faults():
     [
         ("rename_of_an_open_file", "another handle has it open"),
         ("missing_binary_flag", "different"),
-        ("case_clash", "StorageError"),
+        ("case_clash", "different|StorageError"),  # two arrays race for the files of one
     ],
 )
 def test_windows_shows_a_planted_fault(fault, shown):
     done = recorded("windows", fault)
-    assert shown in done.stdout + done.stderr
+    assert re.search(shown, done.stdout + done.stderr)
     assert done.stdout != "equal\n"
