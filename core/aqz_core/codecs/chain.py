@@ -49,7 +49,7 @@ class _PluginEncoder:
     def __call__(self, data: ChunkBuffer) -> bytes:
         """Return the encoded chunk."""
         try:
-            return self.codec.encode(data)
+            return _checked(self.codec, data, self.codec.encode(data))
         except MemoryError:
             raise
         except Exception as error:
@@ -60,6 +60,16 @@ class _PluginEncoder:
                 f"The recording stopped: codec {self.codec.name!r} ({origin}) failed to encode a "
                 f"chunk: {error!r}. Record with another codec, or repair the plug-in"
             ) from error
+
+
+def _checked(codec: Codec, data: ChunkBuffer, encoded: bytes) -> bytes:
+    """Return what a codec made of a chunk, if it is what its author promised."""
+    if not isinstance(encoded, bytes | bytearray):
+        raise TypeError(f"encode returned {type(encoded).__name__}, not bytes")
+    nbytes = len(data) if isinstance(data, bytes) else data.nbytes
+    if len(encoded) > (most := codec.max_encoded_size(nbytes)):
+        raise ValueError(f"encode returned {len(encoded):,} bytes, max_encoded_size said {most:,}")
+    return encoded
 
 
 @dataclasses.dataclass(frozen=True, slots=True)

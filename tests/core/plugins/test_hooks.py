@@ -392,6 +392,32 @@ def test_a_codec_that_fails_while_recording_is_named_and_what_was_stored_stays(t
     assert list_frames(settings.store_path, plugins=[codecs]).written == ((0,),)
 
 
+@pytest.mark.parametrize(
+    ("encoded", "said"),
+    [(b"x" * 17, "17 bytes, max_encoded_size said 16"), ("text", "returned str, not bytes")],
+)
+def test_a_codec_that_breaks_its_word_is_named(tmp_path, encoded, said):
+    class Careless(Reverse):
+        def encode(self, data):
+            return encoded
+
+    codecs = plugin(aqz_codecs=lambda: CodecProvider("reverse", lambda *_: Careless()))
+    array = ArraySettings(
+        data_type="u1",
+        compression=PluginCompression("reverse"),
+        dimensions=[
+            Dimension(name="t", kind=DimensionType.TIME, chunk_size_px=1, shard_size_chunks=1),
+            Dimension(name="y", array_size_px=4, chunk_size_px=4),
+            Dimension(name="x", array_size_px=4, chunk_size_px=4),
+        ],
+    )
+    settings = StreamSettings(store_path=str(tmp_path / "a.zarr"), arrays=[array])
+    stream = ZarrStream(settings, plugins=[codecs])
+    stream.append(np.ones((4, 4), "u1"))
+    with pytest.raises(PluginError, match=rf"codec 'reverse' \(.*{said}"):
+        stream.close()
+
+
 def test_of_two_installed_codecs_of_one_name_neither_is_taken(installed, caplog):
     installed("one", plugin(aqz_codecs=lambda: REVERSE), "aqz-one")
     installed("two", plugin(aqz_codecs=lambda: REVERSE), "aqz-two")
